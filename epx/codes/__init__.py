@@ -1,0 +1,1 @@
+"""How bits are charged while an observer learns: `make(**arguments) -> Step`."""

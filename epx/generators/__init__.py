@@ -1,0 +1,1 @@
+"""One file is one world: `make(key, **arguments) -> Generator`."""

@@ -1,0 +1,1 @@
+"""One file is one family of learners: `make(**arguments) -> Observer`."""

@@ -1,0 +1,142 @@
+"""The page of types. Five words carry the program: a generator makes examples, an observer
+predicts them, a code charges for them, a record keeps the charges, and a run connects the four.
+
+Dimension legend, used as suffixes (`logits_BxTxV`):
+
+    B  examples in a batch          M  members of an ensemble     D  width of a model
+    T  tokens in an example         E  held-out examples          L  depth of a model
+    V  vocabulary                   K  steps in a chunk           H, W  rows and columns of a board
+
+Codelengths are in nats on the device and become bits (nats / ln 2) only where they are reported.
+"""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any, NamedTuple, Protocol
+
+import jax
+
+PyTree = Any
+
+
+class Example(NamedTuple):
+    """One example of a world.
+
+    Attributes:
+      tokens_T: int32, every token below the vocabulary of the world's `Spec`.
+      coded_T: bool, marks the tokens that are charged; the others are context.
+      side: free context that is neither charged nor predicted (a pytree), or None.
+    """
+
+    tokens_T: jax.Array
+    coded_T: jax.Array
+    side: PyTree = None
+
+
+@dataclass(frozen=True)
+class Spec:
+    """Static facts of a world.
+
+    Attributes:
+      vocab: number of different tokens.
+      length: tokens in one example, T.
+      size: examples for training, or None where the world is endless. Indices from `size` to
+        `size + held_out` are the held-out examples of a finite world.
+      version: rises whenever the stream of examples changes.
+      held_out: examples kept for evaluation by a finite world; 0 where the world is endless,
+        which evaluates on an independent stream instead.
+    """
+
+    vocab: int
+    length: int
+    size: int | None
+    version: int
+    held_out: int = 0
+
+
+class Generator(Protocol):
+    """A world: a frozen dataclass registered as a pytree. What members of an ensemble may vary
+    (a rule, a transition table, tokens) are array leaves; what changes shapes is static."""
+
+    @property
+    def spec(self) -> Spec: ...
+
+    def example(self, key: jax.Array, index: jax.Array) -> Example:
+        """The example with this index: pure, unbatched, traceable. `key` is the example's own."""
+
+    def oracle_nats(self, example: Example) -> jax.Array | None:
+        """Nats per token, float32 of shape T, that the law of the world itself would pay given
+        the earlier tokens; None where the law has no tractable form."""
+
+
+class Observer(NamedTuple):
+    """A family of learners as pure functions.
+
+    Attributes:
+      init: key -> params.
+      logits: (params, tokens_BxT, side) -> logits_BxTxV; `logits[:, t]` predicts `tokens[:, t]`
+        from earlier tokens only.
+      flops: length -> (forward, update): FLOPs for one example of that many tokens, to predict it
+        and to learn from it once it is predicted.
+      scales: params -> pytree of learning-rate multipliers, shaped like params. None for counters.
+      start: (params, batch) -> cache, for sampling one token at a time.
+      step: (params, cache, tokens_B, side) -> (cache, logits_BxV): feeds the token before the one
+        that is predicted; at the first position the token is ignored.
+      update: (params, tokens_BxT, coded_BxT) -> (params, nats_BxT), for exact counters in place
+        of an optimiser: charges token by token, in order, and counts each one after its charge.
+    """
+
+    init: Callable[[jax.Array], PyTree]
+    logits: Callable[[PyTree, jax.Array, PyTree], jax.Array]
+    flops: Callable[[int], tuple[float, float]]
+    scales: Callable[[PyTree], PyTree] | None = None
+    start: Callable[[PyTree, int], PyTree] | None = None
+    step: Callable[[PyTree, PyTree, jax.Array, PyTree], tuple[PyTree, jax.Array]] | None = None
+    update: (
+        Callable[[PyTree, jax.Array, jax.Array], tuple[PyTree, jax.Array]] | None
+    ) = None
+
+
+class Hyper(NamedTuple):
+    """What the members of an ensemble may vary, as traced scalars.
+
+    Attributes:
+      seed: uint32, names the streams of the member.
+      lr: base learning rate, reached after `warmup_steps` and constant from then on.
+      warmup_steps: steps of linear warm-up.
+      b1, b2, eps: Adam's moments and denominator.
+      clip_norm: largest global norm of a gradient.
+      ema_steps: time constant, in steps, of the average of the weights.
+    """
+
+    seed: jax.Array
+    lr: jax.Array
+    warmup_steps: jax.Array
+    b1: jax.Array
+    b2: jax.Array
+    eps: jax.Array
+    clip_norm: jax.Array
+    ema_steps: jax.Array
+
+
+class State(NamedTuple):
+    """Everything a run carries from step to step: no key, no running total, no device axis.
+
+    Attributes:
+      step: int32, steps done.
+      failed_step: int32, the step whose loss was not finite and after which the member stands
+        still; -1 while the member is well.
+      params: the observer's parameters.
+      opt: the optimiser's state; () for exact counters.
+      ema: exponential moving average of params; () for exact counters.
+    """
+
+    step: jax.Array
+    failed_step: jax.Array
+    params: PyTree
+    opt: PyTree
+    ema: PyTree
+
+
+Row = dict[str, jax.Array]
+Step = Callable[[Generator, Hyper, State], tuple[State, Row]]
