@@ -140,3 +140,16 @@ class State(NamedTuple):
 
 Row = dict[str, jax.Array]
 Step = Callable[[Generator, Hyper, State], tuple[State, Row]]
+
+
+class Code(NamedTuple):
+    """A way to charge for data while learning.
+
+    Attributes:
+      init: hyper -> the state of a member before its first step.
+      step: charges a batch and learns from it. A row is a flat dict of sums, never of means:
+        `nats`, `coded_tok`, `all_tok`, `flops`, `passes`, `grad_norm`, `finite`.
+    """
+
+    init: Callable[[Hyper], State]
+    step: Step

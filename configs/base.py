@@ -1,0 +1,85 @@
+"""Every key that exists, with its unit and meaning. The keys of `generator`, `observer` and `code`
+beside `name` are the arguments of their `make`; changing the name resets them to its defaults.
+
+A config file is one `get_config(size)`; the size is `cpu` when none is given:
+
+    tiny    a working end-to-end run, about 15 s on 2 cores
+    cpu     minutes on 2 cores
+    paper   the published scale, for a GPU
+
+    python -m experiments.train --config=configs/life.py:tiny --workdir=runs/life
+"""
+
+from ml_collections import ConfigDict, config_dict
+
+SIZES = ("tiny", "cpu", "paper")
+
+MEANING = {
+    "generator.name": "world: a module of epx.generators, or a dotted path to your own",
+    "observer.name": "learner: a module of epx.observers, or a dotted path to your own",
+    "code.name": "how bits are charged: a module of epx.codes, or a dotted path to your own",
+    "optim.lr": "base learning rate; a matrix learns at lr / fan-in (muP)",
+    "optim.warmup_steps": "steps of linear warm-up, after which the rate is constant",
+    "optim.b1": "Adam's decay of the first moment",
+    "optim.b2": "Adam's decay of the second moment",
+    "optim.eps": "Adam's denominator",
+    "optim.clip_norm": "largest global norm of a gradient (nats per coded token)",
+    "optim.ema_steps": "time constant of the averaged weights, in steps",
+    "run.seed": "seed of the first member",
+    "run.seeds": "members, with consecutive seeds",
+    "run.steps": "optimiser steps",
+    "run.batch": "examples in a step, over all devices",
+    "run.microbatch": "examples processed at once on a device; none: all",
+    "run.chunk": "steps in one compiled chunk; rows are written after each",
+    "run.parallel": "jit or pmap",
+    "run.devices": "devices to use; none: all",
+    "run.dtype": "float32 or bfloat16, of the observer's activations",
+    "run.repeats": "passes over a finite corpus that are allowed",
+    "run.require_accelerator": "refuse to run on a CPU",
+    "eval.every": "steps between evaluations, a multiple of run.chunk; none: at the end only",
+    "eval.examples": "held-out examples behind the anchor",
+    "eval.test_tokens": "coded tokens whose information is stated; none: as many as were trained on",
+    "checkpoint.every": "steps between saved states, a multiple of run.chunk; none: at the end",
+    "checkpoint.keep": "saved states kept",
+}
+
+
+def get_config(size: str = "cpu") -> ConfigDict:
+    """The defaults; a config file starts from these and names its world.
+
+    Raises:
+      ValueError: a size that is none of SIZES.
+    """
+    if size not in SIZES:
+        raise ValueError(f"config size {size}: accepted are {', '.join(SIZES)}")
+    config = ConfigDict()
+    config.generator = ConfigDict({"name": ""})
+    config.observer = ConfigDict({"name": "transformer"})
+    config.code = ConfigDict({"name": "prequential"})
+    config.optim = ConfigDict(
+        dict(lr=0.03, warmup_steps=50, b1=0.9, b2=0.95, eps=1e-20, clip_norm=1.0, ema_steps=50)
+    )
+    config.run = ConfigDict(
+        dict(
+            seed=0,
+            seeds={"tiny": 2, "cpu": 4, "paper": 5}[size],
+            steps={"tiny": 200, "cpu": 1000, "paper": 10_000}[size],
+            batch={"tiny": 16, "cpu": 64, "paper": 1536}[size],
+            microbatch=config_dict.placeholder(int),
+            chunk=50,
+            parallel="jit",
+            devices=config_dict.placeholder(int),
+            dtype="float32",
+            repeats=1,
+            require_accelerator=False,
+        )
+    )
+    config.eval = ConfigDict(
+        dict(
+            every=config_dict.placeholder(int),
+            examples={"tiny": 256, "cpu": 2048, "paper": 16_384}[size],
+            test_tokens=config_dict.placeholder(float),
+        )
+    )
+    config.checkpoint = ConfigDict(dict(every=500, keep=2))
+    return config

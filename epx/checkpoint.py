@@ -1,0 +1,95 @@
+"""States at chunk ends, by orbax: one folder a step, written whole or not at all, each with the
+digest of its arrays, so that a damaged one is noticed and the one before it is used."""
+
+import hashlib
+import shutil
+from pathlib import Path
+
+import jax
+import numpy as np
+import orbax.checkpoint as ocp
+from absl import logging
+from etils import epath
+
+from epx.record import RecordError
+from epx.types import PyTree, State
+
+
+def save(folder: Path, step: int, state: State, keep: int) -> None:
+    """Writes the state after `step` steps and then drops all but the newest `keep`.
+
+    Raises:
+      RecordError: the state could not be written; older ones are intact.
+    """
+    # A copy: the buffers are donated to the next chunk.
+    state = jax.tree.map(lambda leaf: np.array(leaf, copy=True), state)
+    try:
+        with ocp.StandardCheckpointer() as checkpointer:
+            checkpointer.save(_path(folder, step), _sealed(state))
+    except Exception as error:  # orbax and tensorstore raise many kinds for a disk that is full
+        shutil.rmtree(_path(folder, step), ignore_errors=True)
+        raise RecordError(
+            f"cannot write the checkpoint of step {step} in {folder}: {_first_line(error)}; what "
+            "was saved before it is intact: make room and start the same command again"
+        ) from error
+    for old in steps(folder)[:-keep]:
+        shutil.rmtree(_path(folder, old))
+
+
+def restore(folder: Path, like: State, newest: int) -> tuple[int, State] | None:
+    """The newest readable state of at most `newest` steps, or None. Damaged ones are reported,
+    removed and passed over, and so are half-written ones.
+
+    Args:
+      folder: where the states are.
+      like: a state of the same shapes, concrete or abstract.
+      newest: the number of steps whose rows are intact; a later state cannot be used.
+    """
+    for half_written in folder.glob("*orbax-checkpoint-tmp*"):
+        shutil.rmtree(half_written, ignore_errors=True)
+    for step in reversed(steps(folder)):
+        if step <= newest:
+            try:
+                return step, _read(folder, step, like)
+            except Exception as error:  # whatever a damaged file makes orbax raise
+                logging.warning(
+                    "checkpoint of step %d in %s is damaged (%s); going back to the one before",
+                    step, folder, _first_line(error),
+                )  # fmt: skip
+        shutil.rmtree(_path(folder, step), ignore_errors=True)
+    return None
+
+
+def steps(folder: Path) -> list[int]:
+    """Steps that have a state, in order."""
+    return sorted(int(p.name) for p in folder.glob("*") if p.name.isdigit())
+
+
+def _read(folder: Path, step: int, like: State) -> State:
+    target = jax.tree.map(lambda leaf: np.zeros(leaf.shape, leaf.dtype), like)
+    with ocp.StandardCheckpointer() as checkpointer:
+        sealed = checkpointer.restore(_path(folder, step), _sealed(target))
+    state = jax.tree.map(np.asarray, sealed["state"])
+    if not np.array_equal(_digest(state), sealed["sha256"]):
+        raise ValueError("its sha256 does not agree with its arrays")
+    return state
+
+
+def _sealed(state: State) -> dict[str, PyTree]:
+    return {"state": state, "sha256": _digest(state)}
+
+
+def _digest(state: State) -> np.ndarray:
+    sha256 = hashlib.sha256()
+    for path, leaf in jax.tree_util.tree_leaves_with_path(state):
+        sha256.update(f"{jax.tree_util.keystr(path)} {leaf.dtype} {leaf.shape}".encode())
+        sha256.update(np.ascontiguousarray(leaf).tobytes())
+    return np.frombuffer(sha256.digest(), np.uint8)
+
+
+def _path(folder: Path, step: int) -> epath.Path:
+    return epath.Path(folder).resolve() / f"{step:09d}"
+
+
+def _first_line(error: Exception) -> str:
+    return (str(error).strip().splitlines() or [type(error).__name__])[0][:200]

@@ -1,0 +1,123 @@
+"""The prequential code: every example is charged under the observer as it is before learning from
+it, and S is the area of that online loss above the final held-out loss,
+
+    |P| = sum_i [ log 1/P_i(Z_i) - log 1/P_M(Z_i) ]            (arXiv 2601.03220, equation 8).
+
+This file is the charge and the update; the area is float64 arithmetic on its rows (`ledger.py`).
+"""
+
+import jax
+import jax.numpy as jnp
+import optax
+from jax import lax
+
+from epx import flops, nll, optim, streams
+from epx.streams import Batch
+from epx.types import Code, Example, Generator, Hyper, Observer, PyTree, Row, State
+
+
+def make(observer: Observer, batch: Batch, positions: bool = False) -> Code:
+    """The prequential code: charge, then update.
+
+    Args:
+      observer: the learner; with `update` it counts exactly, otherwise Adam moves it.
+      batch: which examples a step sees, and how they are cut.
+      positions: also emit the nats and the coded tokens of each position, `position_nats` and
+        `position_coded_tok`, of shape T.
+
+    Returns:
+      Its `init` and `step`. A row holds sums over the batch: `nats` (of the coded tokens, before the update), `coded_tok`, `all_tok`, `flops`,
+      `passes` (earlier passes over a finite world), `grad_norm` (nats per coded token) and
+      `finite`. A member whose nats or gradient are not finite stands still from that step on:
+      its later rows are zero and `State.failed_step` names the step.
+    """
+    learn = _count if observer.update else _descend
+
+    def step(generator: Generator, hyper: Hyper, state: State) -> tuple[State, Row]:
+        new, nats_T, coded_T, grad_norm = learn(observer, batch, generator, hyper, state)
+        length = generator.spec.length
+        row = {
+            "nats": nats_T.sum(),
+            "coded_tok": coded_T.sum(),
+            "all_tok": jnp.int32(batch.size * length),
+            "flops": jnp.float32(flops.step_flops(observer, length, batch.size)),
+            "passes": batch.passes(generator.spec.size, state.step),
+            "grad_norm": grad_norm,
+        }
+        if positions:
+            row |= {"position_nats": nats_T, "position_coded_tok": coded_T}
+        return _latch(state, new, row)
+
+    return Code(init=lambda hyper: _init(observer, hyper), step=step)
+
+
+def _init(observer: Observer, hyper: Hyper) -> State:
+    """The state of one member before its first step."""
+    params = observer.init(streams.stream(hyper.seed, "init"))
+    learns_by_gradient = observer.update is None
+    return State(
+        step=jnp.int32(0),
+        failed_step=jnp.int32(-1),
+        params=params,
+        opt=optim.chain(hyper, observer.scales(params)).init(params) if learns_by_gradient else (),
+        ema=params if learns_by_gradient else (),
+    )
+
+
+def _latch(state: State, new: State, row: Row) -> tuple[State, Row]:
+    well = state.failed_step < 0
+    finite = jnp.isfinite(row["nats"]) & jnp.isfinite(row["grad_norm"])
+    keep = well & finite
+    kept = jax.tree.map(lambda a, b: jnp.where(keep, a, b), new, state)
+    failed_step = jnp.where(well & ~finite, state.step, state.failed_step)
+    row = {name: jnp.where(well, value, 0) for name, value in row.items()} | {"finite": keep}
+    return kept._replace(step=state.step + 1, failed_step=failed_step), row
+
+
+def _examples(batch: Batch, generator: Generator, hyper: Hyper, index_B: jax.Array) -> Example:
+    key = streams.stream(hyper.seed, "train")
+    return jax.vmap(lambda i: generator.example(streams.example_key(key, i), i))(index_B)
+
+
+def _descend(observer: Observer, batch: Batch, generator: Generator, hyper: Hyper, state: State):
+    """One step of Adam on the mean over the coded tokens of the whole batch."""
+
+    def charge(params: PyTree, example: Example):
+        logits_BxTxV = observer.logits(params, example.tokens_T, example.side)
+        nats_BxT = nll.nats(logits_BxTxV, example.tokens_T)
+        nats_T = jnp.where(example.coded_T, nats_BxT, 0.0).sum(0)
+        return nats_T.sum(), (nats_T, example.coded_T.sum(0))
+
+    def microbatch(total, index_B):
+        example = _examples(batch, generator, hyper, index_B)
+        grads, sums = jax.grad(charge, has_aux=True)(state.params, example)
+        return jax.tree.map(jnp.add, total, (grads, *sums)), None
+
+    length = generator.spec.length
+    zeros = (
+        jax.tree.map(jnp.zeros_like, state.params),
+        jnp.zeros(length),
+        jnp.zeros(length, jnp.int32),
+    )
+    index_NxB = batch.indices(generator.spec.size, state.step)
+    grads, nats_T, coded_T = batch.total(lax.scan(microbatch, zeros, index_NxB)[0])
+    grads = jax.tree.map(lambda g: g / jnp.maximum(coded_T.sum(), 1), grads)
+    optimiser = optim.chain(hyper, observer.scales(state.params))
+    updates, opt = optimiser.update(grads, state.opt, state.params)
+    params = optax.apply_updates(state.params, updates)
+    new = state._replace(params=params, opt=opt, ema=optim.average(hyper, state.ema, params))
+    return new, nats_T, coded_T, optax.global_norm(grads)
+
+
+def _count(observer: Observer, batch: Batch, generator: Generator, hyper: Hyper, state: State):
+    """Exact counting, token by token in the order of the stream. Every device counts the whole
+    batch: what a token costs depends on all the tokens before it."""
+
+    def microbatch(params: PyTree, index_B):
+        example = _examples(batch, generator, hyper, index_B)
+        params, nats_BxT = observer.update(params, example.tokens_T, example.coded_T)
+        return params, (nats_BxT.sum(0), example.coded_T.sum(0))
+
+    index_NxB = batch.whole().indices(generator.spec.size, state.step)
+    params, (nats_NxT, coded_NxT) = lax.scan(microbatch, state.params, index_NxB)
+    return state._replace(params=params), nats_NxT.sum(0), coded_NxT.sum(0), jnp.float32(0.0)

@@ -1,0 +1,95 @@
+"""Finds worlds, observers and codes by name, without a registry: a plain name is a module of the
+package's folder, a dotted one the user's own module. The arguments of its `make` are its config
+keys, read from the signature."""
+
+import difflib
+import importlib
+import inspect
+import pkgutil
+from types import ModuleType
+from typing import Any
+
+FOLDERS = {"generator": "epx.generators", "observer": "epx.observers", "code": "epx.codes"}
+
+# What the program supplies to `make`; every other parameter is a config key.
+SUPPLIED = {
+    "generator": ("key",),
+    "observer": ("vocab", "length", "dtype"),
+    "code": ("observer", "batch"),
+}
+
+
+def names(kind: str) -> list[str]:
+    """The modules that exist for a kind (`generator`, `observer` or `code`)."""
+    folder = importlib.import_module(FOLDERS[kind])
+    return sorted(module.name for module in pkgutil.iter_modules(folder.__path__))
+
+
+def find(kind: str, name: str) -> ModuleType:
+    """The module of that name.
+
+    Raises:
+      ValueError: no such module, or one without a `make`; names those that exist.
+    """
+    known = names(kind)
+    if "." not in name and name not in known:
+        raise ValueError(
+            f"{kind}.name={name}: {suggest(name, known)}known are {', '.join(known)}; "
+            "a dotted name imports your own module"
+        )
+    path = name if "." in name else f"{FOLDERS[kind]}.{name}"
+    try:
+        module = importlib.import_module(path)
+    except ModuleNotFoundError as error:
+        if error.name and path.startswith(error.name):
+            raise ValueError(
+                f"{kind}.name={name}: no module {error.name} on the import path"
+            ) from error
+        raise
+    if not callable(getattr(module, "make", None)):
+        raise ValueError(f"{kind}.name={name}: the module has no function make")
+    return module
+
+
+def arguments(kind: str, name: str) -> dict[str, inspect.Parameter]:
+    """The config keys of a module: the parameters of its `make` that the program does not supply.
+
+    Raises:
+      ValueError: no such module, or a parameter without a default.
+    """
+    parameters = inspect.signature(find(kind, name).make).parameters
+    keys = {key: p for key, p in parameters.items() if key not in SUPPLIED[kind]}
+    for key, parameter in keys.items():
+        if parameter.default is parameter.empty:
+            raise ValueError(f"{kind}.name={name}: its make has no default for {key}")
+    return keys
+
+
+def complete(kind: str, section: dict[str, Any]) -> dict[str, Any]:
+    """A section of a config with every argument of its module, defaults filled in.
+
+    Raises:
+      ValueError: an unknown name, or a key that is no argument of its `make`.
+    """
+    keys = arguments(kind, section["name"])
+    for key in section:
+        if key != "name" and key not in keys:
+            raise ValueError(
+                f"{kind}.{key}: no such key for {section['name']}; {suggest(key, keys)}"
+                f"known are {', '.join(keys) or 'none'}"
+            )
+    return {"name": section["name"]} | {k: section.get(k, p.default) for k, p in keys.items()}
+
+
+def make(kind: str, section: dict[str, Any], **supplied: Any) -> Any:
+    """Calls `make` of the section's module with its keys and with what it takes of `supplied`."""
+    section = complete(kind, section)
+    function = find(kind, section.pop("name")).make
+    taken = {k: v for k, v in supplied.items() if k in inspect.signature(function).parameters}
+    return function(**taken, **section)
+
+
+def suggest(word: str, known: Any) -> str:
+    """'did you mean X? ' where a known word is near, otherwise nothing."""
+    near = difflib.get_close_matches(word, list(known), n=2, cutoff=0.5)
+    return f"did you mean {' or '.join(near)}? " if near else ""

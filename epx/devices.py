@@ -1,0 +1,115 @@
+"""How a function of one member runs over many members and devices: compiled by `jit` over a mesh
+or by `pmap`, with the same per-device function inside, so that both give the same rows. Members
+are spread over the devices where they divide evenly; otherwise the devices share each batch."""
+
+from collections.abc import Callable
+from typing import NamedTuple
+
+import jax
+from jax import lax
+from jax.sharding import AxisType, NamedSharding, PartitionSpec
+
+from epx.types import PyTree
+
+AXIS = "device"
+PARALLEL = ("jit", "pmap")
+
+
+class Layout(NamedTuple):
+    """Where members and batches live.
+
+    Attributes:
+      parallel: `jit` or `pmap`.
+      devices: the devices in use.
+      by_member: whether members are spread over them; otherwise they share each batch.
+    """
+
+    parallel: str
+    devices: tuple[jax.Device, ...]
+    by_member: bool
+
+    @property
+    def shards(self) -> int:
+        """Devices that share a batch."""
+        return 1 if self.by_member else len(self.devices)
+
+
+def layout(parallel: str, devices: int | None, members: int) -> Layout:
+    """The layout for a number of members.
+
+    Args:
+      parallel: `jit` or `pmap`.
+      devices: how many of the visible devices to use, None for all.
+      members: members of the ensemble.
+
+    Raises:
+      ValueError: an unknown way to compile, or more devices than are visible.
+    """
+    visible = jax.devices()
+    if parallel not in PARALLEL:
+        raise ValueError(f"run.parallel={parallel}: accepted are {', '.join(PARALLEL)}")
+    if devices is not None and not 1 <= devices <= len(visible):
+        raise ValueError(f"run.devices={devices}: {len(visible)} visible, give 1 to that or none")
+    used = tuple(visible[: devices or len(visible)])
+    return Layout(parallel, used, by_member=members % len(used) == 0)
+
+
+def compile_over(
+    layout: Layout, function: Callable, *args: PyTree, donate: bool = False
+) -> Callable:
+    """Compiles a function of one member for arguments with a leading member axis.
+
+    The result takes and gives global arrays with that axis. With `donate` the buffers of the last
+    argument are reused for the result: it must not be touched again.
+    """
+    members = _over_members(function, layout.devices[0].platform)
+    if layout.parallel == "pmap":
+        return _by_pmap(layout, members)
+    return _by_jit(layout, members, args, (len(args) - 1,) if donate else ())
+
+
+def place(layout: Layout, tree: PyTree) -> PyTree:
+    """Arrays with a leading member axis, put where `compile_over` wants them."""
+    return tree if layout.parallel == "pmap" else jax.device_put(tree, _sharding(layout))
+
+
+def _over_members(function: Callable, platform: str) -> Callable:
+    # One member after the other keeps its working set in a core's cache: 15 to 25 % faster than
+    # vmap on a CPU. An accelerator wants them side by side.
+    if platform == "cpu":
+        return lambda *args: lax.map(lambda member: function(*member), args)
+    return jax.vmap(function)
+
+
+def _sharding(layout: Layout) -> NamedSharding:
+    mesh = jax.make_mesh(
+        (len(layout.devices),), (AXIS,), axis_types=(AxisType.Auto,), devices=layout.devices
+    )
+    return NamedSharding(mesh, PartitionSpec(AXIS) if layout.by_member else PartitionSpec())
+
+
+def _by_jit(layout: Layout, function: Callable, args: tuple, donated: tuple) -> Callable:
+    sharding = _sharding(layout)
+    # Replicated results are sums or gathers over the axis, which the checker cannot always see.
+    spread = jax.shard_map(
+        function, mesh=sharding.mesh, in_specs=sharding.spec, out_specs=sharding.spec,
+        check_vma=False,
+    )  # fmt: skip
+    return jax.jit(spread, donate_argnums=donated).lower(*args).compile()
+
+
+def _by_pmap(layout: Layout, function: Callable) -> Callable:
+    n, axis = len(layout.devices), 0 if layout.by_member else None
+    mapped = jax.pmap(
+        function, axis_name=AXIS, in_axes=axis, out_axes=axis, axis_size=n, devices=layout.devices
+    )
+    if not layout.by_member:
+        return mapped
+
+    def split(leaf):
+        return leaf.reshape(n, -1, *leaf.shape[1:])
+
+    def join(leaf):
+        return leaf.reshape(-1, *leaf.shape[2:])
+
+    return lambda *args: jax.tree.map(join, mapped(*jax.tree.map(split, args)))

@@ -1,0 +1,56 @@
+"""Prices in nats: what a prediction charges for a token, and what one prediction costs over another.
+
+The only log_softmax in the program. All of it is float32, whatever the logits are.
+"""
+
+import jax
+import jax.numpy as jnp
+
+
+def nats(logits_BxTxV: jax.Array, tokens_BxT: jax.Array) -> jax.Array:
+    """The price of each token, -ln softmax(logits)[token].
+
+    Args:
+      logits_BxTxV: unnormalised log probabilities; any leading axes in place of B and T.
+      tokens_BxT: int, below V; the same leading axes.
+
+    Returns:
+      Nats per token, float32 of shape BxT. Nothing is masked: see `coded_sum`.
+    """
+    log_p_BxTxV = jax.nn.log_softmax(logits_BxTxV.astype(jnp.float32))
+    return -jnp.take_along_axis(log_p_BxTxV, tokens_BxT[..., None], axis=-1)[..., 0]
+
+
+def kl_nats(logits_p_BxTxV: jax.Array, logits_q_BxTxV: jax.Array) -> jax.Array:
+    """KL(p || q) over the whole vocabulary: what q pays beyond p's entropy for tokens drawn from p.
+
+    Summed as p ln(p/q) - p + q, which is never negative for any one token: the plain p ln(p/q)
+    leaves a rounding error of 1e-7 of either sign, as large as the information sought where two
+    models hardly differ.
+
+    Args:
+      logits_p_BxTxV, logits_q_BxTxV: unnormalised log probabilities over equal axes.
+
+    Returns:
+      Nats, float32 over the leading axes; exactly 0 where the logits are identical.
+    """
+    log_p_BxTxV = jax.nn.log_softmax(logits_p_BxTxV.astype(jnp.float32))
+    log_q_BxTxV = jax.nn.log_softmax(logits_q_BxTxV.astype(jnp.float32))
+    p_BxTxV, q_BxTxV = jnp.exp(log_p_BxTxV), jnp.exp(log_q_BxTxV)
+    possible_BxTxV = p_BxTxV > 0
+    gap_BxTxV = jnp.where(possible_BxTxV, log_p_BxTxV - log_q_BxTxV, 0.0)
+    # sign(gap) max(p, q) expm1(-|gap|) is q - p without cancellation, and cannot overflow.
+    difference_BxTxV = (
+        jnp.sign(gap_BxTxV) * jnp.maximum(p_BxTxV, q_BxTxV) * jnp.expm1(-jnp.abs(gap_BxTxV))
+    )
+    terms_BxTxV = jnp.maximum(p_BxTxV * gap_BxTxV + difference_BxTxV, 0.0)
+    return jnp.where(possible_BxTxV, terms_BxTxV, q_BxTxV).sum(-1)
+
+
+def coded_sum(nats_BxT: jax.Array, coded_BxT: jax.Array) -> jax.Array:
+    """The sum of the charged nats, a float32 scalar.
+
+    Selected, not multiplied by 0: an infinite or undefined price at a token that is not charged
+    reaches neither the sum nor its gradient.
+    """
+    return jnp.where(coded_BxT, nats_BxT, 0.0).sum()

@@ -1,0 +1,65 @@
+"""Adam as the paper trains the synthetic tasks: gradients clipped by their global norm, a linear
+warm-up to a constant rate, one learning-rate multiplier per parameter (muP), and an exponential
+moving average of the weights in place of a decaying rate (arXiv 2601.03220, appendix C)."""
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import optax
+
+from epx.types import Hyper, PyTree
+
+
+def hyper(
+    seed: int,
+    lr: float = 0.03,
+    warmup_steps: float = 50,
+    b1: float = 0.9,
+    b2: float = 0.95,
+    eps: float = 1e-20,
+    clip_norm: float = 1.0,
+    ema_steps: float = 50,
+) -> Hyper:
+    """The hyper-parameters of one member, by default those of the paper's synthetic tasks.
+
+    Raises:
+      ValueError: a value out of range, naming its key and what would be accepted.
+    """
+    positive = dict(lr=lr, eps=eps, clip_norm=clip_norm, ema_steps=ema_steps)
+    for key, value in positive.items():
+        if not value > 0:
+            raise ValueError(f"optim.{key}={value}: must be above 0")
+    for key, value in dict(b1=b1, b2=b2).items():
+        if not 0 <= value < 1:
+            raise ValueError(f"optim.{key}={value}: must be at least 0 and below 1")
+    if warmup_steps < 0:
+        raise ValueError(f"optim.warmup_steps={warmup_steps}: must be at least 0")
+    if not 0 <= seed < 2**32:
+        raise ValueError(f"run.seed={seed}: must be at least 0 and below 2^32")
+    floats = (lr, warmup_steps, b1, b2, eps, clip_norm, ema_steps)
+    return Hyper(np.uint32(seed), *(np.float32(value) for value in floats))
+
+
+def rate(hyper: Hyper, step: jax.Array) -> jax.Array:
+    """Learning rate of a step counted from 0: rises linearly over `warmup_steps`, then constant.
+
+    The first step has lr / warmup_steps, not 0: a step that learns nothing would be charged.
+    """
+    return hyper.lr * jnp.minimum(1.0, (step + 1) / jnp.maximum(hyper.warmup_steps, 1.0))
+
+
+def chain(hyper: Hyper, scales: PyTree) -> optax.GradientTransformation:
+    """The optimiser of one member; `scales` holds a multiplier for every parameter."""
+    per_parameter = optax.stateless(lambda updates, _: jax.tree.map(jnp.multiply, updates, scales))
+    return optax.chain(
+        optax.clip_by_global_norm(hyper.clip_norm),
+        optax.scale_by_adam(hyper.b1, hyper.b2, hyper.eps),
+        per_parameter,
+        optax.scale_by_learning_rate(lambda step: rate(hyper, step)),
+    )
+
+
+def average(hyper: Hyper, ema: PyTree, params: PyTree) -> PyTree:
+    """One step of the moving average with decay exp(-1 / ema_steps), no bias correction."""
+    decay = jnp.exp(-1.0 / hyper.ema_steps)
+    return jax.tree.map(lambda old, new: decay * old + (1.0 - decay) * new, ema, params)

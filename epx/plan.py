@@ -1,0 +1,117 @@
+"""What a run is before it starts: its length, its members, its world, observer and code."""
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from typing import Any, NamedTuple
+
+import jax
+import jax.numpy as jnp
+
+from epx.devices import AXIS, Layout
+from epx.streams import Batch
+from epx.types import Code, Generator, Hyper, Observer, PyTree, Spec
+
+
+@dataclass(frozen=True)
+class Plan:
+    """How long and how a run goes. The keys are those of the config's `run`, `eval` and
+    `checkpoint`, where their units and meanings stand.
+
+    Raises:
+      ValueError: a value out of range, naming its key and what would be accepted.
+    """
+
+    steps: int
+    batch: int
+    microbatch: int | None = None
+    chunk: int = 50
+    parallel: str = "jit"
+    devices: int | None = None
+    repeats: int = 1
+    eval_every: int | None = None
+    eval_examples: int = 1024
+    test_tokens: float | None = None
+    checkpoint_every: int | None = None
+    keep: int = 2
+
+    def __post_init__(self) -> None:
+        keys = {
+            "run.steps": self.steps,
+            "run.batch": self.batch,
+            "run.microbatch": self.microbatch,
+            "run.chunk": self.chunk,
+            "run.repeats": self.repeats,
+            "eval.every": self.eval_every,
+            "eval.examples": self.eval_examples,
+            "eval.test_tokens": self.test_tokens,
+            "checkpoint.every": self.checkpoint_every,
+            "checkpoint.keep": self.keep,
+        }
+        for key, value in keys.items():
+            if value is not None and value < 1:
+                raise ValueError(f"{key}={value}: must be at least 1")
+        for key in ("eval.every", "checkpoint.every"):
+            if keys[key] is not None and keys[key] % self.chunk:
+                raise ValueError(f"{key}={keys[key]}: must be a multiple of run.chunk={self.chunk}")
+
+    def check_world(self, spec: Spec) -> None:
+        """Raises ValueError where a finite world has too few examples for this plan."""
+        if spec.size is None:
+            return
+        if self.steps * self.batch > self.repeats * spec.size:
+            raise ValueError(
+                f"run.steps={self.steps} x run.batch={self.batch} needs "
+                f"{self.steps * self.batch / spec.size:.2f} passes over the {spec.size} training "
+                f"examples of this world, and run.repeats={self.repeats} allows {self.repeats}: "
+                f"take at most {self.repeats * spec.size // self.batch} steps, or allow more "
+                "passes (a repeated token is no longer charged as new)"
+            )
+        if self.eval_examples > spec.held_out:
+            raise ValueError(
+                f"eval.examples={self.eval_examples}: this world holds out {spec.held_out} "
+                "examples; give at most that many"
+            )
+
+    def cut(self, layout: Layout) -> Batch:
+        """The batch of a step, cut for the devices that share it."""
+        part = self.batch // layout.shards
+        if part * layout.shards != self.batch:
+            raise ValueError(
+                f"run.batch={self.batch}: must be a multiple of the {layout.shards} devices that "
+                "share it (the members do not divide evenly over them; or set run.devices=1)"
+            )
+        microbatch = min(self.microbatch or part, part)
+        if part % microbatch:
+            raise ValueError(
+                f"run.microbatch={self.microbatch}: must divide the {part} examples of a batch "
+                "that each device sees"
+            )
+        return Batch(self.batch, microbatch, AXIS if layout.shards > 1 else None, layout.shards)
+
+
+class Setup(NamedTuple):
+    """Everything a run needs: one generator and one set of hyper-parameters a member, the
+    observer and the code they share, the plan, and the description that the record keeps."""
+
+    generators: Sequence[Generator]
+    hypers: Sequence[Hyper]
+    observer: Observer
+    code: Callable[[Observer, Batch], Code]
+    plan: Plan
+    config: dict[str, Any]
+
+
+def stack(trees: Sequence[PyTree]) -> PyTree:
+    """Members of equal shape as one tree with a leading member axis.
+
+    Raises:
+      ValueError: members that differ in more than their arrays.
+    """
+    shapes = [jax.tree.map(lambda leaf: (jnp.shape(leaf), jnp.result_type(leaf)), t) for t in trees]
+    for index, shape in enumerate(shapes):
+        if shape != shapes[0]:
+            raise ValueError(
+                f"member {index} cannot share an ensemble with member 0: {trees[index]!r:.200} "
+                f"and {trees[0]!r:.200} differ in more than the values of their arrays"
+            )
+    return jax.tree.map(lambda *leaves: jnp.stack([jnp.asarray(leaf) for leaf in leaves]), *trees)

@@ -1,0 +1,221 @@
+"""A run's directory: what was charged, kept so that any estimate can be computed later without
+training. Plain JSON and npz, read without pickle, written to a temporary file and renamed.
+
+    config.json            what was run: every key, the members, static facts of world and observer
+    env.json               versions, devices and flags it ran with
+    rows/<first step>.npz  sums per step, arrays of shape (M, K)
+    evals/<step>.npz       held-out nats per example, arrays of shape (M, E)
+    baselines.npz          gzip and xz bits and the world's own law on held-out tokens
+    ckpt/                  states at chunk ends
+    done.json              written last; a run that has it is complete
+"""
+
+import contextlib
+import fcntl
+import json
+import os
+import shutil
+import zipfile
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import numpy as np
+
+Arrays = dict[str, np.ndarray]
+
+# Keys that may differ when a run goes on: they change where it runs, not what it computes.
+FREE_KEYS = ("run.parallel", "run.devices", "run.require_accelerator", "checkpoint.keep")
+
+
+class RecordError(Exception):
+    """A record that cannot be read, written or continued; the message is for the user."""
+
+
+class Record(NamedTuple):
+    """A record in memory. `rows` are whole-run arrays of shape (M, steps); `evals` maps a step to
+    its arrays; `baselines` and `done` are empty while the run is under way."""
+
+    path: Path
+    config: dict[str, Any]
+    env: dict[str, Any]
+    rows: Arrays
+    evals: dict[int, Arrays]
+    baselines: Arrays
+    done: dict[str, Any]
+
+
+@contextlib.contextmanager
+def lock(path: Path) -> Iterator[None]:
+    """Holds the directory for one process; the kernel drops it with the process, however it ends.
+
+    Raises:
+      RecordError: another process holds it.
+    """
+    path.mkdir(parents=True, exist_ok=True)
+    with open(path / "lock", "a") as handle:
+        try:
+            fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            raise RecordError(
+                f"{path} is in use by another process; wait for it or choose another --workdir"
+            ) from None
+        yield
+
+
+def write_json(path: Path, value: dict[str, Any]) -> None:
+    """Writes JSON through a temporary file. Raises RecordError where the disk does not take it."""
+    with _replacing(path) as handle:
+        handle.write((json.dumps(value, indent=1, sort_keys=True) + "\n").encode())
+
+
+def write_arrays(path: Path, arrays: Arrays) -> None:
+    """Writes npz through a temporary file. Raises RecordError where the disk does not take it."""
+    with _replacing(path) as handle:
+        np.savez(handle, **arrays)
+
+
+@contextlib.contextmanager
+def _replacing(path: Path):
+    path.parent.mkdir(parents=True, exist_ok=True)
+    temporary = path.with_name(path.name + ".tmp")
+    try:
+        with open(temporary, "wb") as handle:
+            yield handle
+            handle.flush()
+            os.fsync(handle.fileno())
+        os.replace(temporary, path)
+    except OSError as error:
+        temporary.unlink(missing_ok=True)
+        raise RecordError(
+            f"cannot write {path}: {error.strerror or error}; what was saved before it is intact: "
+            "make room and start the same command again"
+        ) from error
+
+
+def read_json(path: Path) -> dict[str, Any]:
+    """Reads JSON. Raises RecordError naming the file where it is damaged."""
+    try:
+        return json.loads(path.read_text())
+    except (OSError, ValueError) as error:
+        raise RecordError(f"{path} cannot be read: {error}") from error
+
+
+def read_arrays(path: Path) -> Arrays:
+    """Reads every array of an npz file. Raises RecordError naming the file where it is damaged."""
+    try:
+        with np.load(path, allow_pickle=False) as archive:
+            return {name: archive[name] for name in archive.files}
+    except (OSError, ValueError, EOFError, zipfile.BadZipFile) as error:
+        raise RecordError(f"{path} is damaged: {error}") from error
+
+
+def begin(path: Path, config: dict[str, Any], env: dict[str, Any]) -> list[str]:
+    """Starts a record or checks that one may go on.
+
+    Returns:
+      Differences between the environment of the record and this one, a line each: the numbers of
+      such a run agree to rounding, not to the bit.
+
+    Raises:
+      RecordError: the directory holds a run of another config (the differences are in the
+        message), or files that are no record.
+    """
+    config = json.loads(json.dumps(config))  # compare what a file can hold: tuples become lists
+    if not (path / "config.json").exists():
+        others = sorted(p.name for p in path.iterdir() if p.name != "lock")
+        if others:
+            raise RecordError(f"{path} holds files that are no record: {', '.join(others[:5])}")
+        write_json(path / "env.json", env)
+        write_json(path / "config.json", config)
+        return []
+    changed = difference(read_json(path / "config.json"), config, ignore=FREE_KEYS)
+    if changed:
+        raise RecordError(
+            f"{path} holds a run of another config; choose another --workdir, or go back to:\n  "
+            + "\n  ".join(changed)
+        )
+    return difference(read_json(path / "env.json"), env)
+
+
+def difference(old: dict, new: dict, ignore: tuple[str, ...] = ()) -> list[str]:
+    """Lines 'key: old -> new' for the keys (dotted) in which two configs differ."""
+    old, new = flatten(old), flatten(new)
+    return [
+        f"{key}: {old.get(key, 'absent')} -> {new.get(key, 'absent')}"
+        for key in sorted(old.keys() | new.keys())
+        if key not in ignore and old.get(key, "absent") != new.get(key, "absent")
+    ]
+
+
+def flatten(config: dict[str, Any], prefix: str = "") -> dict[str, Any]:
+    """Nested dicts as one dict of dotted keys."""
+    flat = {}
+    for key, value in config.items():
+        flat |= flatten(value, f"{prefix}{key}.") if isinstance(value, dict) else {prefix + key: value}
+    return flat
+
+
+def row_path(path: Path, first_step: int) -> Path:
+    """The file of the rows that begin at this step."""
+    return path / "rows" / f"{first_step:09d}.npz"
+
+
+def eval_path(path: Path, step: int) -> Path:
+    """The file of the evaluation after this many steps."""
+    return path / "evals" / f"{step:09d}.npz"
+
+
+def intact_steps(path: Path) -> int:
+    """Steps from the start whose rows can be read without a gap."""
+    steps = 0
+    while row_path(path, steps).exists():
+        try:
+            steps += read_arrays(row_path(path, steps))["nats"].shape[1]
+        except RecordError:
+            break
+    return steps
+
+
+def cut(path: Path, step: int) -> None:
+    """Removes what was written after the state that a run goes on from: it is made again."""
+    for file in _numbered(path / "rows"):
+        if int(file.stem) >= step:
+            file.unlink()
+    for file in _numbered(path / "evals"):
+        if int(file.stem) > step:
+            file.unlink()
+    for leftover in path.rglob("*.tmp"):
+        leftover.unlink() if leftover.is_file() else shutil.rmtree(leftover)
+
+
+def _numbered(folder: Path) -> list[Path]:
+    return sorted(p for p in folder.glob("*.npz") if p.stem.isdigit())
+
+
+def load(path: Path | str) -> Record:
+    """Reads a record, complete or under way.
+
+    Raises:
+      RecordError: no record there, or a file of it is damaged (the message names it).
+    """
+    path = Path(path)
+    if not (path / "config.json").exists():
+        raise RecordError(f"{path} holds no record (no config.json)")
+    parts = [read_arrays(file) for file in _numbered(path / "rows")]
+    names = parts[0] if parts else ()
+    done, baselines = path / "done.json", path / "baselines.npz"
+    return Record(
+        path=path,
+        config=read_json(path / "config.json"),
+        env=read_json(path / "env.json"),
+        rows={name: np.concatenate([part[name] for part in parts], axis=1) for name in names},
+        evals={int(f.stem): read_arrays(f) for f in _numbered(path / "evals")},
+        baselines=read_arrays(baselines) if baselines.exists() else {},
+        done=read_json(done) if done.exists() else {},
+    )
+
+
+def find(root: Path | str) -> list[Path]:
+    """Every record below a folder, in the order of their paths."""
+    return sorted(file.parent for file in Path(root).rglob("config.json"))

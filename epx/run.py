@@ -1,0 +1,223 @@
+"""A run: the steps of a code, scanned into chunks over the members of an ensemble, with a record.
+The host loop is a Python generator that yields after every chunk, when everything up to it is on
+disk, so that a caller shows progress, or stops, wherever it likes."""
+
+import dataclasses
+import functools
+import hashlib
+import importlib.metadata
+import os
+import platform
+import tempfile
+import time
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import jax
+import numpy as np
+from absl import logging
+from jax import lax
+
+import epx
+from epx import checkpoint, evaluation, flops, ledger, optim, record
+from epx.codes import prequential
+from epx.devices import Layout, compile_over, layout, place
+from epx.plan import Plan, Setup, stack
+from epx.types import Code, Generator, Hyper, Observer, State
+
+
+class RunError(Exception):
+    """A run that cannot go on; the message is for the user."""
+
+
+class Progress(NamedTuple):
+    """Where a run is.
+
+    Attributes:
+      step, steps: steps done, of all.
+      compile_seconds, seconds: time since the last yield spent compiling, and on the chunk.
+      nats_per_tok_M: each member's online nats per coded token in the chunk; nan before the first
+        chunk and for members that have failed.
+    """
+
+    step: int
+    steps: int
+    compile_seconds: float
+    seconds: float
+    nats_per_tok_M: np.ndarray
+
+
+def train(setup: Setup, workdir: Path | str) -> Iterator[Progress]:
+    """Runs a setup, or goes on with it, and keeps its record in `workdir`.
+
+    Yields once before the first chunk and after every chunk. Closing the iterator saves the state
+    and releases the directory; the same call goes on from there, bit for bit. Where the record is
+    complete, nothing is yielded.
+
+    Raises:
+      RecordError: the directory is in use, holds another config, or cannot be written.
+      RunError: no member is left whose loss is finite.
+      ValueError: a plan that the world or the devices do not allow.
+    """
+    workdir = Path(workdir).resolve()
+    plan = setup.plan
+    plan.check_world(setup.generators[0].spec)
+    spread = layout(plan.parallel, plan.devices, len(setup.generators))
+    code = setup.code(setup.observer, plan.cut(spread))
+    generator, hyper = stack(setup.generators), stack(setup.hypers)
+    config = setup.config | {"facts": _facts(setup)}
+    with record.lock(workdir):
+        for line in record.begin(workdir, config, environment(spread)):
+            logging.warning("environment differs, so numbers agree to rounding only: %s", line)
+        intact = record.intact_steps(workdir)
+        if (workdir / "done.json").exists() and intact == plan.steps:
+            return
+        state = jax.jit(jax.vmap(code.init))(hyper)
+        step, state = checkpoint.restore(workdir / "ckpt", state, intact) or (0, state)
+        record.cut(workdir, step)
+        members = place(spread, (generator, hyper, state))
+        yield from _chunks(setup, workdir, spread, code, members, step)
+        _finish(setup, workdir)
+
+
+def _chunks(setup: Setup, workdir: Path, spread: Layout, code: Code, members: tuple, step: int):
+    """Chunk after chunk: rows, evaluation and state go to disk, in this order, then it yields."""
+    plan, saved = setup.plan, step
+    generator, hyper, state = members
+    chunk, evaluate = _programs(setup, spread, code, members)
+    try:
+        yield Progress(step, plan.steps, 0.0, 0.0, np.full(len(setup.hypers), np.nan))
+        while step < plan.steps:
+            started = time.perf_counter()
+            program = chunk(min(plan.chunk, plan.steps - step))
+            compiled = time.perf_counter()
+            state, rows = program(generator, hyper, state)
+            rows = jax.device_get(rows)
+            seconds = time.perf_counter() - compiled
+            rows["seconds"] = np.full(rows["nats"].shape, seconds / rows["nats"].shape[1])
+            record.write_arrays(record.row_path(workdir, step), rows)
+            step += rows["nats"].shape[1]
+            if step == plan.steps or (plan.eval_every and step % plan.eval_every == 0):
+                evals = jax.device_get(evaluate()(generator, hyper, state))
+                record.write_arrays(record.eval_path(workdir, step), evals)
+            if step == plan.steps or (plan.checkpoint_every and step % plan.checkpoint_every == 0):
+                checkpoint.save(workdir / "ckpt", step, state, plan.keep)
+                saved = step
+            yield Progress(step, plan.steps, compiled - started, seconds, _mean_nats(rows))
+            if not rows["finite"][:, -1].any():
+                raise RunError(_all_failed(workdir))
+    except GeneratorExit:
+        if saved < step:
+            checkpoint.save(workdir / "ckpt", step, state, plan.keep)
+        raise
+
+
+def _programs(setup: Setup, spread: Layout, code: Code, members: tuple):
+    """The compiled chunk of a given number of steps, and the evaluation, made when first asked."""
+    shapes = jax.tree.map(lambda leaf: jax.ShapeDtypeStruct(leaf.shape, leaf.dtype), members)
+
+    @functools.cache
+    def chunk(steps: int):
+        def scan(generator: Generator, hyper: Hyper, state: State):
+            return lax.scan(lambda s, _: code.step(generator, hyper, s), state, length=steps)
+
+        return compile_over(spread, scan, *shapes, donate=True)
+
+    @functools.cache
+    def evaluate():
+        batch = setup.plan.cut(spread)
+        charge = evaluation.charge(setup.observer, batch, setup.plan.eval_examples)
+        return compile_over(spread, charge, *shapes)
+
+    return chunk, evaluate
+
+
+def _mean_nats(rows: record.Arrays) -> np.ndarray:
+    nats_M = rows["nats"].sum(1, dtype=np.float64) / np.maximum(rows["coded_tok"].sum(1), 1)
+    return np.where(rows["finite"].all(1), nats_M, np.nan)
+
+
+def _all_failed(workdir: Path) -> str:
+    failed = ledger.failures(record.load(workdir))
+    steps = ", ".join(f"member {member} at step {step}" for member, step in failed.items())
+    return (
+        f"no member is left whose loss is finite ({steps}); the state before is kept in "
+        f"{workdir / 'ckpt'}. A smaller optim.lr or optim.clip_norm is what usually helps"
+    )
+
+
+def _finish(setup: Setup, workdir: Path) -> None:
+    """What needs the whole run: rulers on the held-out tokens, failures, time."""
+    rulers = evaluation.baselines(setup.generators, setup.hypers, setup.plan.eval_examples)
+    record.write_arrays(workdir / "baselines.npz", rulers)
+    run = record.load(workdir)
+    failed = ledger.failures(run)
+    for member, step in failed.items():
+        logging.warning("member %d failed: its loss was not finite at step %d", member, step)
+    done = {"steps": setup.plan.steps, "seconds": float(run.rows["seconds"][0].sum())}
+    record.write_json(workdir / "done.json", done | {"failed": {str(m): s for m, s in failed.items()}})
+
+
+def _facts(setup: Setup) -> dict[str, Any]:
+    """Static facts that the ledger needs and that a run may not change under way."""
+    spec, observer = setup.generators[0].spec, setup.observer
+    return dataclasses.asdict(spec) | {
+        "parameters": flops.parameters(observer),
+        "forward_flops": float(observer.flops(spec.length)[0]),
+        "learns_by_gradient": observer.update is None,
+    }
+
+
+def environment(spread: Layout) -> dict[str, Any]:
+    """What bit equality depends on: versions, devices and flags."""
+    packages = ("jax", "jaxlib", "flax", "optax", "orbax-checkpoint", "numpy")
+    return {
+        "versions": {name: importlib.metadata.version(name) for name in packages}
+        | {"epx": epx.__version__, "python": platform.python_version()},
+        "device": spread.devices[0].device_kind,
+        "devices": len(spread.devices),
+        "parallel": spread.parallel,
+        "xla_flags": os.environ.get("XLA_FLAGS", ""),
+    }
+
+
+def measure(
+    generator: Generator,
+    observer: Observer,
+    *,
+    steps: int,
+    batch: int,
+    seeds: int = 4,
+    lr: float = 0.03,
+    workdir: Path | str | None = None,
+    **plan: Any,
+) -> ledger.Measurement:
+    """S and H of a world for an observer, by the prequential code.
+
+    Args:
+      generator: the world; every seed draws its own examples from it.
+      observer: the learner, made for the world's vocabulary and length.
+      steps, batch: optimiser steps, and examples in each.
+      seeds: members of the ensemble; the interval is over them.
+      lr: base learning rate.
+      workdir: where the record is kept and gone on from; None measures without keeping it.
+      **plan: further fields of `Plan`, such as `eval_examples`.
+
+    Returns:
+      The ledger's measurement; for example `.structure_bits` and `.entropy_bits_per_tok`.
+    """
+    plan = Plan(steps=steps, batch=batch, **plan)
+    hypers = [optim.hyper(seed, lr=lr) for seed in range(seeds)]
+    config = {
+        "generator": _fingerprint(generator.example, jax.random.key(0), 0),
+        "observer": _fingerprint(observer.init, jax.random.key(0)),
+        "optim": {"lr": lr},
+        "run": dataclasses.asdict(plan) | {"seeds": seeds},
+        "eval": {"test_tokens": plan.test_tokens},
+    }
+    setup = Setup([generator] * seeds, hypers, observer, prequential.make, plan, config)
+    with tempfile.TemporaryDirectory() as scratch:
+        for _ in train(setup, workdir or scratch):
+            pass
+        return ledger.prequential(record.load(workdir or scratch))

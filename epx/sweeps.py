@@ -1,0 +1,114 @@
+"""A sweep is a list of dotted overrides; an ensemble is one config and the overrides that its
+members vary. `product`, `zipped` and `chain` write such lists; `assemble` turns them into a run."""
+
+import copy
+import functools
+import itertools
+from collections.abc import Iterable, Sequence
+from typing import Any
+
+import jax
+
+from epx import components, optim, streams
+from epx.plan import Plan, Setup
+
+Overrides = dict[str, Any]
+DTYPES = ("float32", "bfloat16")
+
+
+def vary(key: str, values: Iterable[Any]) -> list[Overrides]:
+    """One override for each value of a key.
+
+    >>> vary("run.seed", range(2))
+    [{'run.seed': 0}, {'run.seed': 1}]
+    """
+    return [{key: value} for value in values]
+
+
+def product(*sweeps: Sequence[Overrides]) -> list[Overrides]:
+    """Every combination, the last varying fastest.
+
+    >>> product(vary("optim.lr", [0.1, 0.2]), vary("run.seed", [7]))
+    [{'optim.lr': 0.1, 'run.seed': 7}, {'optim.lr': 0.2, 'run.seed': 7}]
+    """
+    return [functools.reduce(dict.__or__, parts, {}) for parts in itertools.product(*sweeps)]
+
+
+def zipped(*sweeps: Sequence[Overrides]) -> list[Overrides]:
+    """Sweeps of equal length side by side. Raises ValueError where their lengths differ."""
+    return [functools.reduce(dict.__or__, parts, {}) for parts in zip(*sweeps, strict=True)]
+
+
+def chain(*sweeps: Sequence[Overrides]) -> list[Overrides]:
+    """One sweep after the other."""
+    return list(itertools.chain(*sweeps))
+
+
+def override(config: dict[str, Any], overrides: Overrides) -> dict[str, Any]:
+    """A copy of a resolved config with dotted keys replaced.
+
+    Raises:
+      ValueError: a key that the config does not have.
+    """
+    config = copy.deepcopy(config)
+    for dotted, value in overrides.items():
+        section, _, key = dotted.partition(".")
+        if key not in config.get(section, {}):
+            known = [f"{s}.{k}" for s, keys in config.items() for k in keys]
+            raise ValueError(f"{dotted}: no such key; {components.suggest(dotted, known)}")
+        config[section][key] = value
+    return config
+
+
+def assemble(config: dict[str, Any], members: Sequence[Overrides] | None = None) -> Setup:
+    """The run that a config describes.
+
+    Args:
+      config: sections of plain values as in `configs/base.py`; arguments of the world, observer
+        and code may be left out and take their defaults.
+      members: what the members of the ensemble vary: `run.seed`, any key of `optim`, and keys of
+        `generator` that do not change shapes. None varies the seed, `run.seeds` times.
+
+    Raises:
+      ValueError: a key or value that is not accepted, before anything is compiled.
+    """
+    kinds = components.FOLDERS
+    config = {**config, **{kind: components.complete(kind, config[kind]) for kind in kinds}}
+    run = config["run"]
+    if members is None:
+        if run["seeds"] < 1:
+            raise ValueError(f"run.seeds={run['seeds']}: must be at least 1")
+        members = vary("run.seed", range(run["seed"], run["seed"] + run["seeds"]))
+    if run["dtype"] not in DTYPES:
+        raise ValueError(f"run.dtype={run['dtype']}: accepted are {', '.join(DTYPES)}")
+    if run["require_accelerator"] and jax.default_backend() == "cpu":
+        raise ValueError("run.require_accelerator=True, but JAX finds only a CPU")
+    plan = _plan(config)
+    varied = [override(config, member) for member in members]
+    hypers = [optim.hyper(one["run"]["seed"], **one["optim"]) for one in varied]
+    generators = [
+        components.make("generator", one["generator"], key=streams.stream(hyper.seed, "world"))
+        for one, hyper in zip(varied, hypers)
+    ]
+    spec = generators[0].spec
+    observer = components.make(
+        "observer", config["observer"], vocab=spec.vocab, length=spec.length, dtype=run["dtype"]
+    )
+
+    def code(observer, batch):
+        return components.make("code", config["code"], observer=observer, batch=batch)
+
+    return Setup(generators, hypers, observer, code, plan, config | {"members": list(members)})
+
+
+def _plan(config: dict[str, Any]) -> Plan:
+    run, evaluation, saving = config["run"], config["eval"], config["checkpoint"]
+    taken = ("steps", "batch", "microbatch", "chunk", "parallel", "devices", "repeats")
+    return Plan(
+        **{key: run[key] for key in taken},
+        eval_every=evaluation["every"],
+        eval_examples=evaluation["examples"],
+        test_tokens=evaluation["test_tokens"],
+        checkpoint_every=saving["every"],
+        keep=saving["keep"],
+    )

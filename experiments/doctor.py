@@ -1,0 +1,106 @@
+"""What epx finds on this machine: versions, devices, caches, corpora, free disk space."""
+
+import argparse
+import os
+import platform
+import shutil
+import sys
+from importlib import metadata
+from pathlib import Path
+
+import jax
+
+import epx
+from epx import corpora
+from experiments import host
+
+_PACKAGES = ("jax", "jaxlib", "flax", "optax", "orbax-checkpoint", "numpy", "ml_collections")
+
+
+def _version(package: str) -> str:
+    try:
+        return metadata.version(package)
+    except metadata.PackageNotFoundError:
+        return "not installed"
+
+
+def _cores() -> int:
+    """Cores this process may use: a scheduler or a container may grant fewer than there are."""
+    if hasattr(os, "sched_getaffinity"):  # Linux only
+        return len(os.sched_getaffinity(0))
+    return os.cpu_count() or 1
+
+
+def _held(folder: Path) -> str:
+    """MB of the files in a folder."""
+    if not os.path.isdir(folder):
+        return "empty"
+    return (
+        f"{sum(file.stat().st_size for file in folder.rglob('*') if file.is_file()) / 1e6:.1f} MB"
+    )
+
+
+def _free(folder: Path) -> str:
+    """GB free on the disk that holds, or would hold, the folder."""
+    there = next(path for path in (folder, *folder.parents) if os.path.exists(path))
+    return f"{shutil.disk_usage(there).free / 1e9:.1f} GB"
+
+
+def _software() -> list[tuple[str, str]]:
+    versions = [(package, _version(package)) for package in _PACKAGES]
+    return [("python", platform.python_version()), ("epx", epx.__version__), *versions]
+
+
+def _hardware() -> list[tuple[str, str]]:
+    devices = jax.devices()
+    kinds = ", ".join(sorted({device.device_kind for device in devices}))
+    return [
+        ("backend", jax.default_backend()),
+        ("devices", f"{len(devices)} ({kinds})"),
+        ("cores", str(_cores())),
+    ]
+
+
+def _storage() -> list[tuple[str, str]]:
+    cache = corpora.cache_folder().absolute()
+    folders = [(name, cache / name) for name in ("xla", "corpora")]
+    held = [(f"{name} cache", f"{folder}: {_held(folder)}") for name, folder in folders]
+    return [*held, ("free disk", _free(cache))]
+
+
+def _corpora() -> list[tuple[str, str]]:
+    rows = []
+    for corpus in corpora.listing():
+        if corpus.file is None:
+            state = "made when asked for"
+        elif corpus.size is None:
+            state = "not prepared yet"
+        else:
+            state = f"{corpus.size / 1e6:.1f} MB in the cache"
+        rows.append((f"corpus {corpus.name}", f"{corpus.about}; {corpus.licence}; {state}"))
+    return rows
+
+
+def main(arguments: list[str]) -> int:
+    """Prints the report; the exit status is 1 where JAX finds no backend to run on."""
+    parser = argparse.ArgumentParser("python -m experiments.doctor", description=__doc__)
+    _, unknown = parser.parse_known_args(arguments)
+    if unknown:
+        parser.exit(2, f"doctor takes no arguments, got: {' '.join(unknown)}\n")
+    rows, warning, status = _software(), None, 0
+    try:
+        rows += _hardware()
+        warning = host.unused_gpu()
+    except (RuntimeError, AssertionError) as error:  # JAX 0.10 asserts where a plugin is missing
+        asked = jax.config.jax_platforms or "any platform"
+        rows.append(("backend", f"none: JAX could not start {asked} ({error!r})"))
+        status = 1
+    for name, value in rows + _storage() + _corpora():
+        print(f"{name:18}{value}")
+    if warning:
+        print(warning)
+    return status
+
+
+if __name__ == "__main__":
+    sys.exit(main(sys.argv[1:]))
