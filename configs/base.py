@@ -38,7 +38,7 @@ MEANING = {
     "run.require_accelerator": "refuse to run on a CPU",
     "eval.every": "steps between evaluations, a multiple of run.chunk; none: at the end only",
     "eval.examples": "held-out examples behind the anchor",
-    "eval.test_tokens": "coded tokens whose information is stated; none: as many as were trained on",
+    "eval.test_tokens": "coded tokens whose information is stated; none: as many as trained on",
     "checkpoint.every": "steps between saved states, a multiple of run.chunk; none: at the end",
     "checkpoint.keep": "saved states kept",
 }

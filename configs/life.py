@@ -1,6 +1,6 @@
 """Game of Life: the next frame of an 8 x 8 torus, after burn-in.
 
-    python -m experiments.train --config=configs/life.py:tiny --workdir=runs/life
+python -m experiments.train --config=configs/life.py:tiny --workdir=runs/life
 """
 
 from configs import base

@@ -16,7 +16,8 @@ def compressed_bits(tokens: np.ndarray, vocab: int) -> dict[str, int]:
     layouts = (_bytes(tokens, vocab), _packed(tokens, vocab))
     return {
         "gzip_bits": 8 * min(len(gzip.compress(data, 9, mtime=0)) for data in layouts),
-        "xz_bits": 8 * min(len(lzma.compress(data, preset=9 | lzma.PRESET_EXTREME)) for data in layouts),
+        "xz_bits": 8
+        * min(len(lzma.compress(data, preset=9 | lzma.PRESET_EXTREME)) for data in layouts),
     }
 
 

@@ -29,7 +29,7 @@ def save(folder: Path, step: int, state: State, keep: int) -> None:
     except Exception as error:  # orbax and tensorstore raise many kinds for a disk that is full
         shutil.rmtree(_path(folder, step), ignore_errors=True)
         raise RecordError(
-            f"cannot write the checkpoint of step {step} in {folder}: {_first_line(error)}; what "
+            f"cannot write the checkpoint of step {step} in {folder}: {_reason(error)}; what "
             "was saved before it is intact: make room and start the same command again"
         ) from error
     for old in steps(folder)[:-keep]:
@@ -54,7 +54,7 @@ def restore(folder: Path, like: State, newest: int) -> tuple[int, State] | None:
             except Exception as error:  # whatever a damaged file makes orbax raise
                 logging.warning(
                     "checkpoint of step %d in %s is damaged (%s); going back to the one before",
-                    step, folder, _first_line(error),
+                    step, folder, _reason(error),
                 )  # fmt: skip
         shutil.rmtree(_path(folder, step), ignore_errors=True)
     return None
@@ -91,5 +91,7 @@ def _path(folder: Path, step: int) -> epath.Path:
     return epath.Path(folder).resolve() / f"{step:09d}"
 
 
-def _first_line(error: Exception) -> str:
-    return (str(error).strip().splitlines() or [type(error).__name__])[0][:200]
+def _reason(error: Exception) -> str:
+    # Tensorstore puts where it failed first and why last.
+    line = (str(error).strip().splitlines() or [type(error).__name__])[0]
+    return line if len(line) <= 120 else f"...{line[-120:]}"

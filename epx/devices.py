@@ -6,6 +6,7 @@ from collections.abc import Callable
 from typing import NamedTuple
 
 import jax
+import jax.numpy as jnp
 from jax import lax
 from jax.sharding import AxisType, NamedSharding, PartitionSpec
 
@@ -99,12 +100,15 @@ def _by_jit(layout: Layout, function: Callable, args: tuple, donated: tuple) -> 
 
 
 def _by_pmap(layout: Layout, function: Callable) -> Callable:
-    n, axis = len(layout.devices), 0 if layout.by_member else None
-    mapped = jax.pmap(
-        function, axis_name=AXIS, in_axes=axis, out_axes=axis, axis_size=n, devices=layout.devices
-    )
+    n = len(layout.devices)
+    options = dict(axis_name=AXIS, axis_size=n, devices=layout.devices)
     if not layout.by_member:
-        return mapped
+        # Something has to be mapped, so each device is handed its own number.
+        shared = jax.pmap(
+            lambda _, args: function(*args), in_axes=(0, None), out_axes=None, **options
+        )
+        return lambda *args: shared(jnp.arange(n), args)
+    spread = jax.pmap(function, **options)
 
     def split(leaf):
         return leaf.reshape(n, -1, *leaf.shape[1:])
@@ -112,4 +116,4 @@ def _by_pmap(layout: Layout, function: Callable) -> Callable:
     def join(leaf):
         return leaf.reshape(-1, *leaf.shape[2:])
 
-    return lambda *args: jax.tree.map(join, mapped(*jax.tree.map(split, args)))
+    return lambda *args: jax.tree.map(join, spread(*jax.tree.map(split, args)))

@@ -1,4 +1,4 @@
-"""Prices in nats: what a prediction charges for a token, and what one prediction costs over another.
+"""Prices in nats: what a token costs under a prediction, and one prediction over another.
 
 The only log_softmax in the program. All of it is float32, whatever the logits are.
 """

@@ -7,7 +7,7 @@ from typing import Any, NamedTuple
 import jax
 import jax.numpy as jnp
 
-from epx.devices import AXIS, Layout
+from epx.devices import AXIS, Layout, layout
 from epx.streams import Batch
 from epx.types import Code, Generator, Hyper, Observer, PyTree, Spec
 
@@ -54,17 +54,22 @@ class Plan:
             if keys[key] is not None and keys[key] % self.chunk:
                 raise ValueError(f"{key}={keys[key]}: must be a multiple of run.chunk={self.chunk}")
 
-    def check_world(self, spec: Spec) -> None:
-        """Raises ValueError where a finite world has too few examples for this plan."""
+    def layout(self, members: int) -> Layout:
+        """Where the members and their batches live. Raises ValueError as `devices.layout`."""
+        return layout(self.parallel, self.devices, members)
+
+    def check(self, spec: Spec, members: int) -> None:
+        """Raises ValueError where the devices or a finite world do not allow this plan."""
+        self.cut(self.layout(members))
         if spec.size is None:
             return
-        if self.steps * self.batch > self.repeats * spec.size:
+        passes = self.steps * self.batch / spec.size
+        if passes > self.repeats:
             raise ValueError(
-                f"run.steps={self.steps} x run.batch={self.batch} needs "
-                f"{self.steps * self.batch / spec.size:.2f} passes over the {spec.size} training "
-                f"examples of this world, and run.repeats={self.repeats} allows {self.repeats}: "
+                f"run.steps={self.steps} x run.batch={self.batch} needs {passes:.2f} passes over "
+                f"the {spec.size} training examples of this world, and run.repeats={self.repeats}: "
                 f"take at most {self.repeats * spec.size // self.batch} steps, or allow more "
-                "passes (a repeated token is no longer charged as new)"
+                "passes (a repeated token is then charged as if it were new)"
             )
         if self.eval_examples > spec.held_out:
             raise ValueError(
@@ -72,12 +77,12 @@ class Plan:
                 "examples; give at most that many"
             )
 
-    def cut(self, layout: Layout) -> Batch:
+    def cut(self, spread: Layout) -> Batch:
         """The batch of a step, cut for the devices that share it."""
-        part = self.batch // layout.shards
-        if part * layout.shards != self.batch:
+        part = self.batch // spread.shards
+        if part * spread.shards != self.batch:
             raise ValueError(
-                f"run.batch={self.batch}: must be a multiple of the {layout.shards} devices that "
+                f"run.batch={self.batch}: must be a multiple of the {spread.shards} devices that "
                 "share it (the members do not divide evenly over them; or set run.devices=1)"
             )
         microbatch = min(self.microbatch or part, part)
@@ -86,7 +91,7 @@ class Plan:
                 f"run.microbatch={self.microbatch}: must divide the {part} examples of a batch "
                 "that each device sees"
             )
-        return Batch(self.batch, microbatch, AXIS if layout.shards > 1 else None, layout.shards)
+        return Batch(self.batch, microbatch, AXIS if spread.shards > 1 else None, spread.shards)
 
 
 class Setup(NamedTuple):

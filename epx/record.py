@@ -152,7 +152,9 @@ def flatten(config: dict[str, Any], prefix: str = "") -> dict[str, Any]:
     """Nested dicts as one dict of dotted keys."""
     flat = {}
     for key, value in config.items():
-        flat |= flatten(value, f"{prefix}{key}.") if isinstance(value, dict) else {prefix + key: value}
+        flat |= (
+            flatten(value, f"{prefix}{key}.") if isinstance(value, dict) else {prefix + key: value}
+        )
     return flat
 
 
@@ -167,13 +169,18 @@ def eval_path(path: Path, step: int) -> Path:
 
 
 def intact_steps(path: Path) -> int:
-    """Steps from the start whose rows can be read without a gap."""
+    """Steps from the start whose rows and evaluations can be read without a gap."""
     steps = 0
-    while row_path(path, steps).exists():
-        try:
+    try:
+        while row_path(path, steps).exists():
             steps += read_arrays(row_path(path, steps))["nats"].shape[1]
+    except RecordError:
+        pass
+    for file in _numbered(path / "evals"):
+        try:
+            read_arrays(file)
         except RecordError:
-            break
+            return min(steps, int(file.stem) - 1)
     return steps
 
 

@@ -8,6 +8,7 @@ import hashlib
 import importlib.metadata
 import os
 import platform
+import re
 import tempfile
 import time
 from collections.abc import Iterator
@@ -22,9 +23,9 @@ from jax import lax
 import epx
 from epx import checkpoint, evaluation, flops, ledger, optim, record
 from epx.codes import prequential
-from epx.devices import Layout, compile_over, layout, place
+from epx.devices import Layout, compile_over, place
 from epx.plan import Plan, Setup, stack
-from epx.types import Code, Generator, Hyper, Observer, State
+from epx.types import Code, Generator, Hyper, Observer, Spec, State
 
 
 class RunError(Exception):
@@ -62,8 +63,8 @@ def train(setup: Setup, workdir: Path | str) -> Iterator[Progress]:
     """
     workdir = Path(workdir).resolve()
     plan = setup.plan
-    plan.check_world(setup.generators[0].spec)
-    spread = layout(plan.parallel, plan.devices, len(setup.generators))
+    plan.check(setup.generators[0].spec, len(setup.generators))
+    spread = plan.layout(len(setup.generators))
     code = setup.code(setup.observer, plan.cut(spread))
     generator, hyper = stack(setup.generators), stack(setup.hypers)
     config = setup.config | {"facts": _facts(setup)}
@@ -104,9 +105,11 @@ def _chunks(setup: Setup, workdir: Path, spread: Layout, code: Code, members: tu
             if step == plan.steps or (plan.checkpoint_every and step % plan.checkpoint_every == 0):
                 checkpoint.save(workdir / "ckpt", step, state, plan.keep)
                 saved = step
-            yield Progress(step, plan.steps, compiled - started, seconds, _mean_nats(rows))
             if not rows["finite"][:, -1].any():
+                if saved < step:
+                    checkpoint.save(workdir / "ckpt", step, state, plan.keep)
                 raise RunError(_all_failed(workdir))
+            yield Progress(step, plan.steps, compiled - started, seconds, _mean_nats(rows))
     except GeneratorExit:
         if saved < step:
             checkpoint.save(workdir / "ckpt", step, state, plan.keep)
@@ -156,7 +159,9 @@ def _finish(setup: Setup, workdir: Path) -> None:
     for member, step in failed.items():
         logging.warning("member %d failed: its loss was not finite at step %d", member, step)
     done = {"steps": setup.plan.steps, "seconds": float(run.rows["seconds"][0].sum())}
-    record.write_json(workdir / "done.json", done | {"failed": {str(m): s for m, s in failed.items()}})
+    record.write_json(
+        workdir / "done.json", done | {"failed": {str(m): s for m, s in failed.items()}}
+    )
 
 
 def _facts(setup: Setup) -> dict[str, Any]:
@@ -180,6 +185,21 @@ def environment(spread: Layout) -> dict[str, Any]:
         "parallel": spread.parallel,
         "xla_flags": os.environ.get("XLA_FLAGS", ""),
     }
+
+
+def _fingerprint(function, *args) -> str:
+    """Names a pure function, with the arrays and constants that it closes over."""
+    jaxpr = jax.make_jaxpr(function)(*args)
+    text = re.sub(r"0x[0-9a-f]+", "", str(jaxpr))  # addresses differ between processes
+    digest = hashlib.sha256(text.encode())
+    for constant in jaxpr.consts:
+        digest.update(np.asarray(constant).tobytes())
+    return digest.hexdigest()
+
+
+def _logits(spec: Spec, observer: Observer):
+    tokens_BxT = np.zeros((1, spec.length), np.int32)
+    return lambda key: observer.logits(observer.init(key), tokens_BxT, None)
 
 
 def measure(
@@ -210,8 +230,8 @@ def measure(
     plan = Plan(steps=steps, batch=batch, **plan)
     hypers = [optim.hyper(seed, lr=lr) for seed in range(seeds)]
     config = {
-        "generator": _fingerprint(generator.example, jax.random.key(0), 0),
-        "observer": _fingerprint(observer.init, jax.random.key(0)),
+        "generator": {"sha256": _fingerprint(generator.example, jax.random.key(0), 0)},
+        "observer": {"sha256": _fingerprint(_logits(generator.spec, observer), jax.random.key(0))},
         "optim": {"lr": lr},
         "run": dataclasses.asdict(plan) | {"seeds": seeds},
         "eval": {"test_tokens": plan.test_tokens},

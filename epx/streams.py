@@ -1,6 +1,7 @@
-"""Every random key and every index. A stream is a function of a seed and a name, an example's key of the stream
-and the example's index: x_i = generator.example(fold_in(stream, i), i). Tokens are therefore the
-same for any batch size, chunk length or device count, and a resumed run needs no saved key.
+"""Every random key and every index. A stream is a function of a seed and a name, an example's key
+of the stream and the example's index: x_i = generator.example(fold_in(stream, i), i). Tokens are
+therefore the same for any batch size, chunk length or device count, and a resumed run needs no
+saved key.
 
 The streams: `init` (an observer's parameters), `world` (what `make` draws), `train`, `eval`.
 """

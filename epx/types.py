@@ -92,9 +92,7 @@ class Observer(NamedTuple):
     scales: Callable[[PyTree], PyTree] | None = None
     start: Callable[[PyTree, int], PyTree] | None = None
     step: Callable[[PyTree, PyTree, jax.Array, PyTree], tuple[PyTree, jax.Array]] | None = None
-    update: (
-        Callable[[PyTree, jax.Array, jax.Array], tuple[PyTree, jax.Array]] | None
-    ) = None
+    update: Callable[[PyTree, jax.Array, jax.Array], tuple[PyTree, jax.Array]] | None = None
 
 
 class Hyper(NamedTuple):

@@ -26,10 +26,11 @@ def make(observer: Observer, batch: Batch, positions: bool = False) -> Code:
         `position_coded_tok`, of shape T.
 
     Returns:
-      Its `init` and `step`. A row holds sums over the batch: `nats` (of the coded tokens, before the update), `coded_tok`, `all_tok`, `flops`,
-      `passes` (earlier passes over a finite world), `grad_norm` (nats per coded token) and
-      `finite`. A member whose nats or gradient are not finite stands still from that step on:
-      its later rows are zero and `State.failed_step` names the step.
+      Its `init` and `step`. A row holds sums over the batch: `nats` (of the coded tokens, before
+      the update), `coded_tok`, `all_tok`, `flops`, `passes` (earlier passes over a finite world),
+      `grad_norm` (nats per coded token) and `finite`. A member whose nats or gradient are not
+      finite stands still from that step on: its later rows are zero and `State.failed_step` names
+      the step.
     """
     learn = _count if observer.update else _descend
 
@@ -106,7 +107,7 @@ def _descend(observer: Observer, batch: Batch, generator: Generator, hyper: Hype
     updates, opt = optimiser.update(grads, state.opt, state.params)
     params = optax.apply_updates(state.params, updates)
     new = state._replace(params=params, opt=opt, ema=optim.average(hyper, state.ema, params))
-    return new, nats_T, coded_T, optax.global_norm(grads)
+    return new, nats_T, coded_T, optax.tree.norm(grads)
 
 
 def _count(observer: Observer, batch: Batch, generator: Generator, hyper: Hyper, state: State):

@@ -116,15 +116,14 @@ def make(
     path = Path(corpus).expanduser()
     changed = path.stat().st_mtime_ns if path.is_file() else 0
     source = _cut(corpus, unit, length, changed)
-    training, held_out = source.training_NxT, source.held_out_NxT
-    held_out_order = jnp.arange(len(training), len(training) + len(held_out), dtype=jnp.int32)
+    order_N = jnp.arange(len(source.tokens_NxT), dtype=jnp.int32)
     return Text(
-        tokens_NxT=jnp.concatenate([training, held_out]),
-        order_N=jnp.concatenate([jax.random.permutation(key, len(training)), held_out_order]),
+        tokens_NxT=jnp.asarray(source.tokens_NxT),
+        order_N=order_N.at[: source.size].set(jax.random.permutation(key, source.size)),
         vocab=len(source.alphabet) or 256,
         length=length,
-        size=len(training),
-        held_out=len(held_out),
+        size=source.size,
+        held_out=len(order_N) - source.size,
         direction=direction,
         alphabet=source.alphabet,
         bytes_per_token=source.bytes_per_token,
@@ -132,8 +131,8 @@ def make(
 
 
 class _Source(NamedTuple):
-    training_NxT: np.ndarray
-    held_out_NxT: np.ndarray
+    tokens_NxT: np.ndarray
+    size: int
     alphabet: str
     bytes_per_token: float
 
@@ -142,7 +141,7 @@ class _Source(NamedTuple):
 # was `changed` (its time, in ns) since then is read again.
 @functools.lru_cache(maxsize=2)
 def _cut(corpus: str, unit: str, length: int, changed: int) -> _Source:
-    """The windows of both parts of the corpus."""
+    """The windows of the training part of the corpus, `size` of them, then of the held-out part."""
     found = corpora.load(corpus)
     start = corpora.held_out_start(found)
     alphabet = "".join(sorted(set(found.text))) if unit == "char" else ""
@@ -153,15 +152,13 @@ def _cut(corpus: str, unit: str, length: int, changed: int) -> _Source:
             f"length={length!r}: 1 to {longest}, the {unit}s in the smaller of the training and"
             f" the held-out part of corpus={corpus!r}"
         )
-    training_NxT, held_out_NxT = (
-        part[: len(part) // length * length].reshape(-1, length) for part in parts
-    )
+    windows = [part[: len(part) // length * length].reshape(-1, length) for part in parts]
     bytes_per_token = len(found.text.encode()) / sum(map(len, parts))
-    return _Source(training_NxT, held_out_NxT, alphabet, bytes_per_token)
+    return _Source(np.concatenate(windows), len(windows[0]), alphabet, bytes_per_token)
 
 
 def _tokenise(text: str, alphabet: str) -> np.ndarray:
-    """Tokens in the smallest unsigned type that holds them all; bytes where there is no alphabet."""
+    """Tokens in the smallest unsigned type that holds them; bytes where there is no alphabet."""
     if not alphabet:
         return np.frombuffer(text.encode(), np.uint8)
     tokens = np.searchsorted(_code_points(alphabet), _code_points(text))

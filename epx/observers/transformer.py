@@ -7,8 +7,6 @@ so that an untrained model predicts uniformly and its first charge is exactly ln
 
 Aligned: `logits[:, t]` predicts `tokens[:, t]`. Position t reads the token before it, and at t = 0,
 where there is none, the zero vector. The position's own embedding is added at every t.
-
-This file, with its siblings, is the only place that imports flax.
 """
 
 from collections.abc import Callable
@@ -21,7 +19,7 @@ import jax.numpy as jnp
 
 from epx.types import Observer, PyTree
 
-TINY = dict(depth=2, width=8, head_dim=4)
+TINY = {"depth": 2, "width": 8, "head_dim": 4}
 
 ACTIVATIONS: dict[str, Callable[[jax.Array], jax.Array]] = {
     "gelu_erf": partial(nn.gelu, approximate=False),
@@ -37,6 +35,10 @@ _Norm = partial(nn.LayerNorm, epsilon=1e-5, use_bias=False)
 _fan_in = nn.initializers.variance_scaling(1.0, "fan_in", "normal")
 _small = nn.initializers.normal(0.02)
 _zeros = nn.initializers.zeros
+_to_float32 = partial(jax.lax.dot_general, preferred_element_type=jnp.float32)
+_Head = partial(nn.Dense, use_bias=False, kernel_init=_zeros, dot_general=_to_float32)
+
+KeysValues = tuple[jax.Array, jax.Array]
 
 
 class Cache(NamedTuple):
@@ -48,52 +50,50 @@ class Cache(NamedTuple):
     """
 
     position: jax.Array
-    layers: tuple[tuple[jax.Array, jax.Array], ...]
+    layers: tuple[KeysValues, ...]
 
 
-class Attention(nn.Module):
-    """Causal self-attention with normalised queries and keys (H heads of size d_h = D / H)."""
+class Layer(nn.Module):
+    """Causal self-attention over H heads of size d_h = D / H, then the MLP."""
 
     heads: int
+    depth: int
+    activation: str
     dtype: str
 
     @nn.compact
     def __call__(
-        self, x_BxTxD: jax.Array, positions_T: jax.Array, past: tuple[jax.Array, jax.Array] | None
-    ) -> tuple[jax.Array, tuple[jax.Array, jax.Array]]:
-        """Mixes the values of positions up to one's own.
+        self, x_BxTxD: jax.Array, positions_T: jax.Array, past: KeysValues | None
+    ) -> tuple[jax.Array, KeysValues]:
+        """The residual stream after this layer, BxTxD float32, with the layer's keys and values.
 
-        Args:
-          x_BxTxD: normalised activations at `positions_T`, which are consecutive.
-          positions_T: int32.
-          past: keys and values of all positions (BxSxHxd_h) to be extended by these, or None where
-            `x_BxTxD` is everything there is.
-
-        Returns:
-          The mix, BxTxD, and the keys and values including these positions.
+        `positions_T` are int32 and consecutive. `past` holds the keys and values of all positions
+        (BxSxHxd_h), into which these are written; None where `positions_T` is all there is.
         """
         B, T, D = x_BxTxD.shape
-        # Heads are the outer axis of the fused matrix, so that the split leaves each contiguous.
-        qkv = nn.Dense(3 * D, use_bias=False, dtype=self.dtype, kernel_init=_fan_in, name="qkv")
-        fused = qkv(x_BxTxD).reshape(B, T, self.heads, 3 * (D // self.heads))
-        queries, keys, values = jnp.split(fused, 3, axis=-1)
-        queries = _Norm(name="norm_queries")(queries).astype(self.dtype)
+        Dense = partial(nn.Dense, use_bias=False, dtype=self.dtype)
+        h_BxTxD = _Norm(name="norm_attention")(x_BxTxD)
+        # One product for all three, split within each head: no transposition, no copy.
+        fused = Dense(3 * D, kernel_init=_fan_in, name="qkv")(h_BxTxD)
+        queries, keys, values = jnp.split(fused.reshape(B, T, self.heads, -1), 3, axis=-1)
         # 8/sqrt(d_h) on the keys times the usual 1/sqrt(d_h): the muP scale, usual at d_h = 64.
         keys = (_Norm(name="norm_keys")(keys) * (8 / keys.shape[-1])).astype(self.dtype)
+        queries = _Norm(name="norm_queries")(queries).astype(self.dtype)
         if past is not None:
             at = (0, positions_T[0], 0, 0)
             keys = jax.lax.dynamic_update_slice(past[0], keys, at)
             values = jax.lax.dynamic_update_slice(past[1], values, at)
-        scores = jnp.einsum("bthd,bshd->bhts", queries, keys, preferred_element_type=jnp.float32)
-        earlier_TxS = positions_T[:, None] >= jnp.arange(keys.shape[1])
-        weights = nn.softmax(jnp.where(earlier_TxS, scores, -1e30)).astype(self.dtype)
-        mixed_BxTxD = jnp.einsum("bhts,bshd->bthd", weights, values).reshape(B, T, D)
-        out = nn.Dense(D, use_bias=False, dtype=self.dtype, kernel_init=_zeros, name="out")
-        return out(mixed_BxTxD), (keys, values)
+        mixed_BxTxD = _attend(queries, keys, values, positions_T).reshape(B, T, D)
+        h_BxTxD = Dense(D, kernel_init=_zeros, name="out")(mixed_BxTxD)
+        x_BxTxD += h_BxTxD / self.depth
+        h_BxTxF = Dense(4 * D, kernel_init=_fan_in, name="up")(_Norm(name="norm_mlp")(x_BxTxD))
+        h_BxTxF = ACTIVATIONS[self.activation](h_BxTxF)
+        h_BxTxD = Dense(D, kernel_init=_zeros, name="down")(h_BxTxF)
+        return x_BxTxD + h_BxTxD / self.depth, (keys, values)
 
 
 class Transformer(nn.Module):
-    """The whole model; the arguments are those of `make`.
+    """The whole model; its fields are the arguments of `make`, with H heads for the head's size.
 
     The residual stream stays float32 where the matrix products are bfloat16.
     """
@@ -109,37 +109,23 @@ class Transformer(nn.Module):
     @nn.compact
     def __call__(
         self, previous_BxT: jax.Array, positions_T: jax.Array, past: tuple | None = None
-    ) -> tuple[jax.Array, tuple]:
-        """Predicts the tokens at consecutive positions.
+    ) -> tuple[jax.Array, tuple[KeysValues, ...]]:
+        """logits_BxTxV (float32) of consecutive positions, and the keys and values by layer.
 
-        Args:
-          previous_BxT: int32, the token before each position; ignored at position 0.
-          positions_T: int32, below `length`.
-          past: keys and values by layer, see `Cache.layers`; None where T covers all positions.
-
-        Returns:
-          logits_BxTxV float32, and the keys and values by layer.
+        `previous_BxT` are the tokens before each position, ignored at position 0; `positions_T`
+        are below `length`; `past` is as in `Layer`, by layer.
         """
-        Dense = partial(nn.Dense, use_bias=False, dtype=self.dtype)
         embedding_VxD = self.param("embedding", _small, (self.vocab, self.width))
         positions_SxD = self.param("positions", _small, (self.length, self.width))
         x_BxTxD = jnp.where(positions_T[:, None] > 0, embedding_VxD[previous_BxT], 0.0)
         x_BxTxD += positions_SxD[positions_T]
-        layers = []
+        present = []
         for i in range(self.depth):
-            attention = Attention(self.heads, self.dtype, name=f"attention_{i}")
-            h_BxTxD = _Norm(name=f"norm_attention_{i}")(x_BxTxD)
-            h_BxTxD, layer = attention(h_BxTxD, positions_T, past and past[i])
-            x_BxTxD += h_BxTxD / self.depth
-            layers.append(layer)
-            h_BxTxD = _Norm(name=f"norm_mlp_{i}")(x_BxTxD)
-            h_BxTxF = Dense(4 * self.width, kernel_init=_fan_in, name=f"up_{i}")(h_BxTxD)
-            h_BxTxF = ACTIVATIONS[self.activation](h_BxTxF)
-            h_BxTxD = Dense(self.width, kernel_init=_zeros, name=f"down_{i}")(h_BxTxF)
-            x_BxTxD += h_BxTxD / self.depth
-        to_float32 = partial(jax.lax.dot_general, preferred_element_type=jnp.float32)
-        head = Dense(self.vocab, kernel_init=_zeros, dot_general=to_float32, name="head")
-        return head(_Norm(name="norm")(x_BxTxD)), tuple(layers)
+            layer = Layer(self.heads, self.depth, self.activation, self.dtype, name=f"layer_{i}")
+            x_BxTxD, keys_values = layer(x_BxTxD, positions_T, past and past[i])
+            present.append(keys_values)
+        head = _Head(self.vocab, dtype=self.dtype, name="head")
+        return head(_Norm(name="norm")(x_BxTxD)), tuple(present)
 
 
 def make(
@@ -169,19 +155,7 @@ def make(
     Raises:
       ValueError: where an argument is none of the above.
     """
-    for name, value in dict(depth=depth, width=width, head_dim=head_dim).items():
-        if value < 1:
-            raise ValueError(f"observer.{name} = {value}: a whole number from 1 is accepted")
-    if width % min(head_dim, width):
-        accepted = [size for size in range(1, width + 1) if width % size == 0]
-        raise ValueError(
-            f"observer.head_dim = {head_dim} does not divide observer.width = {width}: "
-            f"one of {accepted}, or more than the width, is accepted"
-        )
-    if activation not in ACTIVATIONS:
-        raise ValueError(f"observer.activation = {activation!r}: accepted are {list(ACTIVATIONS)}")
-    if dtype not in DTYPES:
-        raise ValueError(f"observer.dtype = {dtype!r}: accepted are {list(DTYPES)}")
+    _check(depth, width, head_dim, activation, dtype)
     heads = width // min(head_dim, width)
     model = Transformer(vocab, length, depth, width, heads, activation, dtype)
     return Observer(
@@ -194,9 +168,23 @@ def make(
     )
 
 
+def _check(depth: int, width: int, head_dim: int, activation: str, dtype: str) -> None:
+    for name, value in {"depth": depth, "width": width, "head_dim": head_dim}.items():
+        if value < 1:
+            raise ValueError(f"observer.{name} = {value}: a whole number from 1 is accepted")
+    if width % min(head_dim, width):
+        raise ValueError(
+            f"observer.head_dim = {head_dim} with observer.width = {width}: a divisor of the "
+            "width, or more than the width, is accepted"
+        )
+    for name, value, known in (("activation", activation, ACTIVATIONS), ("dtype", dtype, DTYPES)):
+        if value not in known:
+            raise ValueError(f"observer.{name} = {value!r}: accepted are {', '.join(known)}")
+
+
 def _init(model: Transformer, key: jax.Array) -> PyTree:
-    nothing = jnp.zeros((1, 1), jnp.int32)
-    return model.init(key, nothing, nothing[0])["params"]
+    token = jnp.zeros((1, 1), jnp.int32)
+    return model.init(key, token, token[0])["params"]
 
 
 def _logits(
@@ -204,10 +192,20 @@ def _logits(
 ) -> jax.Array:
     _refuse(side)
     T = tokens_BxT.shape[1]
-    if T > model.length:
+    if model.length < T:
         raise ValueError(f"tokens of length {T}: at most the world's length, {model.length}")
     previous_BxT = jnp.roll(tokens_BxT, 1, axis=1)
     return model.apply({"params": params}, previous_BxT, jnp.arange(T))[0]
+
+
+def _attend(
+    queries: jax.Array, keys: jax.Array, values: jax.Array, positions_T: jax.Array
+) -> jax.Array:
+    """Mixes the values of the positions up to each of `positions_T` (arrays are BxTxHxd_h)."""
+    scores = jnp.einsum("bthd,bshd->bhts", queries, keys, preferred_element_type=jnp.float32)
+    earlier_TxS = positions_T[:, None] >= jnp.arange(keys.shape[1])
+    weights = nn.softmax(jnp.where(earlier_TxS, scores, -1e30)).astype(values.dtype)
+    return jnp.einsum("bhts,bshd->bthd", weights, values)
 
 
 def _scales(params: PyTree) -> PyTree:

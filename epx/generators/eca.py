@@ -1,0 +1,163 @@
+"""Elementary cellular automata on a ring: random cells X and the states that follow from them.
+Wolfram's convention: the new cell is bit (4*left + 2*centre + right) of the rule, and a state is
+written cell 0 first. One example holds X and then the states after D, 2D, ..., `steps` steps,
+D = steps / loops, or the same states backwards in time (a one-way function); hiding some cells of
+X leaves bits to be guessed. The ring is packed into machine words, so that a burn-in of a thousand
+steps costs little.
+
+>>> world = make(jax.random.key(0), rule=30, width=16, steps=4)
+>>> world.spec
+Spec(vocab=2, length=32, size=None, version=1, held_out=0)
+>>> state = jnp.array([int(cell) for cell in "0100110000000001"])
+>>> "".join(map(str, evolve(state, 30, 4).tolist()))
+'0001110011011001'
+"""
+
+import math
+from dataclasses import dataclass, field
+
+import jax
+import jax.numpy as jnp
+
+from epx.types import Example, Spec
+
+VERSION = 1
+TINY = dict(width=4, steps=2, loops=2)
+
+_STATIC = {"static": True}
+_BOS = 2
+
+
+def evolve(state_W: jax.Array, rule: int | jax.Array, steps: int | jax.Array) -> jax.Array:
+    """The ring of 0s and 1s after `steps` steps of `rule` (0 to 255), in the state's own dtype.
+
+    Any width of at least 1; `rule` and `steps` may be traced. Neighbours wrap around: on a ring of
+    one cell the cell is its own left and right.
+    """
+    width = state_W.shape[0]
+    # Equal words of up to 32 cells: the low bit of a word is its first cell.
+    bits = max(size for size in range(1, 33) if width % size == 0)
+    places = jnp.arange(bits, dtype=jnp.uint32)
+    words = (state_W.reshape(-1, bits).astype(jnp.uint32) << places).sum(-1, dtype=jnp.uint32)
+    # One word per neighbourhood, all ones where the rule has the new cell alive.
+    alive = -((jnp.asarray(rule, jnp.uint32) >> jnp.arange(8, dtype=jnp.uint32)) & 1)
+    words = jax.lax.fori_loop(0, steps, lambda _, now: _step(now, alive, bits), words)
+    return ((words[:, None] >> places) & 1).reshape(-1).astype(state_W.dtype)
+
+
+def _step(words: jax.Array, alive: jax.Array, bits: int) -> jax.Array:
+    """One step of all cells at once; bits of `words` above `bits` stay 0."""
+    used = jnp.uint32((1 << bits) - 1)
+    left = ((words << 1) | (jnp.roll(words, 1) >> (bits - 1))) & used
+    right = (words >> 1) | ((jnp.roll(words, -1) << (bits - 1)) & used)
+    # Each neighbour halves the outcomes: right chooses within the pairs (0, 1), (2, 3), ...
+    outcomes = list(alive)
+    for chosen in (right, words, left):
+        outcomes = [
+            zero ^ (chosen & (zero ^ one)) for zero, one in zip(outcomes[::2], outcomes[1::2])
+        ]
+    return outcomes[0] & used
+
+
+@jax.tree_util.register_dataclass
+@dataclass(frozen=True)
+class Eca:
+    """The world made by `make`. Members of an ensemble may vary `rule` (int32)."""
+
+    rule: jax.Array
+    width: int = field(metadata=_STATIC)
+    steps: int = field(metadata=_STATIC)
+    burnin: int = field(metadata=_STATIC)
+    order: str = field(metadata=_STATIC)
+    hidden: int = field(metadata=_STATIC)
+    loops: int = field(metadata=_STATIC)
+    coded: str = field(metadata=_STATIC)
+    bos: bool = field(metadata=_STATIC)
+
+    @property
+    def spec(self) -> Spec:
+        """Endless; cells are tokens 0 and 1, and 2 is the token in front where there is one."""
+        length = int(self.bos) + self.width * (1 + self.loops) - self.hidden
+        return Spec(vocab=2 + int(self.bos), length=length, size=None, version=VERSION)
+
+    def example(self, key: jax.Array, index: jax.Array) -> Example:
+        """The states that follow from the random ring of `key`; `index` is not used."""
+        ring_W = jax.random.bernoulli(key, 0.5, (self.width,)).astype(jnp.int32)
+        first_W = evolve(ring_W, self.rule, self.burnin)
+
+        def next_state(state_W, _):
+            later_W = evolve(state_W, self.rule, self.steps // self.loops)
+            return later_W, later_W
+
+        _, later = jax.lax.scan(next_state, first_W, length=self.loops)
+        if self.order == "reverse":
+            tokens_T = jnp.concatenate([later[::-1].reshape(-1), first_W])
+        else:
+            tokens_T = jnp.concatenate([first_W[self.hidden :], later.reshape(-1)])
+        if self.bos:
+            tokens_T = jnp.concatenate([jnp.array([_BOS], jnp.int32), tokens_T])
+        labels_T = self._labels()
+        return Example(tokens_T, labels_T | self._inputs() if self.coded == "all" else labels_T)
+
+    def oracle_nats(self, example: Example) -> jax.Array | None:
+        """Nats of the coded tokens, float32 of shape T, 0 elsewhere: ln 2 for a cell of a uniform
+        X and 0 for a state that follows from it. None where the past is asked for, where cells are
+        hidden and where X is coded after a burn-in: no law simpler than enumeration is known."""
+        uniform = self.burnin == 0 or self.coded == "labels"
+        if self.order == "reverse" or self.hidden or not uniform:
+            return None
+        return jnp.where(self._inputs() & example.coded_T, math.log(2), 0.0).astype(jnp.float32)
+
+    def _labels(self) -> jax.Array:
+        """Marks every state after the first one of the sequence."""
+        return jnp.arange(self.spec.length) >= int(self.bos) + self.width - self.hidden
+
+    def _inputs(self) -> jax.Array:
+        """Marks the cells of the first state of the sequence."""
+        return (jnp.arange(self.spec.length) >= int(self.bos)) & ~self._labels()
+
+
+def make(
+    key: jax.Array,
+    rule: int = 54,
+    width: int = 16,
+    steps: int = 8,
+    burnin: int = 0,
+    order: str = "forward",
+    hidden: int = 0,
+    loops: int = 1,
+    coded: str = "labels",
+    bos: bool = False,
+) -> Eca:
+    """An elementary cellular automaton.
+
+    Args:
+      key: not used; nothing of this world is drawn once for all.
+      rule: Wolfram's number of the rule, 0 to 255.
+      width: cells of the ring, at least 1; multiples of 32 and widths up to 32 are fastest.
+      steps: steps from X to the last state, at least 1.
+      burnin: steps from uniform random cells to X, at least 0.
+      order: `forward` in time, X first, or `reverse`, X last.
+      hidden: first cells of X that are left out, 0 to width - 1; 0 in reverse.
+      loops: states after X, equally spaced in time; divides `steps`.
+      coded: `labels` charges every state after the first one of the sequence, `all` that one too.
+      bos: whether token 2, never coded, stands in front.
+
+    Raises:
+      ValueError: an argument outside these bounds.
+    """
+    _require("rule", rule, 0 <= rule <= 255, "0 to 255")
+    _require("width", width, width >= 1, "1 cell or more")
+    _require("steps", steps, steps >= 1, "1 step or more")
+    _require("burnin", burnin, burnin >= 0, "0 steps or more")
+    _require("order", order, order in ("forward", "reverse"), "forward, reverse")
+    most = 0 if order == "reverse" else width - 1
+    _require("hidden", hidden, 0 <= hidden <= most, f"0 to {most} with order={order}")
+    _require("loops", loops, loops >= 1 and steps % loops == 0, f"divisors of steps={steps}")
+    _require("coded", coded, coded in ("labels", "all"), "labels, all")
+    return Eca(jnp.int32(rule), width, steps, burnin, order, hidden, loops, coded, bool(bos))
+
+
+def _require(name: str, value: object, legal: bool, accepted: str) -> None:
+    if not legal:
+        raise ValueError(f"generator.{name}={value!r}: accepted {accepted}")

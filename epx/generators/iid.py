@@ -1,0 +1,146 @@
+"""Sources whose entropy has a closed form: independent tokens, a Markov chain, a repeated block.
+Every law is one law of the first token and one transition matrix, so that members of an ensemble
+may mix them, and every token is coded. These worlds are rulers: no observer may pay less than
+their entropy, and on uniform tokens there is nothing to learn.
+
+>>> world = make(jax.random.key(0), law="bernoulli", p=0.25, length=6)
+>>> world.spec
+Spec(vocab=2, length=6, size=None, version=1, held_out=0)
+>>> world.transition_VxV.tolist()
+[[0.75, 0.25], [0.75, 0.25]]
+>>> round(world.entropy_rate_nats(), 4)
+0.5623
+"""
+
+from dataclasses import dataclass, field
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+
+from epx.types import Example, Spec
+
+VERSION = 1
+TINY = dict(law="markov", vocab=3, length=8)
+
+_STATIC = {"static": True}
+_LAWS = ("bernoulli", "uniform", "constant", "repeat", "markov")
+
+
+@jax.tree_util.register_dataclass
+@dataclass(frozen=True)
+class Source:
+    """The world made by `make`. Members of an ensemble may vary both laws.
+
+    Attributes:
+      initial_V: float32, the law of the first token; it is the stationary law of the chain.
+      transition_VxV: float32, row i is the law of the token after token i.
+      length: tokens in one example.
+      period: tokens in the block that is repeated; 0 where nothing is.
+    """
+
+    initial_V: jax.Array
+    transition_VxV: jax.Array
+    length: int = field(metadata=_STATIC)
+    period: int = field(metadata=_STATIC)
+
+    @property
+    def spec(self) -> Spec:
+        """Endless; the vocabulary is that of the laws."""
+        return Spec(self.initial_V.shape[-1], self.length, size=None, version=VERSION)
+
+    def example(self, key: jax.Array, index: jax.Array) -> Example:
+        """A path of the chain drawn with `key`, repeated if it has a period; `index` is not used.
+
+        Tokens are drawn by inverting the cumulative law with one uniform float32 each: a token's
+        probability is exact to 2^-23.
+        """
+        # The last boundary is 1 and is left out: rounding cannot then leave the vocabulary.
+        first = jnp.cumsum(self.initial_V)[:-1]
+        later = jnp.cumsum(self.transition_VxV, axis=1)[:, :-1]
+        draws_T = jax.random.uniform(key, (self.period or self.length,))
+
+        def next_token(boundaries, draw):
+            token = jnp.sum(draw >= boundaries, dtype=jnp.int32)
+            return later[token], token
+
+        _, block = jax.lax.scan(next_token, first, draws_T)
+        tokens_T = jnp.resize(block, (self.length,))
+        return Example(tokens_T, jnp.ones(self.length, bool))
+
+    def oracle_nats(self, example: Example) -> jax.Array:
+        """Nats per token, float32 of shape T; 0 for the repetitions of a block."""
+        tokens_T = example.tokens_T
+        later = self.transition_VxV[tokens_T[:-1], tokens_T[1:]]
+        nats_T = -jnp.log(jnp.concatenate([self.initial_V[tokens_T[:1]], later]))
+        return jnp.where(jnp.arange(self.length) < (self.period or self.length), nats_T, 0.0)
+
+    def entropy_rate_nats(self) -> float:
+        """Nats per token of the endless sequence, in float64: the entropies of the rows weighted
+        by the stationary law, and 0 where a block repeats for ever. Not for traced laws."""
+        if self.period:
+            return 0.0
+        rows_VxV = np.asarray(self.transition_VxV, np.float64)
+        log_VxV = np.log(rows_VxV, where=rows_VxV > 0, out=np.zeros_like(rows_VxV))
+        return float(-np.asarray(self.initial_V, np.float64) @ (rows_VxV * log_VxV).sum(1))
+
+
+def make(
+    key: jax.Array,
+    law: str = "uniform",
+    vocab: int = 2,
+    length: int = 64,
+    p: float = 0.5,
+    period: int = 8,
+) -> Source:
+    """A source with a closed-form entropy.
+
+    Args:
+      key: draws the transition matrix of `markov`, each row from the flat Dirichlet law.
+      law: `bernoulli` (independent bits), `uniform` (independent tokens), `constant` (always
+        token 0), `repeat` (uniform tokens repeated with `period`) or `markov` (a chain of first
+        order that starts from its stationary law).
+      vocab: number of tokens, 1 to 4096; 2 for `bernoulli`.
+      length: tokens in one example, at least 1.
+      p: probability of token 1 under `bernoulli`, 0 to 1; other laws ignore it.
+      period: tokens in the block of `repeat`, 1 to `length`; other laws ignore it.
+
+    Raises:
+      ValueError: an argument outside these bounds.
+    """
+    _require("law", law, law in _LAWS, ", ".join(_LAWS))
+    _require("vocab", vocab, 1 <= vocab <= 4096, "1 to 4096 tokens")
+    _require("vocab", vocab, law != "bernoulli" or vocab == 2, "2 with law=bernoulli")
+    _require("length", length, length >= 1, "1 token or more")
+    _require("p", p, 0 <= p <= 1, "a probability, 0 to 1")
+    _require("period", period, law != "repeat" or 1 <= period <= length, f"1 to length={length}")
+    if law == "markov":
+        transition_VxV = jax.random.dirichlet(key, jnp.ones(vocab), (vocab,))
+        return Source(_stationary(transition_VxV), transition_VxV, length, period=0)
+    initial_V = _marginal(law, vocab, p)
+    transition_VxV = jnp.broadcast_to(initial_V, (vocab, vocab))
+    return Source(initial_V, transition_VxV, length, period if law == "repeat" else 0)
+
+
+def _marginal(law: str, vocab: int, p: float) -> jax.Array:
+    """The law of one of several independent tokens."""
+    if law == "bernoulli":
+        return jnp.array([1 - p, p], jnp.float32)
+    if law == "constant":
+        return jnp.zeros(vocab, jnp.float32).at[0].set(1)
+    return jnp.full(vocab, 1 / vocab, jnp.float32)
+
+
+def _stationary(transition_VxV: jax.Array) -> jax.Array:
+    """The stationary law, as a row of the 2^20th power of the transition matrix."""
+
+    def square(_, power_VxV):
+        power_VxV = power_VxV @ power_VxV
+        return power_VxV / power_VxV.sum(1, keepdims=True)  # float32 drifts off the simplex
+
+    return jax.lax.fori_loop(0, 20, square, transition_VxV)[0]
+
+
+def _require(name: str, value: object, legal: bool, accepted: str) -> None:
+    if not legal:
+        raise ValueError(f"generator.{name}={value!r}: accepted {accepted}")

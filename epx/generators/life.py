@@ -1,0 +1,137 @@
+"""Conway's Life on a torus: a random board, then its future. A board is cut into square patches;
+a patch is one token whose bits are its cells, row by row, the first cell the most significant.
+Frames follow each other in time, patches go row by row inside a frame, and every frame after the
+first is coded: an ideal predictor pays nothing for it, a bounded one pays for what it cannot run.
+
+>>> world = make(jax.random.key(0), height=4, width=4, patch=2)
+>>> world.spec
+Spec(vocab=16, length=8, size=None, version=1, held_out=0)
+>>> blinker = jnp.zeros((5, 5), int).at[2, 1:4].set(1)
+>>> print(step(blinker))
+[[0 0 0 0 0]
+ [0 0 1 0 0]
+ [0 0 1 0 0]
+ [0 0 1 0 0]
+ [0 0 0 0 0]]
+"""
+
+from dataclasses import dataclass, field
+
+import jax
+import jax.numpy as jnp
+
+from epx.types import Example, Spec
+
+VERSION = 1
+TINY = dict(height=4, width=4, frames=2, patch=2)
+
+_STATIC = {"static": True}
+
+
+def step(board_HxW: jax.Array) -> jax.Array:
+    """One generation of Life on a torus of any height and width, in the board's own dtype.
+
+    A live cell stays with 2 or 3 live neighbours, a dead one is born with 3. On a torus thinner
+    than 3 a cell meets the same neighbour more than once, and itself, and counts every meeting
+    (the semantics of `numpy.roll`).
+    """
+    alive_HxW = (board_HxW != 0).astype(jnp.uint8)
+    rows_HxW = alive_HxW + jnp.roll(alive_HxW, 1, axis=1) + jnp.roll(alive_HxW, -1, axis=1)
+    block_HxW = rows_HxW + jnp.roll(rows_HxW, 1, axis=0) + jnp.roll(rows_HxW, -1, axis=0)
+    # block counts the cell itself once: 3 is birth or survival, 4 is survival of a live cell.
+    next_HxW = (block_HxW == 3) | ((block_HxW == 4) & (alive_HxW == 1))
+    return next_HxW.astype(board_HxW.dtype)
+
+
+def _advance(board_HxW: jax.Array, steps: int) -> jax.Array:
+    return jax.lax.fori_loop(0, steps, lambda _, board: step(board), board_HxW)
+
+
+@jax.tree_util.register_dataclass
+@dataclass(frozen=True)
+class Life:
+    """The world made by `make`. Members of an ensemble may vary `density`."""
+
+    density: jax.Array
+    height: int = field(metadata=_STATIC)
+    width: int = field(metadata=_STATIC)
+    frames: int = field(metadata=_STATIC)
+    stride: int = field(metadata=_STATIC)
+    burnin: int = field(metadata=_STATIC)
+    patch: int = field(metadata=_STATIC)
+
+    @property
+    def spec(self) -> Spec:
+        """Endless; `frames` boards of height x width / patch^2 tokens each."""
+        return Spec(2**self.patch**2, self.frames * self._frame_tokens, size=None, version=VERSION)
+
+    @property
+    def _frame_tokens(self) -> int:
+        return self.height * self.width // self.patch**2
+
+    def example(self, key: jax.Array, index: jax.Array) -> Example:
+        """The frames that grow from the random board of `key`; `index` is not used."""
+        soup_HxW = jax.random.bernoulli(key, self.density, (self.height, self.width))
+        first_HxW = _advance(soup_HxW, self.burnin)
+
+        def next_frame(board_HxW, _):
+            later_HxW = _advance(board_HxW, self.stride)
+            return later_HxW, self._tokens(later_HxW)
+
+        _, later = jax.lax.scan(next_frame, first_HxW, length=self.frames - 1)
+        tokens_T = jnp.concatenate([self._tokens(first_HxW), later.reshape(-1)])
+        return Example(tokens_T, self._coded())
+
+    def oracle_nats(self, example: Example) -> jax.Array:
+        """Zeros, float32 of shape T: the first frame is not charged and determines the others."""
+        return jnp.zeros(example.tokens_T.shape, jnp.float32)
+
+    def _coded(self) -> jax.Array:
+        return jnp.arange(self.spec.length) >= self._frame_tokens
+
+    def _tokens(self, board_HxW: jax.Array) -> jax.Array:
+        """The patches of one board as int32 tokens, row by row."""
+        rows, columns = self.height // self.patch, self.width // self.patch
+        cells = board_HxW.reshape(rows, self.patch, columns, self.patch).swapaxes(1, 2)
+        weights = 2 ** jnp.arange(self.patch**2 - 1, -1, -1, dtype=jnp.int32)
+        return cells.reshape(rows * columns, -1).astype(jnp.int32) @ weights
+
+
+def make(
+    key: jax.Array,
+    height: int = 8,
+    width: int = 8,
+    frames: int = 2,
+    stride: int = 1,
+    density: float = 0.5,
+    burnin: int = 0,
+    patch: int = 1,
+) -> Life:
+    """Life on a torus.
+
+    Args:
+      key: not used; nothing of this world is drawn once for all.
+      height: rows of the board in cells, a multiple of `patch`.
+      width: columns of the board in cells, a multiple of `patch`.
+      frames: boards in one example, at least 2: the first is context, the others are coded.
+      stride: Life steps between two frames, at least 1.
+      density: probability that a cell of the initial board is alive, 0 to 1.
+      burnin: Life steps before the first frame, at least 0.
+      patch: side of a patch in cells, 1 to 4; the vocabulary is 2^(patch^2).
+
+    Raises:
+      ValueError: an argument outside these bounds.
+    """
+    _require("patch", patch, 1 <= patch <= 4, "1 to 4 cells")
+    _require("height", height, height >= 1 and height % patch == 0, f"multiples of patch={patch}")
+    _require("width", width, width >= 1 and width % patch == 0, f"multiples of patch={patch}")
+    _require("frames", frames, frames >= 2, "2 boards or more")
+    _require("stride", stride, stride >= 1, "1 step or more")
+    _require("density", density, 0 <= density <= 1, "a probability, 0 to 1")
+    _require("burnin", burnin, burnin >= 0, "0 steps or more")
+    return Life(jnp.float32(density), height, width, frames, stride, burnin, patch)
+
+
+def _require(name: str, value: object, legal: bool, accepted: str) -> None:
+    if not legal:
+        raise ValueError(f"generator.{name}={value!r}: accepted {accepted}")

@@ -1,0 +1,187 @@
+"""The exact counter: a Dirichlet (alpha = 1/2: Krichevsky-Trofimov) n-gram model, no gradient.
+
+A token's context is the `order` tokens before it in its own example, with the start symbol `vocab`
+where there are fewer. After N visits to a context, n of which were followed by the token, the token
+costs -ln (n + alpha) / (N + alpha V). Charged token by token and counted after each charge, the
+total is a closed form of the final counts: it does not depend on how the stream is cut into
+batches. That makes it the ruler for every other codelength in the program.
+"""
+
+from functools import partial
+from typing import NamedTuple
+
+import jax
+import jax.numpy as jnp
+
+from epx.types import Observer, PyTree
+
+TINY = {"order": 2}
+
+# 2^27 counts are 512 MiB, and keep every index within int32.
+LARGEST_TABLE = 2**27
+
+
+class Counter(NamedTuple):
+    """The arguments of `make`. Its table of counts is int32 of shape CxV, C = (V+1)^order."""
+
+    vocab: int
+    order: int
+    alpha: float
+
+    @property
+    def contexts(self) -> int:
+        return (self.vocab + 1) ** self.order
+
+
+class Cache(NamedTuple):
+    """What one-token decoding remembers.
+
+    Attributes:
+      first: bool, whether no token has been fed yet.
+      context_B: int32, the last `order` tokens as digits of a number to the base V+1.
+    """
+
+    first: jax.Array
+    context_B: jax.Array
+
+
+def make(vocab: int, length: int, order: int = 2, alpha: float = 0.5) -> Observer:
+    """A counter of n-grams with n = order + 1.
+
+    Args:
+      vocab: number of tokens, V, from the world's spec.
+      length: tokens in an example, from the world's spec; the counter does not depend on it.
+      order: tokens of context, from 0.
+      alpha: what is added to every count, above 0.
+
+    Returns:
+      An Observer that takes no side information. Its parameters are the counts, which are exact
+      until one of them reaches 2^31.
+
+    Raises:
+      ValueError: where an argument is none of the above or the table is larger than 2^27 counts.
+    """
+    del length
+    _check(vocab, order, alpha)
+    counter = Counter(vocab, order, alpha)
+    return Observer(
+        init=partial(_init, counter),
+        logits=partial(_logits, counter),
+        flops=partial(_flops, counter),
+        start=partial(_start, counter),
+        step=partial(_step, counter),
+        update=partial(_update, counter),
+    )
+
+
+def _check(vocab: int, order: int, alpha: float) -> None:
+    if order < 0:
+        raise ValueError(f"observer.order = {order}: a whole number from 0 is accepted")
+    if not 0 < alpha < float("inf"):
+        raise ValueError(f"observer.alpha = {alpha}: a finite number above 0 is accepted")
+    entries = Counter(vocab, order, alpha).contexts * vocab
+    if entries > LARGEST_TABLE:
+        fitting = [k for k in range(order) if (vocab + 1) ** k * vocab <= LARGEST_TABLE]
+        accepted = f"an order up to {fitting[-1]} is" if fitting else "no order is"
+        raise ValueError(
+            f"observer.order = {order} with vocab = {vocab} needs {entries} counts, more than "
+            f"{LARGEST_TABLE}: {accepted} accepted with this vocab"
+        )
+
+
+def _init(counter: Counter, key: jax.Array) -> jax.Array:
+    del key  # nothing is drawn
+    return jnp.zeros((counter.contexts, counter.vocab), jnp.int32)
+
+
+def _logits(
+    counter: Counter, table_CxV: jax.Array, tokens_BxT: jax.Array, side: PyTree = None
+) -> jax.Array:
+    """Log probabilities under the table as it stands: nothing is counted."""
+    _refuse(side)
+    return _log_probabilities(counter, table_CxV[_contexts(counter, tokens_BxT)])
+
+
+def _update(
+    counter: Counter, table_CxV: jax.Array, tokens_BxT: jax.Array, coded_BxT: jax.Array
+) -> tuple[jax.Array, jax.Array]:
+    """Charges and counts the coded tokens in row-major order. Contexts are made of all tokens.
+
+    The counts before a token are the table's plus its rank among its equals in the batch.
+    """
+    coded_N, tokens_N = coded_BxT.reshape(-1), tokens_BxT.reshape(-1)
+    contexts_N = _contexts(counter, tokens_BxT).reshape(-1)
+    # Tokens that are not coded get a context of their own behind the last: nobody's equals, and
+    # dropped by the scatter.
+    contexts_N = jnp.where(coded_N, contexts_N, counter.contexts)
+    rows_NxV = table_CxV.at[contexts_N].get(mode="fill", fill_value=0)
+    seen_N = jnp.take_along_axis(rows_NxV, tokens_N[:, None], axis=1)[:, 0]
+    seen_N += _ranks(contexts_N * counter.vocab + tokens_N)
+    others_N = rows_NxV.sum(-1) + _ranks(contexts_N) - seen_N
+    nats_N = jnp.where(coded_N, _price(counter, seen_N, others_N), 0.0)
+    # The largest count wins, rather than adding 1: what is written then depends on what was read,
+    # or else XLA copies the whole table to be free to read it later.
+    table_CxV = table_CxV.at[contexts_N, tokens_N].max(seen_N + 1, mode="drop")
+    return table_CxV, nats_N.reshape(tokens_BxT.shape)
+
+
+def _flops(counter: Counter, length: int) -> tuple[float, float]:
+    """To predict, one row of V counts is normalised for each token; to learn, one is added."""
+    return float(counter.vocab * length), float(length)
+
+
+def _start(counter: Counter, table_CxV: jax.Array, batch: int) -> Cache:
+    del table_CxV
+    # All digits are the start symbol, the largest digit: the largest number there is.
+    return Cache(jnp.array(True), jnp.full(batch, counter.contexts - 1, jnp.int32))
+
+
+def _step(
+    counter: Counter, table_CxV: jax.Array, cache: Cache, tokens_B: jax.Array, side: PyTree = None
+) -> tuple[Cache, jax.Array]:
+    _refuse(side)
+    shifted_B = (cache.context_B * (counter.vocab + 1) + tokens_B) % counter.contexts
+    context_B = jnp.where(cache.first, cache.context_B, shifted_B)
+    cache = Cache(jnp.zeros_like(cache.first), context_B)
+    return cache, _log_probabilities(counter, table_CxV[context_B])
+
+
+def _contexts(counter: Counter, tokens_BxT: jax.Array) -> jax.Array:
+    """The context of each token as a number to the base V+1, the latest token its last digit."""
+    order, T = counter.order, tokens_BxT.shape[1]
+    padded = jnp.pad(tokens_BxT, ((0, 0), (order, 0)), constant_values=counter.vocab)
+    contexts_BxT = jnp.zeros_like(tokens_BxT)
+    for back in range(order):
+        contexts_BxT = contexts_BxT * (counter.vocab + 1) + padded[:, back : back + T]
+    return contexts_BxT
+
+
+def _ranks(keys_N: jax.Array) -> jax.Array:
+    """How many earlier entries are equal to each entry (int32)."""
+    order_N = jnp.argsort(keys_N, stable=True)
+    sorted_N = keys_N[order_N]
+    place_N = jnp.arange(keys_N.size, dtype=jnp.int32)
+    is_first_N = jnp.concatenate([jnp.ones(1, bool), sorted_N[1:] != sorted_N[:-1]])
+    first_N = jax.lax.cummax(jnp.where(is_first_N, place_N, 0))
+    return jnp.zeros_like(place_N).at[order_N].set(place_N - first_N, unique_indices=True)
+
+
+def _price(counter: Counter, seen: jax.Array, others: jax.Array) -> jax.Array:
+    """-ln (n + alpha) / (N + alpha V) from the visits n that saw the token and the N - n others.
+
+    As ln(1 + odds against), which keeps its digits where the token is almost certain.
+    """
+    against = others + counter.alpha * (counter.vocab - 1)
+    return jnp.log1p(against / (seen + counter.alpha))
+
+
+def _log_probabilities(counter: Counter, rows_BxV: jax.Array) -> jax.Array:
+    return -_price(counter, rows_BxV, rows_BxV.sum(-1, keepdims=True) - rows_BxV)
+
+
+def _refuse(side: PyTree) -> None:
+    if side is not None:
+        raise ValueError(
+            f"side = {jax.tree.structure(side)}: the counter takes no side information; "
+            "only None is accepted"
+        )

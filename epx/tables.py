@@ -1,0 +1,193 @@
+"""From records to the numbers that are printed and drawn: a cell is one world for one observer,
+over its seeds. A record may hold several worlds of equal shape; its members are grouped here."""
+
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+
+from epx import ledger
+from epx.ledger import LN2, Estimate
+from epx.record import Record, flatten
+
+Cell = dict[str, Any]
+
+# Fewer seeds than this make a figure exploratory, not publishable.
+PUBLISHED_SEEDS = 5
+
+
+def cells(
+    records: Sequence[Record], anchor: str | None = None, test_tokens: float | None = None
+) -> list[Cell]:
+    """One cell for each world and observer, in the order of the records.
+
+    Args:
+      records: records with an evaluation.
+      anchor, test_tokens: as in `ledger.prequential`.
+
+    Returns:
+      Dicts of plain values that JSON can hold. Estimates are [mean, half width of the 95 %
+      interval]; `S_bits` is S in all, `H_bits` is H of the coded set of `test_tok` tokens, and
+      keys that end in `_per_tok` are bits per coded token.
+
+    Raises:
+      ValueError, RecordError: as `ledger.prequential`.
+    """
+    found = [
+        _cell(record, world, members, anchor, test_tokens)
+        for record in records
+        for world, members in _worlds(record)
+    ]
+    _label(found, "generator", "world")
+    _label(found, "observer_arguments", "observer")
+    return found
+
+
+def _worlds(record: Record) -> list[tuple[dict[str, Any], list[int]]]:
+    """The different worlds among a record's members, each with the members that train on it."""
+    members = record.config.get("members") or [{}] * len(record.rows["nats"])
+    groups: list[tuple[dict[str, Any], list[int]]] = []
+    for index, member in enumerate(members):
+        varied = {k: v for k, v in member.items() if k != "run.seed"}
+        for known, indices in groups:
+            if known == varied:
+                indices.append(index)
+                break
+        else:
+            groups.append((varied, [index]))
+    return groups
+
+
+def _cell(
+    record: Record,
+    varied: dict[str, Any],
+    members: list[int],
+    anchor: str | None,
+    test_tokens: float | None,
+) -> Cell:
+    measured = ledger.prequential(record, anchor, test_tokens, members)
+    offered = ledger.anchors(record)
+    used = anchor or ("ema" if "ema" in offered else "raw")
+    config = flatten(record.config) | varied
+    failed = {m: s for m, s in ledger.failures(record).items() if m in members}
+    at_anchors = {
+        name: ledger.prequential(record, name, test_tokens, members)
+        for name in offered
+    }  # fmt: skip
+    return {
+        "generator": _section(config, "generator"),
+        "observer_arguments": _section(config, "observer"),
+        "optim": _section(config, "optim"),
+        "record": record.path.name,
+        "seeds": len(measured.members),
+        "exploratory": len(measured.members) < PUBLISHED_SEEDS,
+        "failed_at_step": {str(m): s for m, s in failed.items()},
+        "passes": int(record.rows["passes"][members].max()) + 1,
+        "anchor": used,
+        "coded_tok": float(measured.coded_tok.mean()),
+        "test_tok": float(measured.test_tok.mean()),
+        "S_bits": list(measured.structure_bits),
+        "S_bits_per_tok": list(measured.structure_bits_per_tok),
+        "H_bits": list(measured.entropy_bits),
+        "H_bits_per_tok": list(measured.entropy_bits_per_tok),
+        "MDL_bits": list(measured.description_bits),
+        "exact_flops": float(measured.exact_flops.mean()),
+        "paper_flops": float(measured.paper_flops.mean()),
+        "parameters": record.config["facts"]["parameters"],
+        "seconds": float(record.rows["seconds"][members].sum()),
+        "anchors": {
+            name: {"S_bits": list(m.structure_bits), "H_bits_per_tok": list(m.entropy_bits_per_tok)}
+            for name, m in at_anchors.items()
+        },
+    } | _rulers(record, measured.members)
+
+
+def _section(config: dict[str, Any], name: str) -> dict[str, Any]:
+    prefix = f"{name}."
+    return {k.removeprefix(prefix): v for k, v in config.items() if k.startswith(prefix)}
+
+
+def _rulers(record: Record, members: np.ndarray) -> dict[str, float]:
+    """gzip, xz and the world's own law, in bits per coded token of the held-out examples."""
+    arrays = record.baselines
+    if not arrays:
+        return {}
+    tok = arrays["compressed_tok"][members].sum()
+    rulers = {
+        f"{n}_bits_per_tok": float(arrays[f"{n}_bits"][members].sum() / tok) for n in ("gzip", "xz")
+    }
+    if "oracle_nats" in arrays:
+        nats, tok = arrays["oracle_nats"][members].sum(), arrays["oracle_tok"][members].sum()
+        rulers["oracle_bits_per_tok"] = float(nats / tok / LN2)
+    return rulers
+
+
+def _label(found: list[Cell], arguments: str, key: str) -> None:
+    """Names each cell by what tells it from the others of the same module."""
+    for cell in found:
+        own = cell[arguments]
+        alike = [
+            other[arguments] for other in found if other[arguments].get("name") == own.get("name")
+        ]
+        telling = [k for k in own if any(other.get(k) != own[k] for other in alike)]
+        words = [f"{k}={own[k]}" for k in telling]
+        cell[key] = " ".join([str(own.get("name", "")).rpartition(".")[2], *words]).strip()
+
+
+COLUMNS = (
+    ("world", "world", ""),
+    ("observer", "observer", ""),
+    ("S bit/token", "S_bits_per_tok", ".4f"),
+    ("H bit/token", "H_bits_per_tok", ".4f"),
+    ("S bit", "S_bits", ".3g"),
+    ("H bit", "H_bits", ".3g"),
+    ("tokens D", "coded_tok", ".2g"),
+    ("T FLOP", "exact_flops", ".1e"),
+    ("T 6ND+2N𝒟", "paper_flops", ".1e"),
+    ("gzip", "gzip_bits_per_tok", ".3f"),
+    ("xz", "xz_bits_per_tok", ".3f"),
+    ("law", "oracle_bits_per_tok", ".3f"),
+)
+
+
+def text(found: Sequence[Cell]) -> str:
+    """The table of a terminal. Intervals are 95 %; gzip, xz and the world's own law are in bits
+    per coded token, to be read beside H."""
+    rows = [[head for head, _, _ in COLUMNS]]
+    rows += [[_text(cell.get(key), form) for _, key, form in COLUMNS] for cell in found]
+    widths = [max(len(row[n]) for row in rows) for n in range(len(COLUMNS))]
+    lines = ["  ".join(word.ljust(w) for word, w in zip(row, widths)).rstrip() for row in rows]
+    lines.insert(1, "  ".join("-" * width for width in widths))
+    notes = [
+        f"{cell['world']} / {cell['observer']}: {note}" for cell in found for note in _notes(cell)
+    ]
+    return "\n".join([*lines, *notes])
+
+
+def sensitivity(found: Sequence[Cell]) -> str:
+    """How S and H move with the anchor, a line for each cell."""
+    lines = ["anchor: S bit / H bit per token"]
+    for cell in found:
+        parts = [
+            f"{name}: {_text(values['S_bits'], '.3g')} / {_text(values['H_bits_per_tok'], '.4f')}"
+            for name, values in cell["anchors"].items()
+        ]
+        lines.append(f"{cell['world']} / {cell['observer']}: " + "; ".join(parts))
+    return "\n".join(lines)
+
+
+def _notes(cell: Cell) -> list[str]:
+    notes = [f"member {m} failed at step {s}" for m, s in cell["failed_at_step"].items()]
+    if cell["passes"] > 1:
+        notes.append(f"{cell['passes']} passes over the corpus: repeats are charged as if new")
+    return notes
+
+
+def _text(value: Any, form: str) -> str:
+    if value is None:
+        return ""
+    if isinstance(value, (list, Estimate)):
+        mean, half_width = value
+        half = "" if np.isnan(half_width) else f" ± {half_width:{form.replace('.3g', '.1g')}}"
+        return f"{mean:{form}}{half}"
+    return f"{value:{form}}"

@@ -1,0 +1,210 @@
+"""The command line of the binaries: a config file, dotted overrides, a few flags. Every mistake is
+one line that names the key, the value and what would be accepted, and exit code 2."""
+
+import contextlib
+import importlib.util
+import inspect
+import logging as python_logging
+import re
+import sys
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+from absl import app, flags, logging
+
+from configs import base
+from epx import components
+
+CONFIGS = Path(base.__file__).parent
+FLAGS = flags.FLAGS
+HELP = ("--help", "-help", "-h")
+
+
+class UsageError(Exception):
+    """A mistake on the command line; the message is for the user."""
+
+
+def launch(main: Callable[..., int | None], doc: str, takes_config: bool = False) -> None:
+    """Runs a binary: `main()`, or `main(config)` where it takes one, after the flags are parsed.
+
+    Exit codes: 0 done; 1 the run failed; 2 a mistake in the command or the config; 128 + the
+    signal's number where a signal stopped it.
+    """
+    argv = sys.argv
+    try:
+        overrides, rest = _split(argv[1:]) if takes_config else ({}, argv[1:])
+        wants_help = any(arg in HELP for arg in rest)
+        rest = [arg for arg in rest if arg not in HELP]
+        _parse_flags([argv[0], *rest])
+        config = load(FLAGS.config, overrides) if takes_config and FLAGS.config else None
+        if wants_help:
+            print(_help(doc, config))
+            sys.exit(0)
+        if takes_config and config is None:
+            raise UsageError(f"--config is missing; shipped are {', '.join(shipped())}")
+    except (UsageError, ValueError, flags.Error) as error:
+        fail(str(error), 2)
+    logging.use_absl_handler()
+    logging.set_verbosity(logging.INFO)
+    logging.get_absl_handler().addFilter(_is_for_the_user)
+    sys.unraisablehook = _unraisable
+    app.run(lambda _: main(config) if takes_config else main(), [argv[0]], lambda argv: argv)
+
+
+def _is_for_the_user(line: python_logging.LogRecord) -> bool:
+    # Orbax tells every step of a save, and again what the run then says in one line.
+    if any(name in line.pathname for name in ("orbax", "etils")):
+        return False
+    libraries = ("jax", "flax", "optax", "matplotlib")
+    return line.levelno >= python_logging.WARNING or not any(
+        f"/{name}/" in line.pathname for name in libraries
+    )
+
+
+def _unraisable(raised) -> None:
+    # Writes that are still under way when a save fails find its event loop gone.
+    if "Event loop is closed" not in str(raised.exc_value):
+        sys.__unraisablehook__(raised)
+
+
+def fail(message: str, code: int) -> None:
+    """Says why on standard error and exits."""
+    print(f"{Path(sys.argv[0]).stem}: {message}", file=sys.stderr)
+    sys.exit(code)
+
+
+@contextlib.contextmanager
+def config_errors() -> Iterator[None]:
+    """Around what is done before anything is compiled: a ValueError there is the config's."""
+    try:
+        yield
+    except ValueError as error:
+        fail(str(error), 2)
+
+
+def shipped() -> list[str]:
+    """Names of the config files in `configs/`."""
+    return sorted(p.stem for p in CONFIGS.glob("*.py") if p.stem not in ("__init__", "base"))
+
+
+def load(reference: str, overrides: dict[str, str]) -> dict[str, Any]:
+    """A config as sections of plain values, with every argument of its components.
+
+    Args:
+      reference: PATH[:SIZE], or NAME[:SIZE] of a shipped config.
+      overrides: dotted keys and values as text.
+
+    Raises:
+      UsageError: no such config.
+      ValueError: a key or value that is not accepted.
+    """
+    module, size = _config_module(reference)
+    loaded = module.get_config(*size)
+    config = {name: loaded[name].to_dict() for name in loaded}
+    for kind in components.FOLDERS:  # names first: a new name brings its own keys
+        name = overrides.get(f"{kind}.name", config[kind]["name"])
+        if name != config[kind]["name"]:
+            config[kind] = {"name": name}
+        config[kind] = components.complete(kind, config[kind])
+    for dotted, text in overrides.items():
+        section, _, key = dotted.partition(".")
+        _check_key(dotted, section, config)
+        _check_key(dotted, key, config[section])
+        if section in components.FOLDERS:
+            kind, optional = type(config[section][key]), False
+        else:
+            kind, optional = loaded[section].get_type(key), config[section][key] is None
+        config[section][key] = _value(dotted, text, kind, optional)
+    return config
+
+
+def _check_key(dotted: str, word: str, known: dict[str, Any]) -> None:
+    if word not in known:
+        raise ValueError(
+            f"{dotted}: no such key; {components.suggest(word, known)}known are {', '.join(known)}"
+        )
+
+
+def _config_module(reference: str):
+    path, _, size = reference.partition(":")
+    file = Path(path)
+    if not file.exists():
+        file = CONFIGS / f"{Path(path).stem}.py"
+    if not file.is_file():
+        near = components.suggest(Path(path).stem, shipped())
+        raise UsageError(f"--config={path}: no such file; {near}shipped are {', '.join(shipped())}")
+    spec = importlib.util.spec_from_file_location(f"config_{file.stem}", file)
+    module = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(module)
+    return module, [size] if size else []
+
+
+def _value(dotted: str, text: str, kind: type, optional: bool) -> Any:
+    """The text as a value of a type; whole floats are integers, so 1e3 is 1000."""
+    if optional and text.lower() == "none":
+        return None
+    try:
+        if kind is bool:
+            return {"true": True, "1": True, "false": False, "0": False}[text.lower()]
+        if kind is int:
+            number = int(text) if re.fullmatch(r"[+-]?\d+", text) else float(text)
+            if number != int(number):
+                raise ValueError
+            return int(number)
+        return kind(text)
+    except (ValueError, KeyError, OverflowError):
+        wanted = {int: "an integer", float: "a number", bool: "true or false"}.get(kind, kind)
+        raise ValueError(f"{dotted}={text}: must be {wanted}") from None
+
+
+def _split(args: list[str]) -> tuple[dict[str, str], list[str]]:
+    """Overrides `--config.key=value` and the other arguments."""
+    overrides, rest = {}, []
+    for arg in args:
+        match = re.fullmatch(r"--?config\.([\w.]+)(?:=(.*))?", arg, re.S)
+        if not match:
+            rest.append(arg)
+        elif match[2] is None:
+            raise UsageError(f"{arg}: give the value as {arg}=VALUE")
+        else:
+            overrides[match[1]] = match[2]
+    return overrides, rest
+
+
+def _parse_flags(argv: list[str]) -> None:
+    leftover = FLAGS(argv)[1:]
+    if leftover:
+        word = leftover[0].partition("=")[0]
+        fix = f"; did you mean --{leftover[0]}?" if word.split(".")[0] in [*FLAGS, "config"] else ""
+        raise UsageError(f"{leftover[0]} is no flag{fix}")
+
+
+def _help(doc: str, config: dict[str, Any] | None) -> str:
+    parts = [doc.strip(), "\nFlags:"]
+    own = FLAGS.flags_by_module_dict().get(sys.argv[0], []) or FLAGS.get_key_flags_for_module(
+        sys.argv[0]
+    )
+    parts += [f"  --{flag.name}={flag.value}  {flag.help}" for flag in own]
+    if config is not None:
+        parts.append(f"\nKeys of --config={FLAGS.config}:")
+        for section, keys in config.items():
+            meanings = _meanings(section, keys)
+            for key, value in keys.items():
+                kind = type(value).__name__ if value is not None else "none"
+                parts.append(
+                    f"  --config.{section}.{key}={value}  ({kind}) {meanings.get(key, '')}"
+                )
+        parts.append(f"\nShipped configs: {', '.join(shipped())}; sizes: {', '.join(base.SIZES)}")
+    return "\n".join(parts)
+
+
+def _meanings(section: str, keys: dict[str, Any]) -> dict[str, str]:
+    if section not in components.FOLDERS:
+        return {key: base.MEANING[f"{section}.{key}"] for key in keys}
+    text = inspect.getdoc(components.find(section, keys["name"]).make) or ""
+    entries = re.findall(r"^\s+([\w, ]+): (.*(?:\n {6,}.*)*)", text, re.M)
+    found = {
+        n.strip(): " ".join(words.split()) for names, words in entries for n in names.split(",")
+    }
+    return found | {"name": base.MEANING[f"{section}.name"]}

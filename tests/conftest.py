@@ -1,0 +1,37 @@
+"""Four simulated devices and a cache of this test run's own."""
+
+import os
+import tempfile
+from pathlib import Path
+
+import jax
+import pytest
+
+jax.config.update("jax_num_cpu_devices", 4)
+
+# Workers of one run, and the binaries they start, share compiled programs; runs do not.
+RUN = os.environ.get("PYTEST_XDIST_TESTRUNUID", str(os.getpid()))
+CACHE = Path(tempfile.gettempdir()) / f"epx-tests-{RUN}"
+os.environ["EPX_CACHE"] = str(CACHE)
+os.environ["JAX_PLATFORMS"] = os.environ.get("JAX_PLATFORMS", "cpu")
+jax.config.update("jax_compilation_cache_dir", str(CACHE / "xla"))
+jax.config.update("jax_persistent_cache_min_compile_time_secs", 0.0)
+
+
+@pytest.fixture
+def tiny_config():
+    """A working run of two seconds: a 3 x 3 torus, the smallest transformer, two seeds."""
+    return {
+        "generator": {"name": "life", "height": 3, "width": 3, "burnin": 1},
+        "observer": {"name": "transformer", "depth": 1, "width": 8},
+        "code": {"name": "prequential"},
+        "optim": dict(
+            lr=0.03, warmup_steps=5, b1=0.9, b2=0.95, eps=1e-20, clip_norm=1.0, ema_steps=10
+        ),
+        "run": dict(
+            seed=0, seeds=2, steps=40, batch=8, microbatch=None, chunk=10, parallel="jit",
+            devices=2, dtype="float32", repeats=1, require_accelerator=False,
+        ),
+        "eval": dict(every=20, examples=32, test_tokens=None),
+        "checkpoint": dict(every=10, keep=2),
+    }  # fmt: skip

@@ -1,0 +1,148 @@
+"""Life: patterns every player knows, and a slow implementation written apart."""
+
+import itertools
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import pytest
+
+from epx.generators import life
+
+KEY = jax.random.key(0)
+
+
+def board(picture: str, height: int, width: int, row: int = 0, column: int = 0) -> np.ndarray:
+    """The picture ('O' alive), placed on an empty board with its corner at (row, column)."""
+    cells = np.zeros((height, width), np.int32)
+    for y, line in enumerate(picture.split()):
+        for x, mark in enumerate(line):
+            cells[row + y, column + x] = mark == "O"
+    return cells
+
+
+def after(cells: np.ndarray, steps: int) -> np.ndarray:
+    for _ in range(steps):
+        cells = np.asarray(life.step(jnp.asarray(cells)))
+    return cells
+
+
+def slow_step(cells: np.ndarray) -> np.ndarray:
+    height, width = cells.shape
+    later = np.zeros_like(cells)
+    for y in range(height):
+        for x in range(width):
+            neighbours = 0
+            for up in (-1, 0, 1):
+                for left in (-1, 0, 1):
+                    if (up, left) != (0, 0):
+                        neighbours += cells[(y + up) % height, (x + left) % width]
+            later[y, x] = neighbours == 3 or (cells[y, x] == 1 and neighbours == 2)
+    return later
+
+
+def boards_of(tokens_T: np.ndarray, world: life.Life) -> np.ndarray:
+    """Frames of cells, decoded from the text of the docstring alone."""
+    side, count = world.patch, world.patch**2
+    frames = np.zeros((world.frames, world.height, world.width), np.int32)
+    tokens = iter(np.asarray(tokens_T).tolist())
+    for frame in frames:
+        for y in range(0, world.height, side):
+            for x in range(0, world.width, side):
+                cells = [int(bit) for bit in format(next(tokens), f"0{count}b")]
+                frame[y : y + side, x : x + side] = np.reshape(cells, (side, side))
+    return frames
+
+
+def test_a_glider_moves_one_cell_diagonally_in_four_steps():
+    glider = board(".O. ..O OOO", 8, 8, 5, 5)
+    for steps in (4, 8, 12):  # and across the edge of the torus
+        shift = steps // 4
+        np.testing.assert_array_equal(after(glider, steps), np.roll(glider, (shift, shift), (0, 1)))
+
+
+def test_a_lightweight_spaceship_moves_two_cells_in_four_steps():
+    ship = board(".O..O O.... O...O OOOO.", 9, 16, 2, 8)
+    np.testing.assert_array_equal(after(ship, 4), np.roll(ship, -2, axis=1))
+
+
+def test_a_block_stays_and_a_blinker_turns():
+    block = board("OO OO", 6, 6, 2, 2)
+    np.testing.assert_array_equal(after(block, 1), block)
+    blinker = board("OOO", 5, 5, 2, 1)
+    np.testing.assert_array_equal(after(blinker, 1), blinker.T)
+    np.testing.assert_array_equal(after(blinker, 2), blinker)
+
+
+def test_a_pulsar_has_period_three():
+    quarter = "..OOO...OOO.. ............. O....O.O....O O....O.O....O O....O.O....O ..OOO...OOO.."
+    rows = quarter.split()
+    pulsar = board(" ".join([*rows, ".............", *rows[::-1]]), 17, 17, 2, 2)
+    for steps, same in ((1, False), (2, False), (3, True)):
+        assert np.array_equal(after(pulsar, steps), pulsar) == same
+
+
+@pytest.mark.parametrize(
+    "shape", [(1, 1), (1, 2), (2, 1), (1, 5), (2, 2), (2, 7), (7, 2), (3, 3), (5, 8), (16, 13)]
+)
+def test_step_agrees_with_nested_loops(shape):
+    rng = np.random.default_rng(0)
+    for density in (0.2, 0.35, 0.5, 0.8):
+        for _ in range(5):
+            cells = (rng.random(shape) < density).astype(np.int32)
+            np.testing.assert_array_equal(after(cells, 1), slow_step(cells))
+
+
+@pytest.mark.parametrize("dtype", [bool, jnp.uint8, jnp.int32, jnp.float32])
+def test_step_keeps_the_dtype(dtype):
+    assert life.step(jnp.ones((4, 4), dtype)).dtype == dtype
+
+
+@pytest.mark.parametrize("patch, shape", [(1, (3, 5)), (2, (4, 6)), (3, (3, 6)), (4, (8, 4))])
+def test_tokens_decode_to_frames_that_follow_each_other(patch, shape):
+    height, width = shape
+    world = life.make(KEY, height, width, frames=3, stride=2, burnin=3, patch=patch)
+    for seed in range(5):
+        key = jax.random.key(seed)
+        tokens_T, coded_T, _ = world.example(key, 0)
+        frames = boards_of(tokens_T, world)
+        soup = jax.random.bernoulli(key, 0.5, shape).astype(jnp.int32)
+        np.testing.assert_array_equal(frames[0], after(soup, 3))
+        for earlier, later in itertools.pairwise(frames):
+            np.testing.assert_array_equal(later, slow_step(slow_step(earlier)))
+        assert world.spec.vocab == 2 ** (patch * patch)
+        assert coded_T.sum() == 2 * height * width // patch**2
+        assert not coded_T[: height * width // patch**2].any()
+
+
+def test_density_is_that_of_the_first_frame():
+    world = life.make(KEY, 32, 32, density=0.2)
+    tokens_T = world.example(KEY, 0).tokens_T[: 32 * 32]
+    assert abs(tokens_T.mean() - 0.2) < 5 * (0.2 * 0.8 / 32**2) ** 0.5
+    assert life.make(KEY, density=0.0).example(KEY, 0).tokens_T.sum() == 0
+
+
+def test_a_future_that_is_determined_costs_nothing():
+    world = life.make(KEY)
+    nats_T = world.oracle_nats(world.example(KEY, 0))
+    assert nats_T.dtype == jnp.float32 and not nats_T.any()
+
+
+@pytest.mark.parametrize(
+    "wrong",
+    [
+        dict(patch=5),
+        dict(patch=0),
+        dict(height=0),
+        dict(height=6, patch=4),
+        dict(width=6, patch=4),
+        dict(frames=1),
+        dict(stride=0),
+        dict(density=1.5),
+        dict(burnin=-1),
+    ],
+)
+def test_illegal_arguments_are_named(wrong):
+    name, value = next(iter(wrong.items()))
+    with pytest.raises(ValueError, match=f"generator.{name}={value}: accepted"):
+        life.make(KEY, **wrong)

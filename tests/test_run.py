@@ -1,0 +1,200 @@
+"""Runs: equal for every way to cut and compile them, resumed bit for bit, and free of leaks."""
+
+import itertools
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import pytest
+
+from epx import ledger, record, run, sweeps
+from epx.generators import iid, life
+from epx.observers import counts, transformer
+from epx.streams import Batch, example_key, stream
+
+
+def rows(config, path, members=None, stop_after=None):
+    """The record of a run, stopped after a number of chunks if asked."""
+    chunks = run.train(sweeps.assemble(config, members), path)
+    for _ in itertools.islice(chunks, stop_after):
+        pass
+    chunks.close()
+    return record.load(path)
+
+
+def with_run(config, **changes):
+    return config | {"run": config["run"] | changes}
+
+
+def same(a, b):
+    """Whether two records hold the same numbers to the bit, timings aside."""
+    assert a.rows.keys() == b.rows.keys() and a.evals.keys() == b.evals.keys()
+    for name in a.rows.keys() - {"seconds"}:
+        np.testing.assert_array_equal(a.rows[name], b.rows[name], err_msg=name)
+    for step, name in ((s, n) for s in a.evals for n in a.evals[s]):
+        np.testing.assert_array_equal(a.evals[step][name], b.evals[step][name], err_msg=name)
+
+
+def test_rows_hold_what_they_say(tiny_config, tmp_path):
+    done = rows(tiny_config, tmp_path)
+    coded, everything = 8 * 9, 8 * 18
+    assert done.rows["nats"].shape == (2, 40)
+    assert (done.rows["coded_tok"] == coded).all() and (done.rows["all_tok"] == everything).all()
+    assert done.rows["finite"].all() and (done.rows["passes"] == 0).all()
+    np.testing.assert_allclose(done.rows["nats"][:, 0], coded * np.log(2), rtol=1e-6)
+    assert sorted(done.evals) == [20, 40]
+    assert done.evals[40]["ema_nats"].shape == (2, 32)
+    assert done.done["steps"] == 40
+
+
+VARIANTS = {
+    "pmap by member": dict(parallel="pmap"),
+    "one device": dict(devices=1),
+    "shared batch": dict(devices=4),
+    "pmap, shared batch": dict(devices=4, parallel="pmap"),
+    "microbatches": dict(microbatch=2),
+    "another chunk": dict(chunk=20),
+}
+
+
+@pytest.fixture(scope="module")
+def reference(tmp_path_factory):
+    from tests.conftest import tiny_config as fixture
+
+    config = fixture.__wrapped__() | {"checkpoint": dict(every=None, keep=2)}
+    return config, rows(config, tmp_path_factory.mktemp("reference"))
+
+
+@pytest.mark.parametrize("change", VARIANTS.values(), ids=VARIANTS)
+def test_the_same_rows_however_it_is_compiled(reference, change, tmp_path):
+    config, wanted = reference
+    found = rows(with_run(config, **change), tmp_path)
+    np.testing.assert_array_equal(found.rows["coded_tok"], wanted.rows["coded_tok"])
+    np.testing.assert_allclose(
+        found.rows["nats"][:, :20], wanted.rows["nats"][:, :20], rtol=1e-4,
+        err_msg="the codelength depends on how the program is compiled or cut",
+    )  # fmt: skip
+
+
+def test_a_member_does_not_feel_the_others(reference, tmp_path):
+    config, wanted = reference
+    alone = rows(with_run(config, devices=1), tmp_path, members=[{"run.seed": 1}])
+    np.testing.assert_allclose(alone.rows["nats"][0, :20], wanted.rows["nats"][1, :20], rtol=1e-4)
+
+
+@pytest.mark.parametrize("axis", [None, "device"])
+def test_indices_are_the_same_for_any_cut(axis):
+    """Four devices and microbatches of two see the examples of one device, in order."""
+    whole = Batch(16, 16).indices(None, jnp.int32(3))
+    batch = Batch(16, 2, axis, 4 if axis else 1)
+    if axis:
+        found = jax.pmap(lambda _: batch.indices(None, jnp.int32(3)), axis)(jnp.arange(4))
+    else:
+        found = batch.indices(None, jnp.int32(3))
+    np.testing.assert_array_equal(np.ravel(found), np.ravel(whole))
+    assert np.ravel(whole).tolist() == list(range(48, 64))
+
+
+def test_indices_wrap_and_count_passes():
+    batch = Batch(4, 4)
+    assert np.ravel(batch.indices(10, jnp.int32(2))).tolist() == [8, 9, 0, 1]
+    assert [int(batch.passes(10, jnp.int32(s))) for s in range(6)] == [0, 0, 1, 1, 1, 2]
+
+
+def test_tokens_do_not_depend_on_batch_or_device():
+    world = life.make(stream(0, "world"), height=4, width=4)
+    key = stream(5, "train")
+
+    def draw(index_B):
+        return jax.vmap(lambda i: world.example(example_key(key, i), i).tokens_T)(index_B)
+
+    together = draw(jnp.arange(16, dtype=jnp.uint32))
+    spread = jax.pmap(draw)(jnp.arange(16, dtype=jnp.uint32).reshape(4, 4))
+    one = jnp.stack([draw(jnp.arange(n, n + 1, dtype=jnp.uint32))[0] for n in range(16)])
+    np.testing.assert_array_equal(together, spread.reshape(16, -1))
+    np.testing.assert_array_equal(together, one)
+
+
+@pytest.mark.parametrize("chunks_before_stop", [1, 2, 3])
+@pytest.mark.parametrize("every", [10, 20, None])
+def test_resumes_bit_for_bit(reference, every, chunks_before_stop, tmp_path):
+    config, wanted = reference
+    config = config | {"checkpoint": dict(every=every, keep=2)}
+    rows(config, tmp_path, stop_after=chunks_before_stop + 1)
+    resumed = rows(config, tmp_path)
+    same(resumed, wanted)
+
+
+def test_jit_and_pmap_resume_each_other(reference, tmp_path):
+    config, wanted = reference
+    rows(with_run(config, parallel="pmap"), tmp_path, stop_after=2)
+    resumed = rows(with_run(config, parallel="jit", devices=4), tmp_path)
+    np.testing.assert_allclose(resumed.rows["nats"][:, :20], wanted.rows["nats"][:, :20], rtol=1e-4)
+
+
+def test_a_complete_run_returns_at_once(reference, tmp_path):
+    config, _ = reference
+    rows(config, tmp_path)
+    assert list(run.train(sweeps.assemble(config), tmp_path)) == []
+
+
+def test_counting_does_not_depend_on_the_batch(tiny_config, tmp_path):
+    config = tiny_config | {"observer": {"name": "counts", "order": 2}}
+    small = with_run(config, batch=4, steps=80)
+    total = [
+        rows(c, tmp_path / str(n)).rows["nats"].sum(1, dtype=np.float64)
+        for n, c in enumerate([config, small, with_run(config, devices=4)])
+    ]
+    np.testing.assert_allclose(total[1], total[0], rtol=1e-6)
+    np.testing.assert_allclose(total[2], total[0], rtol=1e-6)
+
+
+def test_members_may_vary_rates_and_arrays_but_not_shapes(tiny_config, tmp_path):
+    members = sweeps.product(
+        sweeps.vary("generator.density", [0.2, 0.5]), sweeps.vary("optim.lr", [0.01, 0.03])
+    )
+    done = rows(tiny_config, tmp_path, members)
+    assert done.rows["nats"].shape == (4, 40)
+    assert done.config["members"] == members
+    assert len({tuple(row) for row in done.rows["nats"].tolist()}) == 4
+    with pytest.raises(ValueError, match="cannot share an ensemble"):
+        next(run.train(sweeps.assemble(tiny_config, sweeps.vary("generator.width", [3, 4])), "x"))
+
+
+def test_no_observer_beats_uniform_noise(tmp_path):
+    """The leak detector: fewer bits than the entropy would mean that tokens reach their own
+    prediction. S of a uniform source is 0 but for what the warm-up costs."""
+    world = iid.make(stream(0, "world"), law="uniform", vocab=4, length=16)
+    for name, observer in {
+        "transformer": transformer.make(4, 16, depth=1, width=16),
+        "counts": counts.make(4, 16, order=2),
+    }.items():
+        measured = run.measure(
+            world, observer, steps=60, batch=32, seeds=4, eval_examples=512, chunk=30
+        )
+        excess = measured.online_nats - measured.coded_tok * np.log(4)
+        # Under the uniform law the price varies only as far as the predictions do.
+        assert (excess > -5 * np.sqrt(measured.coded_tok) * 0.05).all(), name
+        below = np.log(4) - measured.anchor_nats
+        assert (below < 5 * measured.anchor_error_nats + 1e-5).all(), name
+
+
+def test_a_uniform_observer_has_no_structure(tmp_path):
+    """A learning rate of almost zero keeps the transformer uniform: |S| < 1e-6 of the total."""
+    world = life.make(stream(0, "world"), height=4, width=4)
+    observer = transformer.make(2, 32, depth=1, width=8)
+    measured = run.measure(world, observer, steps=50, batch=64, lr=1e-30, eval_examples=256)
+    assert (np.abs(measured.structure_nats) < 1e-6 * measured.online_nats).all()
+
+
+def test_measure_keeps_a_record_and_goes_on_with_it(tmp_path):
+    world = iid.make(stream(0, "world"), law="bernoulli", p=0.2, length=8)
+    observer = counts.make(2, 8, order=0)
+    found = run.measure(world, observer, steps=50, batch=16, workdir=tmp_path)
+    again = ledger.prequential(record.load(tmp_path))
+    np.testing.assert_array_equal(found.structure_nats, again.structure_nats)
+    entropy = -(0.2 * np.log(0.2) + 0.8 * np.log(0.8))
+    np.testing.assert_allclose(found.anchor_nats, entropy, atol=5 * found.anchor_error_nats.max())
+    with pytest.raises(record.RecordError, match="another config"):
+        other = counts.make(2, 8, order=1)
+        run.measure(world, other, steps=50, batch=16, workdir=tmp_path)

@@ -1,0 +1,198 @@
+"""Truths of the transformer: size, compute, scales, causality, and a forward pass by hand."""
+
+from math import erf
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import pytest
+from jax.extend.core import jaxprs_in_params
+
+from epx.observers import transformer
+
+# Table G.1 of the specification: all parameters at V = 2, T = 128, by depth and width.
+WIDTHS = (16, 32, 64, 128, 256, 512)
+SIZES = {
+    1: (5_264, 16_672, 57_920, 214_016, 821_120, 3_214_976),
+    2: (8_400, 29_088, 107_328, 411_008, 1_608_192, 6_361_856),
+    4: (14_672, 53_920, 206_144, 804_992, 3_182_336, 12_655_616),
+    6: (20_944, 78_752, 304_960, 1_198_976, 4_756_480, 18_949_376),
+    9: (30_352, 116_000, 453_184, 1_789_952, 7_117_696, 28_390_016),
+}
+
+
+def randomised(observer, seed=0):
+    """Every parameter away from its initial value, zeros and ones included."""
+    rng = np.random.default_rng(seed)
+    params = observer.init(jax.random.key(seed))
+
+    def noisy(leaf):
+        spread = leaf.shape[0] ** -0.5 if leaf.ndim == 2 else 0.3
+        return leaf + jnp.asarray(rng.normal(0, spread, leaf.shape), leaf.dtype)
+
+    return jax.tree.map(noisy, params)
+
+
+def random_tokens(shape, vocab, seed=0):
+    return jnp.asarray(np.random.default_rng(seed).integers(0, vocab, shape), jnp.int32)
+
+
+def layer_norm(x, gain):
+    x = x - x.mean()
+    return x / np.sqrt((x * x).mean() + 1e-5) * gain
+
+
+ACTIVATIONS = {
+    "relu": lambda x: max(x, 0.0),
+    "gelu_erf": lambda x: x * (1 + erf(x / np.sqrt(2))) / 2,
+    "gelu_tanh": lambda x: x * (1 + np.tanh(np.sqrt(2 / np.pi) * (x + 0.044715 * x**3))) / 2,
+}
+
+
+def forward_float64(params, tokens_T, depth, head_dim, activation):
+    """One example, position by position and head by head, by the words of section B.7."""
+    params = jax.tree.map(lambda leaf: np.asarray(leaf, np.float64), params)
+    T, D = len(tokens_T), params["positions"].shape[1]
+    x = [params["positions"][t].copy() for t in range(T)]
+    for t in range(1, T):
+        x[t] += params["embedding"][tokens_T[t - 1]]
+    for i in range(depth):
+        p = params[f"layer_{i}"]
+        fused = [
+            layer_norm(x[t], p["norm_attention"]["scale"]) @ p["qkv"]["kernel"] for t in range(T)
+        ]
+        mixed = np.zeros((T, D))
+        for head in range(D // head_dim):
+            q, k, v = np.split(np.array(fused).reshape(T, -1, 3 * head_dim)[:, head], 3, axis=-1)
+            q = [layer_norm(row, p["norm_queries"]["scale"]) for row in q]
+            k = [layer_norm(row, p["norm_keys"]["scale"]) * 8 / np.sqrt(head_dim) for row in k]
+            for t in range(T):
+                scores = np.array([q[t] @ k[s] / np.sqrt(head_dim) for s in range(t + 1)])
+                weights = np.exp(scores - scores.max())
+                mixed[t, head * head_dim : (head + 1) * head_dim] = weights @ v[: t + 1]
+                mixed[t, head * head_dim : (head + 1) * head_dim] /= weights.sum()
+        for t in range(T):
+            x[t] += mixed[t] @ p["out"]["kernel"] / depth
+            hidden = layer_norm(x[t], p["norm_mlp"]["scale"]) @ p["up"]["kernel"]
+            hidden = np.array([ACTIVATIONS[activation](value) for value in hidden])
+            x[t] += hidden @ p["down"]["kernel"] / depth
+    head = params["head"]["kernel"]
+    return np.array([layer_norm(x[t], params["norm"]["scale"]) @ head for t in range(T)])
+
+
+@pytest.mark.parametrize("activation", ACTIVATIONS)
+def test_logits_equal_a_forward_pass_by_hand(activation):
+    arguments = {"depth": 3, "head_dim": 4, "activation": activation}
+    observer = transformer.make(5, 9, width=12, **arguments)
+    params, tokens = randomised(observer), random_tokens((2, 9), 5)
+    logits = observer.logits(params, tokens, None)
+    expected = [forward_float64(params, row, **arguments) for row in tokens.tolist()]
+    assert np.std(expected) > 0.1
+    np.testing.assert_allclose(logits, expected, atol=1e-5)
+
+
+@pytest.mark.parametrize("depth", SIZES)
+def test_number_of_parameters_is_that_of_the_paper(depth):
+    for width, expected in zip(WIDTHS, SIZES[depth]):
+        observer = transformer.make(2, 128, depth, width)
+        shapes = jax.tree.leaves(jax.eval_shape(observer.init, jax.random.key(0)))
+        assert sum(leaf.size for leaf in shapes) == expected
+
+
+def test_initial_values():
+    observer = transformer.make(50, 40, depth=2, width=64, head_dim=32)
+    params = observer.init(jax.random.key(0))
+    assert np.std(params["embedding"]) == pytest.approx(0.02, rel=0.05)
+    assert np.std(params["positions"]) == pytest.approx(0.02, rel=0.05)
+    for layer in (params["layer_0"], params["layer_1"]):
+        for name in ("qkv", "up"):
+            assert np.std(layer[name]["kernel"]) == pytest.approx(64**-0.5, rel=0.05)
+        assert not np.any(layer["out"]["kernel"]) and not np.any(layer["down"]["kernel"])
+        assert layer["norm_queries"]["scale"].shape == (32,)
+    assert not np.any(params["head"]["kernel"])
+
+
+def test_scales():
+    observer = transformer.make(5, 9, depth=2, width=16)
+    scales = observer.scales(jax.eval_shape(observer.init, jax.random.key(0)))
+    layer = scales["layer_1"]
+    assert scales["embedding"] == scales["positions"] == scales["norm"]["scale"]
+    assert scales["embedding"] == layer["norm_keys"]["scale"] == pytest.approx(0.02)
+    for matrix in (scales["head"], layer["qkv"], layer["out"], layer["up"]):
+        assert matrix["kernel"] == 1 / 16
+    assert layer["down"]["kernel"] == 1 / 64
+
+
+def dot_flops(jaxpr):
+    """2 x multiplications of every dot_general in a jaxpr, nested ones included."""
+    total = 0
+    for equation in jaxpr.eqns:
+        if equation.primitive.name == "dot_general":
+            (contracted, _), _ = equation.params["dimension_numbers"]
+            lengths = [equation.invars[0].aval.shape[axis] for axis in contracted]
+            total += 2 * equation.outvars[0].aval.size * int(np.prod(lengths))
+        total += sum(dot_flops(inner) for inner in jaxprs_in_params(equation.params))
+    return total
+
+
+@pytest.mark.parametrize("depth, width, head_dim", [(1, 16, 64), (3, 24, 8)])
+def test_compute_is_that_of_the_compiled_products(depth, width, head_dim):
+    V, T = 7, 10
+    observer = transformer.make(V, T, depth, width, head_dim)
+    params = jax.eval_shape(observer.init, jax.random.key(0))
+    tokens = jax.ShapeDtypeStruct((1, T), jnp.int32)
+    counted = dot_flops(jax.make_jaxpr(observer.logits)(params, tokens).jaxpr)
+    forward, update = observer.flops(T)
+    assert forward == counted
+    per_token = 6 * (12 * depth * width**2 + V * width) + 12 * depth * width * T
+    assert forward + update == per_token * T
+
+
+def test_no_gradient_flows_from_a_token_to_itself_or_before():
+    """Token t is the number t, so that row s of the embedding enters only where token s does."""
+    T = 8
+    observer = transformer.make(T, T, depth=2, width=8, head_dim=4)
+    params, tokens = randomised(observer), jnp.arange(T, dtype=jnp.int32)[None]
+
+    def logits(embedding):
+        return observer.logits({**params, "embedding": embedding}, tokens, None)[0]
+
+    slopes = np.abs(jax.jacobian(logits)(params["embedding"])).sum((1, 3))  # logits t by token s
+    np.testing.assert_array_equal(slopes > 0, np.tri(T, k=-1, dtype=bool))
+
+
+def test_bfloat16_is_close_and_keeps_float32_where_it_counts():
+    arguments = {"vocab": 5, "length": 16, "depth": 2, "width": 32, "head_dim": 16}
+    full, half = (transformer.make(**arguments, dtype=d) for d in ("float32", "bfloat16"))
+    params, tokens = randomised(full), random_tokens((4, 16), 5)
+    exact, close = (observer.logits(params, tokens, None) for observer in (full, half))
+    assert close.dtype == jnp.float32
+    assert 0 < np.abs(close - exact).max() < 0.05 * np.abs(exact).max()
+    leaves = jax.tree.leaves(half.init(jax.random.key(0)))
+    assert all(leaf.dtype == jnp.float32 for leaf in leaves)
+    cache = half.start(params, 4)
+    cache, logits = half.step(params, cache, tokens[:, 0], None)
+    assert cache.layers[0][0].dtype == jnp.bfloat16 and logits.dtype == jnp.float32
+
+
+def test_a_shorter_example_is_predicted_like_the_beginning_of_a_longer_one():
+    observer = transformer.make(5, 12, depth=1, width=8)
+    params, tokens = randomised(observer), random_tokens((2, 12), 5)
+    whole, start = (observer.logits(params, tokens[:, :n], None) for n in (12, 7))
+    np.testing.assert_allclose(start, whole[:, :7], atol=1e-5)
+    with pytest.raises(ValueError, match="at most the world's length, 12"):
+        observer.logits(params, random_tokens((2, 13), 5), None)
+
+
+@pytest.mark.parametrize(
+    "wrong, accepted",
+    [
+        ({"depth": 0}, "observer.depth = 0: a whole number from 1"),
+        ({"width": 12, "head_dim": 8}, "observer.head_dim = 8 .* a divisor of the width"),
+        ({"activation": "gelu"}, "observer.activation = 'gelu': .* gelu_erf, gelu_tanh, relu"),
+        ({"dtype": "float16"}, "observer.dtype = 'float16': .* float32, bfloat16"),
+    ],
+)
+def test_arguments_are_checked(wrong, accepted):
+    with pytest.raises(ValueError, match=accepted):
+        transformer.make(5, 12, **wrong)
