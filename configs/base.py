@@ -40,7 +40,7 @@ MEANING = {
     "eval.examples": "held-out examples behind the anchor",
     "eval.test_tokens": "coded tokens whose information is stated; none: as many as trained on",
     "checkpoint.every": "steps between saved states, a multiple of run.chunk; none: at the end",
-    "checkpoint.keep": "saved states kept",
+    "checkpoint.keep": "newest saved states kept; none: all, as each is a point of a frontier",
 }
 
 
@@ -81,5 +81,9 @@ def get_config(size: str = "cpu") -> ConfigDict:
             test_tokens=config_dict.placeholder(float),
         )
     )
-    config.checkpoint = ConfigDict(dict(every=500, keep=2))
+    config.checkpoint = ConfigDict(
+        dict(every={"tiny": 50, "cpu": 500, "paper": 1000}[size], keep=config_dict.placeholder(int))
+    )
+    if size == "paper":  # its states are large
+        config.checkpoint.keep = 2
     return config

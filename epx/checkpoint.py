@@ -2,6 +2,7 @@
 digest of its arrays, so that a damaged one is noticed and the one before it is used."""
 
 import hashlib
+import os
 import shutil
 from pathlib import Path
 
@@ -15,38 +16,45 @@ from epx.record import RecordError
 from epx.types import PyTree, State
 
 
-def save(folder: Path, step: int, state: State, keep: int) -> None:
-    """Writes the state after `step` steps and then drops all but the newest `keep`.
+def save(folder: Path, step: int, state: State, keep: int | None) -> None:
+    """Writes the state after `step` steps, then drops all but the newest `keep` (None: none).
+
+    A state comes and goes by one rename between `folder` and its neighbour `*.tmp`, so that
+    nobody ever finds half of one, however the process ends.
 
     Raises:
       RecordError: the state could not be written; older ones are intact.
     """
     # A copy: the buffers are donated to the next chunk.
     state = jax.tree.map(lambda leaf: np.array(leaf, copy=True), state)
+    aside = _aside(folder)
     try:
+        folder.mkdir(exist_ok=True)
         with ocp.StandardCheckpointer() as checkpointer:
-            checkpointer.save(_path(folder, step), _sealed(state))
+            checkpointer.save(_path(aside, step), _sealed(state), force=True)
+        os.rename(_path(aside, step), _path(folder, step))
     except Exception as error:  # orbax and tensorstore raise many kinds for a disk that is full
-        shutil.rmtree(_path(folder, step), ignore_errors=True)
+        shutil.rmtree(aside, ignore_errors=True)
         raise RecordError(
             f"cannot write the checkpoint of step {step} in {folder}: {_reason(error)}; what "
             "was saved before it is intact: make room and start the same command again"
         ) from error
-    for old in steps(folder)[:-keep]:
-        shutil.rmtree(_path(folder, old))
+    if keep is not None:
+        for old in steps(folder)[:-keep]:
+            _remove(folder, old)
+    shutil.rmtree(aside, ignore_errors=True)
 
 
 def restore(folder: Path, like: State, newest: int) -> tuple[int, State] | None:
     """The newest readable state of at most `newest` steps, or None. Damaged ones are reported,
-    removed and passed over, and so are half-written ones.
+    removed and passed over.
 
     Args:
       folder: where the states are.
       like: a state of the same shapes, concrete or abstract.
       newest: the number of steps whose rows are intact; a later state cannot be used.
     """
-    for half_written in folder.glob("*orbax-checkpoint-tmp*"):
-        shutil.rmtree(half_written, ignore_errors=True)
+    shutil.rmtree(_aside(folder), ignore_errors=True)
     for step in reversed(steps(folder)):
         if step <= newest:
             try:
@@ -56,7 +64,7 @@ def restore(folder: Path, like: State, newest: int) -> tuple[int, State] | None:
                     "checkpoint of step %d in %s is damaged (%s); going back to the one before",
                     step, folder, _reason(error),
                 )  # fmt: skip
-        shutil.rmtree(_path(folder, step), ignore_errors=True)
+        _remove(folder, step)
     return None
 
 
@@ -85,6 +93,17 @@ def _digest(state: State) -> np.ndarray:
         sha256.update(f"{jax.tree_util.keystr(path)} {leaf.dtype} {leaf.shape}".encode())
         sha256.update(np.ascontiguousarray(leaf).tobytes())
     return np.frombuffer(sha256.digest(), np.uint8)
+
+
+def _remove(folder: Path, step: int) -> None:
+    aside = _aside(folder)
+    aside.mkdir(exist_ok=True)
+    os.rename(_path(folder, step), _path(aside, step))
+    shutil.rmtree(_path(aside, step), ignore_errors=True)
+
+
+def _aside(folder: Path) -> Path:
+    return folder.with_name(folder.name + ".tmp")
 
 
 def _path(folder: Path, step: int) -> epath.Path:

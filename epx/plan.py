@@ -32,7 +32,7 @@ class Plan:
     eval_examples: int = 1024
     test_tokens: float | None = None
     checkpoint_every: int | None = None
-    keep: int = 2
+    keep: int | None = None
 
     def __post_init__(self) -> None:
         keys = {

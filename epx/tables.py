@@ -176,6 +176,24 @@ def sensitivity(found: Sequence[Cell]) -> str:
     return "\n".join(lines)
 
 
+def tuning(found: Sequence[Cell]) -> str:
+    """For each world and observer the description length S + H at every learning rate; the
+    shortest is starred."""
+    groups: dict[tuple[str, str], list[Cell]] = {}
+    for cell in found:
+        groups.setdefault((cell["world"], cell["observer"]), []).append(cell)
+    lines = ["learning rate: (S + H) bit per token"]
+    for (world, observer), cells in groups.items():
+        best = min(cell["MDL_bits"][0] for cell in cells)
+        parts = [
+            f"{cell['optim']['lr']}: {cell['MDL_bits'][0] / cell['test_tok']:.4f}"
+            + ("*" if cell["MDL_bits"][0] == best else "")
+            for cell in cells
+        ]
+        lines.append(f"{world} / {observer}: " + "; ".join(parts))
+    return "\n".join(lines)
+
+
 def _notes(cell: Cell) -> list[str]:
     notes = [f"member {m} failed at step {s}" for m, s in cell["failed_at_step"].items()]
     if cell["passes"] > 1:

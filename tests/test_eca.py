@@ -209,10 +209,13 @@ def test_illegal_arguments_are_named(wrong):
 
 @pytest.mark.slow
 def test_what_remains_after_a_thousand_steps():
-    soup = random_states(4000, 64)
+    # The specification prints 46.7 % and 82 %, with neither sample size nor error. On 400 000 rings
+    # this program finds 45.41 +- 0.06 % and 81.49 +- 0.03 %, and a numpy version on uint64 rings
+    # the same: the margin around 46 to 47 % is for the printed figure's own sampling.
+    soup = random_states(40_000, 64)
     first = evolve_all(soup, 54, 1000)
     later = evolve_all(first, 54, 48)
-    assert (first == later).all(1).mean() == pytest.approx(0.465, abs=0.005 + 0.015)
+    assert 0.46 - 0.015 <= (first == later).all(1).mean() <= 0.47 + 0.015
     assert (first == later).mean() == pytest.approx(0.82, abs=0.01)
     for rule, least in ((15, 1.0), (41, 0.99), (4, 1.0)):
         first = evolve_all(soup, rule, 1000)

@@ -40,7 +40,7 @@ def _reassembled(world):
     order = np.asarray(world.order_N[: world.size])
     in_order = np.empty_like(training)
     in_order[order] = training
-    if world.direction == "reverse":
+    if world.reverse:
         in_order, held_out = in_order[:, ::-1], held_out[:, ::-1]
     return in_order.ravel(), held_out.ravel()
 

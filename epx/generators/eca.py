@@ -22,7 +22,7 @@ import jax.numpy as jnp
 from epx.types import Example, Spec
 
 VERSION = 1
-TINY = dict(width=4, steps=2, loops=2)
+TINY = dict(width=4, steps=2, loops=2, burnin=1)
 
 _STATIC = {"static": True}
 _BOS = 2

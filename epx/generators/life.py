@@ -23,7 +23,7 @@ import jax.numpy as jnp
 from epx.types import Example, Spec
 
 VERSION = 1
-TINY = dict(height=4, width=4, frames=2, patch=2)
+TINY = dict(height=4, width=4, burnin=1, patch=2)
 
 _STATIC = {"static": True}
 

@@ -36,11 +36,9 @@ _UNITS = ("char", "byte")
 
 @functools.partial(
     jax.tree_util.register_dataclass,
-    data_fields=["tokens_NxT", "order_N"],
-    meta_fields=[
-        "vocab", "length", "size", "held_out", "direction", "alphabet", "bytes_per_token",
-    ],
-)  # fmt: skip
+    data_fields=["tokens_NxT", "order_N", "reverse"],
+    meta_fields=["vocab", "length", "size", "held_out", "alphabet", "bytes_per_token"],
+)
 @dataclass(frozen=True)
 class Text:
     """N windows of T tokens.
@@ -50,19 +48,19 @@ class Text:
         corpus and read forward.
       order_N: int32, the window of each index: a permutation of the training windows, then the
         held-out windows as they stand.
+      reverse: bool, whether windows are read from their end.
       vocab, length, size, held_out: as in `Spec`; N = size + held_out.
-      direction: "forward" or "reverse".
       alphabet: the character of each token; empty where tokens are bytes.
       bytes_per_token: mean UTF-8 bytes of the corpus per token, to report bits per source byte.
     """
 
     tokens_NxT: jax.Array
     order_N: jax.Array
+    reverse: jax.Array
     vocab: int
     length: int
     size: int
     held_out: int
-    direction: str
     alphabet: str
     bytes_per_token: float
 
@@ -73,8 +71,7 @@ class Text:
     def example(self, key: jax.Array, index: jax.Array) -> Example:
         """The window of this index, below size + held_out; `key` is not used."""
         tokens_T = self.tokens_NxT[self.order_N[index]].astype(jnp.int32)
-        if self.direction == "reverse":
-            tokens_T = tokens_T[::-1]
+        tokens_T = jnp.where(self.reverse, tokens_T[::-1], tokens_T)
         return Example(tokens_T, jnp.ones(self.length, bool))
 
     def oracle_nats(self, example: Example) -> None:
@@ -84,7 +81,7 @@ class Text:
         """The text of these tokens as a reader of the corpus would read it: a reverse world is
         turned round again. Bytes that are no whole UTF-8 character become U+FFFD."""
         tokens_T = np.asarray(tokens_T)
-        if self.direction == "reverse":
+        if self.reverse:
             tokens_T = tokens_T[::-1]
         if not self.alphabet:
             return bytes(tokens_T.tolist()).decode("utf-8", errors="replace")
@@ -120,11 +117,11 @@ def make(
     return Text(
         tokens_NxT=jnp.asarray(source.tokens_NxT),
         order_N=order_N.at[: source.size].set(jax.random.permutation(key, source.size)),
+        reverse=jnp.asarray(direction == "reverse"),
         vocab=len(source.alphabet) or 256,
         length=length,
         size=source.size,
         held_out=len(order_N) - source.size,
-        direction=direction,
         alphabet=source.alphabet,
         bytes_per_token=source.bytes_per_token,
     )

@@ -87,8 +87,7 @@ class Layer(nn.Module):
         h_BxTxD = Dense(D, kernel_init=_zeros, name="out")(mixed_BxTxD)
         x_BxTxD += h_BxTxD / self.depth
         h_BxTxF = Dense(4 * D, kernel_init=_fan_in, name="up")(_Norm(name="norm_mlp")(x_BxTxD))
-        h_BxTxF = ACTIVATIONS[self.activation](h_BxTxF)
-        h_BxTxD = Dense(D, kernel_init=_zeros, name="down")(h_BxTxF)
+        h_BxTxD = Dense(D, kernel_init=_zeros, name="down")(ACTIVATIONS[self.activation](h_BxTxF))
         return x_BxTxD + h_BxTxD / self.depth, (keys, values)
 
 
@@ -221,8 +220,7 @@ def _flops(model: Transformer, length: int) -> tuple[float, float]:
     """Matrix products alone: scores and mixes of attention at all positions (masked ones are
     computed too), the head included; look-ups are free. Learning costs twice the prediction."""
     L, D = model.depth, model.width
-    matrices = 12 * L * D * D + model.vocab * D
-    forward = 2.0 * matrices * length + 4.0 * L * D * length * length
+    forward = 2.0 * (12 * L * D * D + model.vocab * D) * length + 4.0 * L * D * length * length
     return forward, 2 * forward
 
 
