@@ -15,9 +15,9 @@ from ml_collections import ConfigDict, config_dict
 SIZES = ("tiny", "cpu", "paper")
 
 MEANING = {
-    "generator.name": "world: a module of epx.generators, or a dotted path to your own",
-    "observer.name": "learner: a module of epx.observers, or a dotted path to your own",
-    "code.name": "how bits are charged: a module of epx.codes, or a dotted path to your own",
+    "generator.name": "world: a module of epx.generators, or the import path of your own",
+    "observer.name": "learner: a module of epx.observers, or the import path of your own",
+    "code.name": "how bits are charged: a module of epx.codes, or the import path of your own",
     "optim.lr": "base learning rate; a matrix learns at lr / fan-in (muP)",
     "optim.warmup_steps": "steps of linear warm-up, after which the rate is constant",
     "optim.b1": "Adam's decay of the first moment",
@@ -84,6 +84,8 @@ def get_config(size: str = "cpu") -> ConfigDict:
     config.checkpoint = ConfigDict(
         dict(every={"tiny": 50, "cpu": 500, "paper": 1000}[size], keep=config_dict.placeholder(int))
     )
-    if size == "paper":  # its states are large
-        config.checkpoint.keep = 2
+    if size == "paper":
+        config.checkpoint.keep = 2  # its states are large
+    else:
+        config.run.microbatch = 8  # what a core's cache holds
     return config

@@ -1,9 +1,10 @@
-"""Finds worlds, observers and codes by name, without a registry: a plain name is a module of the
-package's folder, a dotted one the user's own module. The arguments of its `make` are its config
-keys, read from the signature."""
+"""Finds worlds, observers and codes by name, without a registry: a name is a module of the
+package's folder or else the import path of the user's own. The arguments of its `make` are its
+config keys, read from the signature."""
 
 import difflib
 import importlib
+import importlib.util
 import inspect
 import pkgutil
 from types import ModuleType
@@ -32,23 +33,25 @@ def find(kind: str, name: str) -> ModuleType:
       ValueError: no such module, or one without a `make`; names those that exist.
     """
     known = names(kind)
-    if "." not in name and name not in known:
+    if name in known:
+        module = importlib.import_module(f"{FOLDERS[kind]}.{name}")
+    elif _exists(name):
+        module = importlib.import_module(name)
+    else:
         raise ValueError(
-            f"{kind}.name={name}: {suggest(name, known)}known are {', '.join(known)}; "
-            "a dotted name imports your own module"
+            f"{kind}.name={name}: {suggest(name, known)}known are {', '.join(known)}, and your own "
+            "modules on the import path"
         )
-    path = name if "." in name else f"{FOLDERS[kind]}.{name}"
-    try:
-        module = importlib.import_module(path)
-    except ModuleNotFoundError as error:
-        if error.name and path.startswith(error.name):
-            raise ValueError(
-                f"{kind}.name={name}: no module {error.name} on the import path"
-            ) from error
-        raise
     if not callable(getattr(module, "make", None)):
         raise ValueError(f"{kind}.name={name}: the module has no function make")
     return module
+
+
+def _exists(name: str) -> bool:
+    try:
+        return importlib.util.find_spec(name) is not None
+    except (ImportError, ValueError):  # a parent is missing, or the name is no name
+        return False
 
 
 def arguments(kind: str, name: str) -> dict[str, inspect.Parameter]:

@@ -11,7 +11,8 @@ import platform
 import re
 import tempfile
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
+from concurrent.futures import Executor, Future, ThreadPoolExecutor
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -74,24 +75,60 @@ def train(setup: Setup, workdir: Path | str) -> Iterator[Progress]:
         intact = record.intact_steps(workdir)
         if (workdir / "done.json").exists() and intact == plan.steps:
             return
-        state = jax.jit(jax.vmap(code.init))(hyper)
-        step, state = checkpoint.restore(workdir / "ckpt", state, intact) or (0, state)
+        shapes = jax.eval_shape(jax.vmap(code.init), hyper)
+        step, state = checkpoint.restore(workdir / "ckpt", shapes, intact) or (0, None)
         record.cut(workdir, step)
-        members = place(spread, (generator, hyper, state))
-        yield from _chunks(setup, workdir, spread, code, members, step)
+        generator, hyper = place(spread, (generator, hyper))
+        with ThreadPoolExecutor(max_workers=3) as compilers:
+            programs = _Programs.start(compilers, setup, spread, code, generator, hyper, shapes)
+            state = programs.init.result()(hyper) if state is None else place(spread, state)
+            yield from _chunks(setup, workdir, programs, (generator, hyper, state), step)
         _finish(setup, workdir)
 
 
-def _chunks(setup: Setup, workdir: Path, spread: Layout, code: Code, members: tuple, step: int):
+class _Programs(NamedTuple):
+    """What a run compiles, all of it at once, as the compiler uses one core for each program.
+
+    Attributes:
+      init: future of hyper -> state.
+      chunk: number of steps -> future of (generator, hyper, state) -> (state, rows).
+      evaluate: future of (generator, hyper, state) -> held-out sums.
+    """
+
+    init: Future
+    chunk: Callable[[int], Future]
+    evaluate: Future
+
+    @classmethod
+    def start(cls, compilers: Executor, setup: Setup, spread: Layout, code: Code, *members):
+        """Starts compiling for members of these shapes: generator, hyper and state."""
+        plan = setup.plan
+
+        @functools.cache
+        def chunk(steps: int) -> Future:
+            def scan(generator: Generator, hyper: Hyper, state: State):
+                return lax.scan(lambda s, _: code.step(generator, hyper, s), state, length=steps)
+
+            return compilers.submit(compile_over, spread, scan, *members, donate=True)
+
+        chunk(min(plan.chunk, plan.steps))
+        charge = evaluation.charge(setup.observer, plan.cut(spread), plan.eval_examples)
+        return cls(
+            init=compilers.submit(compile_over, spread, code.init, members[1]),
+            chunk=chunk,
+            evaluate=compilers.submit(compile_over, spread, charge, *members),
+        )
+
+
+def _chunks(setup: Setup, workdir: Path, programs: _Programs, members: tuple, step: int):
     """Chunk after chunk: rows, evaluation and state go to disk, in this order, then it yields."""
     plan, saved = setup.plan, step
     generator, hyper, state = members
-    chunk, evaluate = _programs(setup, spread, code, members)
     try:
         yield Progress(step, plan.steps, 0.0, 0.0, np.full(len(setup.hypers), np.nan))
         while step < plan.steps:
             started = time.perf_counter()
-            program = chunk(min(plan.chunk, plan.steps - step))
+            program = programs.chunk(min(plan.chunk, plan.steps - step)).result()
             compiled = time.perf_counter()
             state, rows = program(generator, hyper, state)
             rows = jax.device_get(rows)
@@ -100,7 +137,7 @@ def _chunks(setup: Setup, workdir: Path, spread: Layout, code: Code, members: tu
             record.write_arrays(record.row_path(workdir, step), rows)
             step += rows["nats"].shape[1]
             if step == plan.steps or (plan.eval_every and step % plan.eval_every == 0):
-                evals = jax.device_get(evaluate()(generator, hyper, state))
+                evals = jax.device_get(programs.evaluate.result()(generator, hyper, state))
                 record.write_arrays(record.eval_path(workdir, step), evals)
             if step == plan.steps or (plan.checkpoint_every and step % plan.checkpoint_every == 0):
                 checkpoint.save(workdir / "ckpt", step, state, plan.keep)
@@ -114,26 +151,6 @@ def _chunks(setup: Setup, workdir: Path, spread: Layout, code: Code, members: tu
         if saved < step:
             checkpoint.save(workdir / "ckpt", step, state, plan.keep)
         raise
-
-
-def _programs(setup: Setup, spread: Layout, code: Code, members: tuple):
-    """The compiled chunk of a given number of steps, and the evaluation, made when first asked."""
-    shapes = jax.tree.map(lambda leaf: jax.ShapeDtypeStruct(leaf.shape, leaf.dtype), members)
-
-    @functools.cache
-    def chunk(steps: int):
-        def scan(generator: Generator, hyper: Hyper, state: State):
-            return lax.scan(lambda s, _: code.step(generator, hyper, s), state, length=steps)
-
-        return compile_over(spread, scan, *shapes, donate=True)
-
-    @functools.cache
-    def evaluate():
-        batch = setup.plan.cut(spread)
-        charge = evaluation.charge(setup.observer, batch, setup.plan.eval_examples)
-        return compile_over(spread, charge, *shapes)
-
-    return chunk, evaluate
 
 
 def _mean_nats(rows: record.Arrays) -> np.ndarray:

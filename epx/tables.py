@@ -78,6 +78,7 @@ def _cell(
         "generator": _section(config, "generator"),
         "observer_arguments": _section(config, "observer"),
         "optim": _section(config, "optim"),
+        "label": _section(config, "label"),
         "record": record.path.name,
         "seeds": len(measured.members),
         "exploratory": len(measured.members) < PUBLISHED_SEEDS,
@@ -123,9 +124,13 @@ def _rulers(record: Record, members: np.ndarray) -> dict[str, float]:
 
 
 def _label(found: list[Cell], arguments: str, key: str) -> None:
-    """Names each cell by what tells it from the others of the same module."""
+    """Names each cell by the label of its config, or by what tells it from the others of the same
+    module."""
     for cell in found:
         own = cell[arguments]
+        if key in cell["label"]:
+            cell[key] = cell["label"][key].format(**own)
+            continue
         alike = [
             other[arguments] for other in found if other[arguments].get("name") == own.get("name")
         ]

@@ -198,3 +198,12 @@ def test_measure_keeps_a_record_and_goes_on_with_it(tmp_path):
     with pytest.raises(record.RecordError, match="another config"):
         other = counts.make(2, 8, order=1)
         run.measure(world, other, steps=50, batch=16, workdir=tmp_path)
+
+
+def test_nats_by_position_add_up(tiny_config, tmp_path):
+    config = tiny_config | {"code": {"name": "prequential", "positions": True}}
+    done = rows(config, tmp_path)
+    assert done.rows["position_nats"].shape == (2, 40, 18)
+    np.testing.assert_allclose(done.rows["position_nats"].sum(-1), done.rows["nats"], rtol=1e-5)
+    assert (done.rows["position_coded_tok"][..., :9] == 0).all()
+    assert (done.rows["position_coded_tok"].sum(-1) == done.rows["coded_tok"]).all()

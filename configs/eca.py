@@ -1,0 +1,21 @@
+"""An elementary automaton: the first half of the tokens is a ring of cells, the second half, which
+is coded, what it becomes. At `paper` size, rule 54 of figure 3 (appendix C.1).
+
+    python -m experiments.train --config=configs/eca.py:tiny --workdir=runs/eca
+    python -m experiments.train --config=eca --config.generator.rule=30 --workdir=runs/r30
+"""
+
+from configs import base
+
+
+def get_config(size: str = "cpu") -> base.ConfigDict:
+    """tiny: 10 s; cpu: about a minute on 2 cores."""
+    config = base.get_config(size)
+    config.generator.name = "eca"
+    config.generator.rule = 54
+    config.generator.width = {"tiny": 8, "cpu": 32, "paper": 64}[size]
+    config.generator.steps = {"tiny": 2, "cpu": 16, "paper": 48}[size]
+    config.generator.burnin = {"tiny": 8, "cpu": 64, "paper": 1000}[size]
+    config.observer.width = {"tiny": 16, "cpu": 32, "paper": 64}[size]
+    config.observer.depth = {"tiny": 1, "cpu": 2, "paper": 2}[size]
+    return config

@@ -1,0 +1,173 @@
+"""Configs and messages: every mistake is named in one line before anything is compiled."""
+
+import inspect
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from configs import base
+from epx import components, sweeps
+from experiments import cli
+
+ROOT = Path(__file__).parent.parent
+
+
+def run(*arguments, module="train"):
+    command = [sys.executable, "-m", f"experiments.{module}", *arguments]
+    return subprocess.run(command, cwd=ROOT, capture_output=True, text=True, timeout=120)
+
+
+def assemble(**overrides):
+    return sweeps.assemble(
+        cli.load("life:tiny", {k.replace("__", "."): v for k, v in overrides.items()})
+    )
+
+
+@pytest.mark.parametrize("name", cli.shipped())
+@pytest.mark.parametrize("size", base.SIZES)
+def test_shipped_configs_assemble(name, size):
+    if name == "demo":
+        pytest.skip("a figure, not a world: test_demo runs it")
+    setup = sweeps.assemble(cli.load(f"{name}:{size}", {}))
+    setup.plan.check(setup.generators[0].spec, 1)
+
+
+def test_every_key_has_a_meaning():
+    config = base.get_config()
+    keys = {f"{section}.{key}" for section in config for key in config[section]}
+    assert keys == set(base.MEANING)
+
+
+@pytest.mark.parametrize("kind", components.FOLDERS)
+def test_every_argument_is_documented(kind):
+    for name in components.names(kind):
+        documented = cli._meanings(kind, {"name": name})
+        for key in components.arguments(kind, name):
+            assert key in documented, f"{kind} {name}: make does not document {key}"
+
+
+MISTAKES = {
+    "generator.nmae": ("life", "name"),
+    "generator.hieght": ("8", "height"),
+    "generator.height": ("-3", "height"),
+    "generator.patch": ("9", "patch"),
+    "genrator.height": ("8", "generator"),
+    "generator.name": ("lief", "life"),
+    "observer.name": ("transfromer", "transformer"),
+    "observer.head_dim": ("3", "head_dim"),
+    "observer.activation": ("gelu", "gelu_tanh"),
+    "code.name": ("prequental", "prequential"),
+    "optim.lr": ("fast", "number"),
+    "optim.b1": ("1.5", "b1"),
+    "optim.clip_norm": ("0", "clip_norm"),
+    "run.batch": ("0", "batch"),
+    "run.steps": ("2.5", "integer"),
+    "run.seeds": ("0", "seeds"),
+    "run.seed": ("-1", "seed"),
+    "run.microbatch": ("3", "microbatch"),
+    "run.parallel": ("pmpa", "pmap"),
+    "run.devices": ("99", "devices"),
+    "run.dtype": ("float31", "bfloat16"),
+    "run.repeats": ("0", "repeats"),
+    "run.require_accelerator": ("true", "CPU"),
+    "eval.every": ("7", "run.chunk"),
+    "eval.examples": ("0", "examples"),
+    "checkpoint.every": ("33", "run.chunk"),
+}
+
+
+@pytest.mark.parametrize("key", MISTAKES)
+def test_mistakes_are_named(key):
+    value, named = MISTAKES[key]
+    with pytest.raises(ValueError, match=named) as raised:
+        setup = sweeps.assemble(cli.load("life:tiny", {key: value}))
+        setup.plan.check(setup.generators[0].spec, len(setup.generators))
+    assert key.rpartition(".")[2] in str(raised.value) and len(str(raised.value)) < 300
+
+
+def test_a_new_name_resets_the_arguments():
+    config = cli.load("life:tiny", {"generator.name": "eca", "generator.rule": "30"})
+    defaults = {k: p.default for k, p in components.arguments("generator", "eca").items()}
+    assert config["generator"] == {"name": "eca", **defaults, "rule": 30}
+
+
+@pytest.mark.parametrize(
+    ("key", "text", "value"),
+    [("run.steps", "1e3", 1000), ("optim.lr", "3e-3", 3e-3), ("optim.lr", "1", 1.0),
+     ("run.devices", "2", 2), ("run.devices", "none", None), ("eval.test_tokens", "1e8", 1e8),
+     ("run.require_accelerator", "true", True), ("run.parallel", "pmap", "pmap")],
+)  # fmt: skip
+def test_values_are_read_by_their_type(key, text, value):
+    section, name = key.split(".")
+    found = cli.load("life:tiny", {key: text})[section][name]
+    assert found == value and type(found) is type(value)
+
+
+def test_a_second_pass_must_be_allowed():
+    overrides = {"generator.corpus": "zen", "generator.length": "8", "eval.examples": "5"}
+    setup = sweeps.assemble(cli.load("text:tiny", overrides))
+    with pytest.raises(ValueError, match=r"run.repeats=1.*at most \d+ steps"):
+        setup.plan.check(setup.generators[0].spec, 2)
+    setup = sweeps.assemble(cli.load("text:tiny", overrides | {"run.repeats": "100"}))
+    setup.plan.check(setup.generators[0].spec, 2)
+
+
+def test_members_that_cannot_share_a_batch_say_so():
+    setup = assemble(run__seeds="3", run__batch="6")
+    with pytest.raises(ValueError, match=r"run.batch=6.*4 devices"):
+        setup.plan.check(setup.generators[0].spec, 3)
+
+
+@pytest.mark.parametrize(
+    ("arguments", "named"),
+    [
+        (["config.optim.lr=0.1"], "--config.optim.lr=0.1"),
+        (["--config.optim.lr"], "--config.optim.lr=VALUE"),
+        (["--wrokdir=x"], "workdir"),
+        (["--config.generator.nmae=life"], "name"),
+    ],
+)
+def test_the_binary_says_it_in_one_line(arguments, named, tmp_path):
+    workdir = tmp_path / "x"
+    done = run("--config=configs/life.py:tiny", f"--workdir={workdir}", *arguments)
+    assert done.returncode == 2 and named in done.stderr
+    assert "Traceback" not in done.stderr and len(done.stderr.strip().splitlines()) <= 2
+    assert not workdir.exists()
+
+
+def test_unknown_configs_and_sizes(tmp_path):
+    assert "did you mean life" in run("--config=lief:tiny", "--workdir=x").stderr
+    assert "tiny, cpu, paper" in run("--config=life:huge", "--workdir=x").stderr
+    assert "life" in run("--workdir=x").stderr
+
+
+BINARIES = sorted(
+    file.stem for file in (ROOT / "experiments").glob("*.py") if "__main__" in file.read_text()
+)
+
+
+@pytest.mark.parametrize("module", BINARIES)
+def test_help_explains_and_exits_0(module):
+    arguments = ["--help", "--config=life:tiny"] if module == "train" else ["--help"]
+    done = run(*arguments, module=module)
+    assert done.returncode == 0, done.stderr
+    assert f"python -m experiments.{module}" in done.stdout
+    if module == "train":
+        setup = cli.load("life:tiny", {})
+        for section, keys in setup.items():
+            for key in keys:
+                assert f"--config.{section}.{key}=" in done.stdout
+        assert inspect.getdoc(base).splitlines()[0] is not None and "tiny" in done.stdout
+
+
+def test_sweeps_combine():
+    lrs, seeds = sweeps.vary("optim.lr", [0.1, 0.2]), sweeps.vary("run.seed", [0, 1])
+    assert len(sweeps.product(lrs, seeds)) == 4
+    assert sweeps.zipped(lrs, seeds)[1] == {"optim.lr": 0.2, "run.seed": 1}
+    assert sweeps.chain(lrs, seeds) == [*lrs, *seeds]
+    with pytest.raises(ValueError, match="shorter"):
+        sweeps.zipped(lrs, seeds[:1])
+    with pytest.raises(ValueError, match=r"run\.seed"):
+        sweeps.override({"run": {"seed": 0}}, {"run.sede": 1})

@@ -1,0 +1,62 @@
+"""The demo: what it runs, and, in the slow suite, what its quick form must show."""
+
+import json
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from configs import demo
+from epx import sweeps
+
+ROOT = Path(__file__).parent.parent
+
+
+@pytest.mark.parametrize("form", ["full", "fast", "tune"])
+def test_every_ensemble_assembles(form):
+    ensembles = demo.ensembles(fast=form == "fast", tune=form == "tune")
+    assert len({e.name for e in ensembles}) == len(ensembles)
+    for ensemble in ensembles:
+        setup = sweeps.assemble(ensemble.config, ensemble.members)
+        setup.plan.check(setup.generators[0].spec, len(setup.hypers))
+        seeds = {member["run.seed"] for member in ensemble.members}
+        assert len(seeds) == {"full": 4, "fast": 2, "tune": 1}[form]
+        assert setup.config["tuning"]["seed"] not in seeds or form == "tune"
+
+
+def test_rates_come_from_the_sweep():
+    for world in demo.WORLDS.values():
+        assert set(world["rates"].values()) <= set(demo.RATES)
+        assert world["rates"].keys() == demo.OBSERVERS.keys() - {"counts"}
+
+
+def test_it_speaks_before_it_loads_anything():
+    """The first line comes before JAX is imported."""
+    code = (
+        "import sys, experiments.demo\n"
+        "assert not [m for m in sys.modules if m in ('jax', 'flax', 'optax')]"
+    )
+    subprocess.run([sys.executable, "-c", code], cwd=ROOT, check=True, timeout=60)
+
+
+@pytest.mark.slow
+def test_the_quick_demo_shows_what_it_says(tmp_path):
+    done = subprocess.run(
+        [sys.executable, "-m", "experiments.demo", "--fast", f"--workdir={tmp_path}"],
+        cwd=ROOT, env=os.environ, capture_output=True, text=True, timeout=600,
+    )  # fmt: skip
+    assert done.returncode == 0, done.stderr
+    cells = json.loads((tmp_path / "summary.json").read_text())["cells"]
+    found = {(c["world"], c["observer"]): c for c in cells}
+    counter, small = demo.NAMES["counts"], demo.NAMES["small"]
+    # The counter sees the short period that a small transformer misses in this time, the
+    # transformer the shift that no context of eight cells holds.
+    assert found["LCG, bit 3", counter]["H_bits_per_tok"][0] < 0.1
+    assert found["automaton, rule 15", counter]["H_bits_per_tok"][0] > 0.99
+    assert found["automaton, rule 15", small]["H_bits_per_tok"][0] < 0.2
+    for world in ("automaton, rule 30", "LCG, bit 16", "coin flips"):
+        cell = found[world, small]
+        assert abs(cell["H_bits_per_tok"][0] - 1) < 0.01
+        assert abs(cell["S_bits_per_tok"][0]) < 0.005

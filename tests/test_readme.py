@@ -1,0 +1,71 @@
+"""What the README shows is followed word for word."""
+
+import json
+import os
+import re
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).parent.parent
+README = (ROOT / "README.md").read_text()
+
+
+def section(title):
+    return re.search(rf"^## {re.escape(title)}\n(.*?)(?=^## |\Z)", README, re.S | re.M)[1]
+
+
+def blocks(text, language):
+    return re.findall(rf"^```{language}\n(.*?)^```", text, re.S | re.M)
+
+
+def command(line, cwd):
+    """A line of the README that starts with python, run in another folder."""
+    environment = os.environ | {"PYTHONPATH": str(ROOT)}
+    words = [sys.executable, *line.split()[1:]]
+    done = subprocess.run(
+        words, cwd=cwd, env=environment, capture_output=True, text=True, timeout=300
+    )
+    assert done.returncode == 0, done.stderr
+    return done.stdout
+
+
+def test_a_world_of_your_own(tmp_path):
+    """A module outside the package, trained and reported without touching epx."""
+    text = section("Add a world of your own")
+    for block in blocks(text, "python"):
+        name = re.match(r"# (\w+\.py)\n", block)[1]
+        (tmp_path / name).write_text(block)
+        assert len(block.splitlines()) <= 45
+    train, report = blocks(text, "bash")[0].strip().splitlines()
+    command(train, tmp_path)
+    cells = json.loads(command(report + " --format=json", tmp_path))
+    assert cells[0]["world"] == "palindrome" and cells[0]["S_bits"][0] > 0
+    assert cells[0]["oracle_bits_per_tok"] == 0
+
+
+def test_five_lines_in_a_notebook(tmp_path):
+    code = blocks(section("In a notebook"), "python")[0]
+    assert len([line for line in code.splitlines() if not line.startswith(("from", "import"))]) <= 5
+    done = subprocess.run(
+        [sys.executable, "-c", code], cwd=ROOT, capture_output=True, text=True, timeout=300
+    )
+    assert done.returncode == 0, done.stderr
+    assert "Estimate(mean=" in done.stdout
+
+
+@pytest.mark.parametrize("path", re.findall(r"\]\(([^)#:]+)\)", README))
+def test_links_lead_somewhere(path):
+    assert (ROOT / path).exists()
+
+
+def test_the_map_names_every_module():
+    text = section("The map of the house")
+    for file in (ROOT / "epx").glob("*.py"):
+        assert file.name == "__init__.py" or file.name in text, file.name
+    for folder in ("experiments", "generators", "observers", "codes"):
+        base = ROOT / folder if folder == "experiments" else ROOT / "epx" / folder
+        for file in base.glob("*.py"):
+            assert file.name == "__init__.py" or file.stem in text, file

@@ -1,0 +1,93 @@
+"""Reports: every number again from records alone, on a machine that has no JAX."""
+
+import json
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from epx import baselines, record, run, sweeps, tables
+
+ROOT = Path(__file__).parent.parent
+
+
+@pytest.fixture(scope="module")
+def records(tmp_path_factory):
+    from tests.conftest import tiny_config as fixture
+
+    root, config = tmp_path_factory.mktemp("records"), fixture.__wrapped__()
+    for name, order in (("counts", 2), ("more", 4)):
+        observer = {"observer": {"name": "counts", "order": order}}
+        for _ in run.train(sweeps.assemble(config | observer), root / name):
+            pass
+    return root
+
+
+def without_jax(tmp_path, *arguments):
+    """Runs report.py where importing JAX, or what needs it, fails."""
+    for name in ("jax", "jaxlib", "flax", "optax", "orbax"):
+        (tmp_path / f"{name}.py").write_text("raise ImportError('not on this machine')\n")
+    environment = os.environ | {"PYTHONPATH": str(tmp_path)}
+    return subprocess.run(
+        [sys.executable, "-m", "experiments.report", *arguments],
+        cwd=ROOT, env=environment, capture_output=True, text=True, timeout=120,
+    )  # fmt: skip
+
+
+def test_report_recomputes_without_jax(records, tmp_path):
+    figure, summary = tmp_path / "figure.png", tmp_path / "summary.json"
+    done = without_jax(
+        tmp_path, f"--records={records}", f"--figure={figure}", f"--summary={summary}",
+        "--format=json",
+    )  # fmt: skip
+    assert done.returncode == 0, done.stderr
+    here = json.loads(json.dumps(tables.cells([record.load(p) for p in record.find(records)])))
+    assert json.loads(done.stdout) == here
+    assert json.loads(summary.read_text())["cells"] == here
+    assert figure.read_bytes().startswith(b"\x89PNG")
+
+
+def test_report_shows_every_anchor(records, tmp_path):
+    done = without_jax(tmp_path, f"--records={records}", "--sensitivity", "--anchor=oracle")
+    assert done.returncode == 0, done.stderr
+    assert "order=2" in done.stdout and "order=4" in done.stdout
+    for anchor in ("raw", "tail", "oracle"):
+        assert f"{anchor}:" in done.stdout
+
+
+def test_report_says_what_is_missing(records, tmp_path):
+    assert "holds no records" in without_jax(tmp_path, f"--records={tmp_path}").stderr
+    done = without_jax(tmp_path, f"--records={records}", "--anchor=best")
+    assert done.returncode == 2 and "raw, tail, oracle" in done.stderr
+
+
+def test_cells_hold_what_the_summary_promises(records):
+    cell = tables.cells([record.load(p) for p in record.find(records)])[0]
+    for key in ("S_bits", "S_bits_per_tok", "H_bits", "H_bits_per_tok", "MDL_bits"):
+        mean, half_width = cell[key]
+        assert np.isfinite(mean) and half_width >= 0
+    np.testing.assert_allclose(cell["H_bits"][0], cell["H_bits_per_tok"][0] * cell["test_tok"])
+    np.testing.assert_allclose(cell["MDL_bits"][0], cell["S_bits"][0] + cell["H_bits"][0])
+    assert cell["oracle_bits_per_tok"] == 0 and cell["exploratory"]
+    assert cell["gzip_bits_per_tok"] > 0 and cell["xz_bits_per_tok"] > 0
+
+
+@pytest.mark.parametrize("vocab", [2, 3, 100, 1000])
+def test_compressors_cannot_beat_noise_but_beat_repetition(vocab):
+    tokens = np.random.default_rng(0).integers(0, vocab, 20_000)
+    noise = baselines.compressed_bits(tokens, vocab)
+    constant = baselines.compressed_bits(np.zeros(20_000, int), vocab)
+    for name in ("gzip_bits", "xz_bits"):
+        assert noise[name] >= 20_000 * np.log2(vocab)
+        assert constant[name] < 0.05 * noise[name]
+    if vocab == 2:  # packed bits of noise cost little more than themselves
+        assert noise["xz_bits"] < 1.05 * 20_000
+
+
+def test_packing_is_reversible():
+    tokens = np.random.default_rng(1).integers(0, 5, 1000)
+    bits = np.unpackbits(np.frombuffer(baselines._packed(tokens, 5), np.uint8))[:3000]
+    np.testing.assert_array_equal(bits.reshape(-1, 3) @ [4, 2, 1], tokens)
