@@ -12,6 +12,7 @@ A config file is one `get_config(size)`; the size is `cpu` when none is given:
 
 from ml_collections import ConfigDict, config_dict
 
+SECTIONS = ("generator", "observer", "code", "optim", "run", "eval", "checkpoint")
 SIZES = ("tiny", "cpu", "paper")
 
 MEANING = {

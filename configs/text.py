@@ -16,6 +16,6 @@ def get_config(size: str = "cpu") -> base.ConfigDict:
     config.observer.width = {"tiny": 16, "cpu": 64, "paper": 256}[size]
     config.observer.depth = {"tiny": 1, "cpu": 2, "paper": 6}[size]
     config.run.batch = {"tiny": 16, "cpu": 32, "paper": 32}[size]
-    config.run.steps = {"tiny": 200, "cpu": 900, "paper": 850}[size]
+    config.run.steps = {"tiny": 200, "cpu": 800, "paper": 850}[size]
     config.eval.examples = {"tiny": 256, "cpu": 2048, "paper": 3000}[size]
     return config

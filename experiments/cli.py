@@ -18,6 +18,7 @@ from epx import components
 
 CONFIGS = Path(base.__file__).parent
 FLAGS = flags.FLAGS
+EXAMPLE = "life"
 HELP = ("--help", "-help", "-h")
 
 
@@ -37,12 +38,12 @@ def launch(main: Callable[..., int | None], doc: str, takes_config: bool = False
         wants_help = any(arg in HELP for arg in rest)
         rest = [arg for arg in rest if arg not in HELP]
         _parse_flags([argv[0], *rest])
-        config = load(FLAGS.config, overrides) if takes_config and FLAGS.config else None
+        if takes_config and not (FLAGS.config or wants_help):
+            raise UsageError(f"--config is missing; shipped are {', '.join(shipped())}")
+        config = load(FLAGS.config or EXAMPLE, overrides) if takes_config else None
         if wants_help:
             print(_help(doc, config))
             sys.exit(0)
-        if takes_config and config is None:
-            raise UsageError(f"--config is missing; shipped are {', '.join(shipped())}")
     except (UsageError, ValueError, flags.Error) as error:
         fail(str(error), 2)
     logging.use_absl_handler()
@@ -84,8 +85,9 @@ def config_errors() -> Iterator[None]:
 
 
 def shipped() -> list[str]:
-    """Names of the config files in `configs/`."""
-    return sorted(p.stem for p in CONFIGS.glob("*.py") if p.stem not in ("__init__", "base"))
+    """Names of the worlds' config files in `configs/`."""
+    files = [file for file in CONFIGS.glob("*.py") if file.stem != "base"]
+    return sorted(file.stem for file in files if "def get_config" in file.read_text())
 
 
 def load(reference: str, overrides: dict[str, str]) -> dict[str, Any]:
@@ -101,7 +103,7 @@ def load(reference: str, overrides: dict[str, str]) -> dict[str, Any]:
     """
     module, size = _config_module(reference)
     loaded = module.get_config(*size)
-    config = {name: loaded[name].to_dict() for name in loaded}
+    config = {name: loaded[name].to_dict() for name in sorted(loaded, key=_rank)}
     for kind in components.FOLDERS:  # names first: a new name brings its own keys
         name = overrides.get(f"{kind}.name", config[kind]["name"])
         if name != config[kind]["name"]:
@@ -117,6 +119,10 @@ def load(reference: str, overrides: dict[str, str]) -> dict[str, Any]:
             kind, optional = loaded[section].get_type(key), config[section][key] is None
         config[section][key] = _value(dotted, text, kind, optional)
     return config
+
+
+def _rank(section: str) -> int:
+    return base.SECTIONS.index(section) if section in base.SECTIONS else len(base.SECTIONS)
 
 
 def _check_key(dotted: str, word: str, known: dict[str, Any]) -> None:
@@ -187,11 +193,12 @@ def _help(doc: str, config: dict[str, Any] | None) -> str:
     )
     parts += [f"  --{flag.name}={flag.value}  {flag.help}" for flag in own]
     if config is not None:
-        parts.append(f"\nKeys of --config={FLAGS.config}:")
+        parts.append(f"\nKeys, here with the values of --config={FLAGS.config or EXAMPLE}:")
+        types = base.get_config()
         for section, keys in config.items():
             meanings = _meanings(section, keys)
             for key, value in keys.items():
-                kind = type(value).__name__ if value is not None else "none"
+                kind = (type(value) if value is not None else types[section].get_type(key)).__name__
                 parts.append(
                     f"  --config.{section}.{key}={value}  ({kind}) {meanings.get(key, '')}"
                 )
@@ -201,9 +208,9 @@ def _help(doc: str, config: dict[str, Any] | None) -> str:
 
 def _meanings(section: str, keys: dict[str, Any]) -> dict[str, str]:
     if section not in components.FOLDERS:
-        return {key: base.MEANING[f"{section}.{key}"] for key in keys}
+        return {key: base.MEANING.get(f"{section}.{key}", "") for key in keys}
     text = inspect.getdoc(components.find(section, keys["name"]).make) or ""
-    entries = re.findall(r"^\s+([\w, ]+): (.*(?:\n {6,}.*)*)", text, re.M)
+    entries = re.findall(r"^  ([\w, ]+): (.*(?:\n {4,}.*)*)", text, re.M)
     found = {
         n.strip(): " ".join(words.split()) for names, words in entries for n in names.split(",")
     }

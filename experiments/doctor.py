@@ -1,10 +1,14 @@
-"""What epx finds on this machine: versions, devices, caches, corpora, free disk space."""
+"""What epx finds on this machine: versions, devices, caches, corpora, free disk space; warns of a
+GPU that is visible but unused.
 
-import argparse
+    python -m experiments.doctor
+
+Takes a few seconds.
+"""
+
 import os
 import platform
 import shutil
-import sys
 from importlib import metadata
 from pathlib import Path
 
@@ -12,7 +16,7 @@ import jax
 
 import epx
 from epx import corpora
-from experiments import host
+from experiments import cli, host
 
 _PACKAGES = ("jax", "jaxlib", "flax", "optax", "orbax-checkpoint", "numpy", "ml_collections")
 
@@ -22,13 +26,6 @@ def _version(package: str) -> str:
         return metadata.version(package)
     except metadata.PackageNotFoundError:
         return "not installed"
-
-
-def _cores() -> int:
-    """Cores this process may use: a scheduler or a container may grant fewer than there are."""
-    if hasattr(os, "sched_getaffinity"):  # Linux only
-        return len(os.sched_getaffinity(0))
-    return os.cpu_count() or 1
 
 
 def _held(folder: Path) -> str:
@@ -57,14 +54,14 @@ def _hardware() -> list[tuple[str, str]]:
     return [
         ("backend", jax.default_backend()),
         ("devices", f"{len(devices)} ({kinds})"),
-        ("cores", str(_cores())),
+        ("cores", str(host.cores())),
     ]
 
 
 def _storage() -> list[tuple[str, str]]:
     cache = corpora.cache_folder().absolute()
-    folders = [(name, cache / name) for name in ("xla", "corpora")]
-    held = [(f"{name} cache", f"{folder}: {_held(folder)}") for name, folder in folders]
+    folders = {"xla cache": host.compile_cache(), "corpora cache": cache / "corpora"}
+    held = [(name, f"{folder}: {_held(folder)}") for name, folder in folders.items()]
     return [*held, ("free disk", _free(cache))]
 
 
@@ -81,12 +78,9 @@ def _corpora() -> list[tuple[str, str]]:
     return rows
 
 
-def main(arguments: list[str]) -> int:
+def main() -> int:
     """Prints the report; the exit status is 1 where JAX finds no backend to run on."""
-    parser = argparse.ArgumentParser("python -m experiments.doctor", description=__doc__)
-    _, unknown = parser.parse_known_args(arguments)
-    if unknown:
-        parser.exit(2, f"doctor takes no arguments, got: {' '.join(unknown)}\n")
+    host.prepare()
     rows, warning, status = _software(), None, 0
     try:
         rows += _hardware()
@@ -103,4 +97,4 @@ def main(arguments: list[str]) -> int:
 
 
 if __name__ == "__main__":
-    sys.exit(main(sys.argv[1:]))
+    cli.launch(main, __doc__)

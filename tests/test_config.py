@@ -1,6 +1,5 @@
 """Configs and messages: every mistake is named in one line before anything is compiled."""
 
-import inspect
 import subprocess
 import sys
 from pathlib import Path
@@ -28,8 +27,6 @@ def assemble(**overrides):
 @pytest.mark.parametrize("name", cli.shipped())
 @pytest.mark.parametrize("size", base.SIZES)
 def test_shipped_configs_assemble(name, size):
-    if name == "demo":
-        pytest.skip("a figure, not a world: test_demo runs it")
     setup = sweeps.assemble(cli.load(f"{name}:{size}", {}))
     setup.plan.check(setup.generators[0].spec, 1)
 
@@ -150,16 +147,14 @@ BINARIES = sorted(
 
 @pytest.mark.parametrize("module", BINARIES)
 def test_help_explains_and_exits_0(module):
-    arguments = ["--help", "--config=life:tiny"] if module == "train" else ["--help"]
-    done = run(*arguments, module=module)
+    done = run("--help", module=module)
     assert done.returncode == 0, done.stderr
     assert f"python -m experiments.{module}" in done.stdout
     if module == "train":
-        setup = cli.load("life:tiny", {})
-        for section, keys in setup.items():
+        for section, keys in cli.load(cli.EXAMPLE, {}).items():
             for key in keys:
                 assert f"--config.{section}.{key}=" in done.stdout
-        assert inspect.getdoc(base).splitlines()[0] is not None and "tiny" in done.stdout
+        assert "tiny, cpu, paper" in done.stdout
 
 
 def test_sweeps_combine():
