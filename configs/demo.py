@@ -33,31 +33,31 @@ WORLDS: dict[str, dict[str, Any]] = {
         label="Life: next frame",
         generator=dict(name="life", height=6, width=6, burnin=8),
         vary=[{}],
-        batch=32, steps=1000, rates=dict(small=0.05, larger=0.05),
+        batch=32, steps=1000, rates=dict(small=0.2, larger=0.05),
     ),
     "eca": dict(
         label="automaton, rule {rule}",
         generator=dict(name="eca", width=32, steps=16, burnin=64),
         vary=sweeps.vary("generator.rule", (15, 30, 54)),
-        batch=64, steps=800, rates=dict(small=0.05, larger=0.05),
+        batch=64, steps=800, rates=dict(small=0.2, larger=0.2),
     ),
     "text": dict(
         label="English, {direction}",
         generator=dict(name="text", corpus="pydoc", length=64),
         vary=sweeps.vary("generator.direction", ("forward", "reverse")),
-        batch=32, steps=800, rates=dict(small=0.05, larger=0.05),
+        batch=32, steps=800, rates=dict(small=0.4, larger=0.4),
     ),
     "lcg": dict(
         label="LCG, bit {low_bit}",
         generator=dict(name="lcg", length=64),
         vary=sweeps.vary("generator.low_bit", (3, 16)),
-        batch=32, steps=800, rates=dict(small=0.05, larger=0.05),
+        batch=32, steps=800, rates=dict(small=0.4, larger=0.1),
     ),
     "iid": dict(
         label="coin flips",
         generator=dict(name="iid", law="uniform", length=64),
         vary=[{}],
-        batch=64, steps=400, rates=dict(small=0.05, larger=0.05),
+        batch=64, steps=400, rates=dict(small=0.02, larger=0.02),
     ),
 }  # fmt: skip
 
@@ -105,4 +105,5 @@ def _ensemble(world: str, observer: str, fast: bool, tune: bool) -> Ensemble:
         )
     else:
         varied = sweeps.vary("run.seed", range(config.run.seeds))
-    return Ensemble(f"{world}-{observer}", sections, sweeps.product(chosen["vary"], varied))
+    order = list(WORLDS).index(world) + 1
+    return Ensemble(f"{order}-{world}-{observer}", sections, sweeps.product(chosen["vary"], varied))

@@ -25,18 +25,15 @@ def charge(observer: Observer, batch: Batch, examples: int) -> Callable:
     padded = batch._replace(size=-(-examples // each) * each)
 
     def evaluate(generator: Generator, hyper: Hyper, state: State):
-        vocab = generator.spec.vocab
         weights = {"raw": state.params} | ({} if observer.update else {"ema": state.ema})
 
         def part(index_B):
             example = heldout(generator, hyper, index_B)
-            coded_B = example.coded_T.sum(1)
-            out = {"coded_tok": coded_B}
+            out = {"coded_tok": example.coded_T.sum(1)}
             for name, params in weights.items():
                 logits_BxTxV = observer.logits(params, example.tokens_T, example.side)
                 nats_BxT = nll.nats(logits_BxTxV, example.tokens_T)
-                excess_B = nll.coded_excess(nats_BxT, example.coded_T, vocab, axis=1)
-                out[f"{name}_nats"] = nll.restore(excess_B, coded_B, vocab)
+                out[f"{name}_nats"] = nll.coded_sum(nats_BxT, example.coded_T, axis=1)
             return out
 
         sums = lax.map(part, padded.indices(None, jnp.int32(0)))

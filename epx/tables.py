@@ -94,6 +94,7 @@ def _cell(
         "MDL_bits": list(measured.description_bits),
         "exact_flops": float(measured.exact_flops.mean()),
         "paper_flops": float(measured.paper_flops.mean()),
+        "vocab": record.config["facts"]["vocab"],
         "parameters": record.config["facts"]["parameters"],
         "seconds": float(record.rows["seconds"][members].sum()),
         "anchors": {
@@ -182,20 +183,19 @@ def sensitivity(found: Sequence[Cell]) -> str:
 
 
 def tuning(found: Sequence[Cell]) -> str:
-    """For each world and observer the description length S + H at every learning rate; the
-    shortest is starred."""
-    groups: dict[tuple[str, str], list[Cell]] = {}
-    for cell in found:
-        groups.setdefault((cell["world"], cell["observer"]), []).append(cell)
+    """The description length S + H at every learning rate: for each world and observer, and summed
+    over the worlds of a record, where the shortest is starred and chosen."""
     lines = ["learning rate: (S + H) bit per token"]
-    for (world, observer), cells in groups.items():
-        best = min(cell["MDL_bits"][0] for cell in cells)
-        parts = [
-            f"{cell['optim']['lr']}: {cell['MDL_bits'][0] / cell['test_tok']:.4f}"
-            + ("*" if cell["MDL_bits"][0] == best else "")
-            for cell in cells
-        ]
-        lines.append(f"{world} / {observer}: " + "; ".join(parts))
+    for name in ("world", "record"):
+        groups: dict[tuple[str, str], dict[float, float]] = {}
+        for cell in found:
+            sums = groups.setdefault((cell[name], cell["observer"]), {})
+            bits = cell["MDL_bits"][0] / cell["test_tok"]
+            sums[cell["optim"]["lr"]] = sums.get(cell["optim"]["lr"], 0.0) + bits
+        for (group, observer), sums in groups.items():
+            best = min(sums.values()) if name == "record" else None
+            parts = [f"{lr}: {bits:.4f}{'*' if bits == best else ''}" for lr, bits in sums.items()]
+            lines.append(f"{group} / {observer}: " + "; ".join(parts))
     return "\n".join(lines)
 
 

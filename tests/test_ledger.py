@@ -15,7 +15,7 @@ def write(path, nats, coded, raw, heldout_coded, finite=None, members=None, **co
     """A record of one chunk: nats and coded of shape (M, steps), raw of shape (M, E)."""
     nats, coded = np.asarray(nats, np.float32), np.asarray(coded, np.int32)
     steps = nats.shape[1]
-    facts = dict(length=4, parameters=10, forward_flops=100.0, learns_by_gradient=True)
+    facts = dict(vocab=2, length=4, parameters=10, forward_flops=100.0, learns_by_gradient=True)
     record.write_json(path / "env.json", {})
     record.write_json(
         path / "config.json",

@@ -35,10 +35,10 @@ def make(observer: Observer, batch: Batch, positions: bool = False) -> Code:
     learn = _count if observer.update else _descend
 
     def step(generator: Generator, hyper: Hyper, state: State) -> tuple[State, Row]:
-        new, excess_T, coded_T, grad_norm = learn(observer, batch, generator, hyper, state)
-        length, vocab = generator.spec.length, generator.spec.vocab
+        new, nats_T, coded_T, grad_norm = learn(observer, batch, generator, hyper, state)
+        length = generator.spec.length
         row = {
-            "nats": nll.restore(excess_T.sum(), coded_T.sum(), vocab),
+            "nats": nll.pairwise_sum(nats_T, axis=0),
             "coded_tok": coded_T.sum(),
             "all_tok": jnp.int32(batch.size * length),
             "flops": jnp.float32(flops.step_flops(observer, length, batch.size)),
@@ -46,7 +46,6 @@ def make(observer: Observer, batch: Batch, positions: bool = False) -> Code:
             "grad_norm": grad_norm,
         }
         if positions:
-            nats_T = nll.restore(excess_T, coded_T, vocab)
             row |= {"position_nats": nats_T, "position_coded_tok": coded_T}
         return _latch(state, new, row)
 
@@ -87,8 +86,8 @@ def _descend(observer: Observer, batch: Batch, generator: Generator, hyper: Hype
     def charge(params: PyTree, example: Example):
         logits_BxTxV = observer.logits(params, example.tokens_T, example.side)
         nats_BxT = nll.nats(logits_BxTxV, example.tokens_T)
-        excess_T = nll.coded_excess(nats_BxT, example.coded_T, generator.spec.vocab, axis=0)
-        return excess_T.sum(), (excess_T, example.coded_T.sum(0))
+        nats_T = nll.coded_sum(nats_BxT, example.coded_T, axis=0)
+        return nats_T.sum(), (nats_T, example.coded_T.sum(0))
 
     def microbatch(total, index_B):
         example = _examples(batch, generator, hyper, index_B)
@@ -102,13 +101,13 @@ def _descend(observer: Observer, batch: Batch, generator: Generator, hyper: Hype
         jnp.zeros(length, jnp.int32),
     )
     index_NxB = batch.indices(generator.spec.size, state.step)
-    grads, excess_T, coded_T = batch.total(lax.scan(microbatch, zeros, index_NxB)[0])
+    grads, nats_T, coded_T = batch.total(lax.scan(microbatch, zeros, index_NxB)[0])
     grads = jax.tree.map(lambda g: g / jnp.maximum(coded_T.sum(), 1), grads)
     optimiser = optim.chain(hyper, observer.scales(state.params))
     updates, opt = optimiser.update(grads, state.opt, state.params)
     params = optax.apply_updates(state.params, updates)
     new = state._replace(params=params, opt=opt, ema=optim.average(hyper, state.ema, params))
-    return new, excess_T, coded_T, optax.tree.norm(grads)
+    return new, nats_T, coded_T, optax.tree.norm(grads)
 
 
 def _count(observer: Observer, batch: Batch, generator: Generator, hyper: Hyper, state: State):
@@ -118,9 +117,10 @@ def _count(observer: Observer, batch: Batch, generator: Generator, hyper: Hyper,
     def microbatch(params: PyTree, index_B):
         example = _examples(batch, generator, hyper, index_B)
         params, nats_BxT = observer.update(params, example.tokens_T, example.coded_T)
-        excess_T = nll.coded_excess(nats_BxT, example.coded_T, generator.spec.vocab, axis=0)
-        return params, (excess_T, example.coded_T.sum(0))
+        nats_T = nll.coded_sum(nats_BxT, example.coded_T, axis=0)
+        return params, (nats_T, example.coded_T.sum(0))
 
     index_NxB = batch.whole().indices(generator.spec.size, state.step)
-    params, (excess_NxT, coded_NxT) = lax.scan(microbatch, state.params, index_NxB)
-    return state._replace(params=params), excess_NxT.sum(0), coded_NxT.sum(0), jnp.float32(0.0)
+    params, (nats_NxT, coded_NxT) = lax.scan(microbatch, state.params, index_NxB)
+    nats_T = nll.pairwise_sum(nats_NxT, axis=0)
+    return state._replace(params=params), nats_T, coded_NxT.sum(0), jnp.float32(0.0)
