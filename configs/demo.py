@@ -105,5 +105,8 @@ def _ensemble(world: str, observer: str, fast: bool, tune: bool) -> Ensemble:
         )
     else:
         varied = sweeps.vary("run.seed", range(config.run.seeds))
-    order = list(WORLDS).index(world) + 1
-    return Ensemble(f"{order}-{world}-{observer}", sections, sweeps.product(chosen["vary"], varied))
+    # Numbered, so that a report of the folder keeps the order.
+    number = list(WORLDS).index(world) * len(OBSERVERS) + list(OBSERVERS).index(observer) + 1
+    return Ensemble(
+        f"{number:02d}-{world}-{observer}", sections, sweeps.product(chosen["vary"], varied)
+    )

@@ -18,4 +18,6 @@ def get_config(size: str = "cpu") -> base.ConfigDict:
     config.generator.burnin = {"tiny": 8, "cpu": 64, "paper": 1000}[size]
     config.observer.width = {"tiny": 16, "cpu": 32, "paper": 64}[size]
     config.observer.depth = {"tiny": 1, "cpu": 2, "paper": 2}[size]
+    if size == "paper":
+        config.observer.activation = "gelu_erf"
     return config

@@ -46,25 +46,29 @@ def save(folder: Path, step: int, state: State, keep: int | None) -> None:
 
 
 def restore(folder: Path, like: State, newest: int) -> tuple[int, State] | None:
-    """The newest readable state of at most `newest` steps, or None. Damaged ones are reported,
-    removed and passed over.
+    """The newest readable state of at most `newest` steps; None where there is none to read.
+    Damaged ones are reported, set aside as `damaged-<step>` and passed over.
 
     Args:
       folder: where the states are.
       like: a state of the same shapes, concrete or abstract.
-      newest: the number of steps whose rows are intact; a later state cannot be used.
+      newest: the number of steps whose rows are intact; later states are removed.
     """
     shutil.rmtree(_aside(folder), ignore_errors=True)
     for step in reversed(steps(folder)):
-        if step <= newest:
-            try:
-                return step, _read(folder, step, like)
-            except Exception as error:  # whatever a damaged file makes orbax raise
-                logging.warning(
-                    "checkpoint of step %d in %s is damaged (%s); going back to the one before",
-                    step, folder, _reason(error),
-                )  # fmt: skip
-        _remove(folder, step)
+        if step > newest:
+            _remove(folder, step)
+            continue
+        try:
+            return step, _read(folder, step, like)
+        except Exception as error:  # whatever a damaged file makes orbax raise
+            logging.warning(
+                "checkpoint of step %d in %s is damaged (%s); going back to the one before, or to "
+                "the beginning", step, folder, _reason(error),
+            )  # fmt: skip
+            kept = folder / f"damaged-{step:09d}"
+            shutil.rmtree(kept, ignore_errors=True)
+            os.rename(_path(folder, step), kept)
     return None
 
 

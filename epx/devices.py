@@ -35,24 +35,37 @@ class Layout(NamedTuple):
         return 1 if self.by_member else len(self.devices)
 
 
-def layout(parallel: str, devices: int | None, members: int) -> Layout:
-    """The layout for a number of members.
+def layout(parallel: str, devices: int | None, members: int, batch: int) -> Layout:
+    """The layout for a number of members and of examples in a batch.
 
     Args:
       parallel: `jit` or `pmap`.
-      devices: how many of the visible devices to use, None for all.
+      devices: how many of the visible devices to use; None for as many as divide the members or,
+        if that makes more, the batch.
       members: members of the ensemble.
+      batch: examples in a step.
 
     Raises:
-      ValueError: an unknown way to compile, or more devices than are visible.
+      ValueError: an unknown way to compile, more devices than are visible, or a number that
+        divides neither the members nor the batch.
     """
     visible = jax.devices()
     if parallel not in PARALLEL:
         raise ValueError(f"run.parallel={parallel}: accepted are {', '.join(PARALLEL)}")
     if devices is not None and not 1 <= devices <= len(visible):
         raise ValueError(f"run.devices={devices}: {len(visible)} visible, give 1 to that or none")
-    used = tuple(visible[: devices or len(visible)])
-    return Layout(parallel, used, by_member=members % len(used) == 0)
+    if devices is None:
+        # A tie goes to the members, which need not talk to each other.
+        devices = max(_largest_divisor(n, len(visible)) for n in (members, batch))
+    if members % devices and batch % devices:
+        raise ValueError(
+            f"run.devices={devices}: divides neither the {members} members nor run.batch={batch}"
+        )
+    return Layout(parallel, tuple(visible[:devices]), by_member=members % devices == 0)
+
+
+def _largest_divisor(number: int, limit: int) -> int:
+    return max(d for d in range(1, limit + 1) if number % d == 0)
 
 
 def compile_over(
@@ -64,9 +77,8 @@ def compile_over(
     argument are reused for the result: it must not be touched again.
     """
     members = _over_members(function, layout.devices[0].platform)
-    if layout.parallel == "pmap":
-        return _by_pmap(layout, members)
-    return _by_jit(layout, members, args, (len(args) - 1,) if donate else ())
+    by = _by_pmap if layout.parallel == "pmap" else _by_jit
+    return by(layout, members, args, (len(args) - 1,) if donate else ())
 
 
 def place(layout: Layout, tree: PyTree) -> PyTree:
@@ -99,16 +111,17 @@ def _by_jit(layout: Layout, function: Callable, args: tuple, donated: tuple) -> 
     return jax.jit(spread, donate_argnums=donated).lower(*args).compile()
 
 
-def _by_pmap(layout: Layout, function: Callable) -> Callable:
+def _by_pmap(layout: Layout, function: Callable, args: tuple, donated: tuple) -> Callable:
     n = len(layout.devices)
     options = dict(axis_name=AXIS, axis_size=n, devices=layout.devices)
     if not layout.by_member:
-        # Something has to be mapped, so each device is handed its own number.
+        # Something has to be mapped, so each device is handed its own number. What all devices
+        # are handed whole cannot be donated.
         shared = jax.pmap(
             lambda _, args: function(*args), in_axes=(0, None), out_axes=None, **options
         )
-        return lambda *args: shared(jnp.arange(n), args)
-    spread = jax.pmap(function, **options)
+        compiled = shared.lower(jnp.arange(n), args).compile()
+        return lambda *args: compiled(jnp.arange(n), args)
 
     def split(leaf):
         return leaf.reshape(n, -1, *leaf.shape[1:])
@@ -116,4 +129,7 @@ def _by_pmap(layout: Layout, function: Callable) -> Callable:
     def join(leaf):
         return leaf.reshape(-1, *leaf.shape[2:])
 
-    return lambda *args: jax.tree.map(join, spread(*jax.tree.map(split, args)))
+    shapes = jax.eval_shape(lambda args: jax.tree.map(split, args), args)
+    spread = jax.pmap(function, donate_argnums=donated, **options)
+    compiled = spread.lower(*shapes).compile()
+    return lambda *args: jax.tree.map(join, compiled(*jax.tree.map(split, args)))

@@ -14,7 +14,7 @@ from epx.streams import Batch, example_key, stream
 from epx.types import Example, Generator, Hyper, Observer, State
 
 # Examples on which a world's own law is asked: it can be costly, and it varies little.
-ORACLE_EXAMPLES = 16
+ORACLE_EXAMPLES = 64
 
 
 def charge(observer: Observer, batch: Batch, examples: int) -> Callable:
@@ -69,6 +69,8 @@ def baselines(generators: list[Generator], hypers: list[Hyper], examples: int) -
 
 
 def _oracle(generator: Generator, batch: Example) -> dict[str, np.ndarray]:
+    if not hasattr(generator, "oracle_nats"):
+        return {}
     nats, tok = [], []
     for n in range(min(ORACLE_EXAMPLES, len(batch.tokens_T))):
         example = jax.tree.map(lambda leaf, n=n: leaf[n], batch)

@@ -40,6 +40,9 @@ class Measurement(NamedTuple):
       online_nats: sum of the charges before each update.
       anchor_nats: nats per coded token at the end, and `anchor_error_nats` its standard error.
       exact_flops, paper_flops: compute T in two accountings, training and coding 𝒟 tokens.
+      anchor: which one was used.
+      shared_heldout: whether all members are measured on the same examples, as in a finite world:
+        their anchors then err together, and averaging does not help.
     """
 
     members: np.ndarray
@@ -50,6 +53,8 @@ class Measurement(NamedTuple):
     anchor_error_nats: np.ndarray
     exact_flops: np.ndarray
     paper_flops: np.ndarray
+    anchor: str
+    shared_heldout: bool
 
     @property
     def structure_nats(self) -> np.ndarray:
@@ -89,7 +94,7 @@ class Measurement(NamedTuple):
         return self._bits(self.structure_nats + self.entropy_nats, errors)
 
     def _bits(self, values_M: np.ndarray, errors_M: np.ndarray) -> Estimate:
-        return interval(values_M / LN2, errors_M / LN2)
+        return interval(values_M / LN2, errors_M / LN2, self.shared_heldout)
 
 
 def prequential(
@@ -102,16 +107,17 @@ def prequential(
 
     Args:
       record: a complete record, or one under way that has an evaluation.
-      anchor: one of ANCHORS; None takes `ema`, or `raw` for counters, which have no average.
-      test_tokens: 𝒟; None takes the config's `eval.test_tokens`, or D where that is not set.
+      anchor: one of ANCHORS; None takes the first that is offered: `ema`, or `raw` for counters,
+        which have no average.
+      test_tokens: 𝒟, above 0; None takes the config's `eval.test_tokens`, or else D.
       members: members to use; None takes all.
 
     Raises:
-      ValueError: unknown anchor, or one that this record does not offer.
+      ValueError: an anchor that this record does not offer, or no test tokens.
       RecordError: the record has no evaluation, or every member failed.
     """
     offered = anchors(record)
-    anchor = anchor or ("ema" if "ema" in offered else "raw")
+    anchor = anchor or offered[0]
     if anchor not in offered:
         raise ValueError(f"anchor={anchor} is not offered by {record.path}: {', '.join(offered)}")
     step = max(record.evals)
@@ -123,6 +129,8 @@ def prequential(
     rows = {name: value[well] for name, value in rows.items()}
     value_M, error_M = _anchor(record, rows, anchor, step, well)
     coded_M, all_M = rows["coded_tok"].sum(1), rows["all_tok"].sum(1)
+    if test_tokens is not None and not 0 < test_tokens < math.inf:
+        raise ValueError(f"test_tokens={test_tokens}: must be above 0")
     if test_tokens is None:
         test_tokens = record.config["eval"]["test_tokens"]
     test_M = coded_M if test_tokens is None else np.full_like(coded_M, test_tokens)
@@ -140,6 +148,8 @@ def prequential(
         anchor_error_nats=error_M,
         exact_flops=exact_M,
         paper_flops=paper_M if facts["learns_by_gradient"] else exact_M,
+        anchor=anchor,
+        shared_heldout=facts["size"] is not None,
     )
 
 
@@ -171,15 +181,15 @@ def heldout(nats_MxE: np.ndarray, coded_MxE: np.ndarray) -> tuple[np.ndarray, np
     return mean_M, np.sqrt(variance_M) / coded.mean(1)
 
 
-def interval(values_M: np.ndarray, errors_M: np.ndarray) -> Estimate:
-    """Mean and 95 % half width: Student's t over members, with the standard errors of the
-    members' anchors (of their mean, times 1.96) added in quadrature."""
+def interval(values_M: np.ndarray, errors_M: np.ndarray, together: bool = False) -> Estimate:
+    """Mean and 95 % half width: Student's t over members, with 1.96 standard errors of the mean
+    anchor added in quadrature. Members that err `together` share their held-out examples."""
     n = len(values_M)
     if n < 2:
         return Estimate(float(np.mean(values_M)), math.nan)
     spread = student_t(n - 1) * np.std(values_M, ddof=1) / math.sqrt(n)
-    anchor = 1.96 * math.sqrt(float(np.sum(np.square(errors_M)))) / n
-    return Estimate(float(np.mean(values_M)), math.hypot(spread, anchor))
+    error = np.mean(errors_M) if together else math.sqrt(np.sum(np.square(errors_M))) / n
+    return Estimate(float(np.mean(values_M)), math.hypot(spread, 1.96 * float(error)))
 
 
 def student_t(freedom: int, level: float = 0.95) -> float:

@@ -1,5 +1,6 @@
 """What a run is before it starts: its length, its members, its world, observer and code."""
 
+import math
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any, NamedTuple
@@ -10,6 +11,9 @@ import jax.numpy as jnp
 from epx.devices import AXIS, Layout, layout
 from epx.streams import Batch
 from epx.types import Code, Generator, Hyper, Observer, PyTree, Spec
+
+# Indices of examples are 32 bits wide.
+LARGEST_INDEX = 2**31
 
 
 @dataclass(frozen=True)
@@ -48,15 +52,19 @@ class Plan:
             "checkpoint.keep": self.keep,
         }
         for key, value in keys.items():
-            if value is not None and value < 1:
+            if value is not None and not 1 <= value < math.inf:
                 raise ValueError(f"{key}={value}: must be at least 1")
+        if self.steps * self.batch >= LARGEST_INDEX:
+            raise ValueError(
+                f"run.steps={self.steps} x run.batch={self.batch}: at most {LARGEST_INDEX} examples"
+            )
         for key in ("eval.every", "checkpoint.every"):
             if keys[key] is not None and keys[key] % self.chunk:
                 raise ValueError(f"{key}={keys[key]}: must be a multiple of run.chunk={self.chunk}")
 
     def layout(self, members: int) -> Layout:
         """Where the members and their batches live. Raises ValueError as `devices.layout`."""
-        return layout(self.parallel, self.devices, members)
+        return layout(self.parallel, self.devices, members, self.batch)
 
     def check(self, spec: Spec, members: int) -> None:
         """Raises ValueError where the devices or a finite world do not allow this plan."""
@@ -80,11 +88,6 @@ class Plan:
     def cut(self, spread: Layout) -> Batch:
         """The batch of a step, cut for the devices that share it."""
         part = self.batch // spread.shards
-        if part * spread.shards != self.batch:
-            raise ValueError(
-                f"run.batch={self.batch}: must be a multiple of the {spread.shards} devices that "
-                "share it (the members do not divide evenly over them; or set run.devices=1)"
-            )
         microbatch = min(self.microbatch or part, part)
         if part % microbatch:
             raise ValueError(

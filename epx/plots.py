@@ -7,7 +7,7 @@ import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
-from epx.tables import Cell
+from epx.tables import Cell, measured
 
 COLORS = ("#b9bec4", "#7fb2d6", "#1b4f8a", "#8f3d76", "#d98c3f", "#4d8f5b")
 # Key of a cell, marker, its size and color, and what the legend says.
@@ -33,6 +33,7 @@ def worlds_by_observers(found: Sequence[Cell], path: Path | str) -> Figure:
     Returns:
       The figure, which a notebook shows.
     """
+    found = measured(found)
     observers = list(dict.fromkeys(cell["observer"] for cell in found))
     panels: dict[int, list[str]] = {}
     for cell in found:
@@ -76,7 +77,7 @@ def _bars(
             [worlds.index(c["world"]) + height * (rank + 0.5) - 0.4 for c in rows],
             [c[key][0] for c in rows],
             height=height,
-            xerr=np.nan_to_num([c[key][1] for c in rows]),
+            xerr=[c[key][1] or 0.0 for c in rows],
             color=COLORS[rank % len(COLORS)],
             error_kw=dict(ecolor="#333333", elinewidth=0.9, capsize=1.5),
             label=observer,
@@ -92,6 +93,7 @@ def _bars(
 def _rulers(axis: Axes, found: Sequence[Cell], worlds: list[str]) -> None:
     for key, marker, size, color, label in RULERS:
         points = {c["world"]: c[key] for c in found if c["world"] in worlds and key in c}
+        points = {w: v[0] if isinstance(v, list) else v for w, v in points.items()}
         if points:
             x, y = list(points.values()), [worlds.index(world) for world in points]
             axis.scatter(x, y, s=size, marker=marker, color=color, zorder=3, label=label)

@@ -15,7 +15,6 @@ import fcntl
 import json
 import os
 import shutil
-import zipfile
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -52,8 +51,12 @@ def lock(path: Path) -> Iterator[None]:
     Raises:
       RecordError: another process holds it.
     """
-    path.mkdir(parents=True, exist_ok=True)
-    with open(path / "lock", "a") as handle:
+    try:
+        path.mkdir(parents=True, exist_ok=True)
+        handle = (path / "lock").open("a")
+    except OSError as error:
+        raise RecordError(f"cannot use {path}: {error.strerror or error}") from error
+    with handle:
         try:
             fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except BlockingIOError:
@@ -106,7 +109,7 @@ def read_arrays(path: Path) -> Arrays:
     try:
         with np.load(path, allow_pickle=False) as archive:
             return {name: archive[name] for name in archive.files}
-    except (OSError, ValueError, EOFError, zipfile.BadZipFile) as error:
+    except Exception as error:  # a damaged archive raises almost anything
         raise RecordError(f"{path} is damaged: {error}") from error
 
 
@@ -123,7 +126,9 @@ def begin(path: Path, config: dict[str, Any], env: dict[str, Any]) -> list[str]:
     """
     config = json.loads(json.dumps(config))  # compare what a file can hold: tuples become lists
     if not (path / "config.json").exists():
-        others = sorted(p.name for p in path.iterdir() if p.name != "lock")
+        # A run that was stopped here before may have left its own beginning.
+        own = ("lock", "env.json", "env.json.tmp", "config.json.tmp")
+        others = sorted(p.name for p in path.iterdir() if p.name not in own)
         if others:
             raise RecordError(f"{path} holds files that are no record: {', '.join(others[:5])}")
         write_json(path / "env.json", env)
@@ -135,7 +140,12 @@ def begin(path: Path, config: dict[str, Any], env: dict[str, Any]) -> list[str]:
             f"{path} holds a run of another config; choose another --workdir, or go back to:\n  "
             + "\n  ".join(changed)
         )
-    return difference(read_json(path / "env.json"), env)
+    known = read_json(path / "env.json")
+    later = known.pop("resumed_in", [])
+    changed = difference(later[-1] if later else known, env)
+    if changed:
+        write_json(path / "env.json", known | {"resumed_in": [*later, env]})
+    return changed
 
 
 def difference(old: dict, new: dict, ignore: tuple[str, ...] = ()) -> list[str]:
@@ -184,6 +194,16 @@ def intact_steps(path: Path) -> int:
     return steps
 
 
+def is_complete(path: Path, steps: int) -> bool:
+    """Whether a record holds all of a run of so many steps, undamaged."""
+    if not (path / "done.json").exists():
+        return False
+    try:
+        return load(path).rows["nats"].shape[1] == steps == intact_steps(path)
+    except RecordError:
+        return False
+
+
 def cut(path: Path, step: int) -> None:
     """Removes what was written after the state that a run goes on from: it is made again."""
     for file in _numbered(path / "rows"):
@@ -192,6 +212,8 @@ def cut(path: Path, step: int) -> None:
     for file in _numbered(path / "evals"):
         if int(file.stem) > step:
             file.unlink()
+    for last in ("done.json", "baselines.npz"):
+        (path / last).unlink(missing_ok=True)
     for leftover in path.rglob("*.tmp"):
         leftover.unlink() if leftover.is_file() else shutil.rmtree(leftover)
 
@@ -209,7 +231,13 @@ def load(path: Path | str) -> Record:
     path = Path(path)
     if not (path / "config.json").exists():
         raise RecordError(f"{path} holds no record (no config.json)")
-    parts = [read_arrays(file) for file in _numbered(path / "rows")]
+    parts: list[Arrays] = []
+    for file in _numbered(path / "rows"):
+        steps = sum(part["nats"].shape[1] for part in parts)
+        part = read_arrays(file)
+        if int(file.stem) != steps or (parts and part.keys() != parts[0].keys()):
+            raise RecordError(f"{path}: rows are missing before or in {file.name}")
+        parts.append(part)
     names = parts[0] if parts else ()
     done, baselines = path / "done.json", path / "baselines.npz"
     return Record(

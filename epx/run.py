@@ -4,11 +4,6 @@ disk, so that a caller shows progress, or stops, wherever it likes."""
 
 import dataclasses
 import functools
-import hashlib
-import importlib.metadata
-import os
-import platform
-import re
 import tempfile
 import time
 from collections.abc import Callable, Iterator
@@ -21,12 +16,11 @@ import numpy as np
 from absl import logging
 from jax import lax
 
-import epx
-from epx import checkpoint, evaluation, flops, ledger, optim, record
+from epx import checkpoint, describe, evaluation, ledger, optim, record, streams
 from epx.codes import prequential
 from epx.devices import Layout, compile_over, place
 from epx.plan import Plan, Setup, stack
-from epx.types import Code, Generator, Hyper, Observer, Spec, State
+from epx.types import Code, Generator, Hyper, Observer, State
 
 
 class RunError(Exception):
@@ -68,12 +62,12 @@ def train(setup: Setup, workdir: Path | str) -> Iterator[Progress]:
     spread = plan.layout(len(setup.generators))
     code = setup.code(setup.observer, plan.cut(spread))
     generator, hyper = stack(setup.generators), stack(setup.hypers)
-    config = setup.config | {"facts": _facts(setup)}
+    config = setup.config | {"facts": describe.facts(setup, generator)}
     with record.lock(workdir):
-        for line in record.begin(workdir, config, environment(spread)):
+        for line in record.begin(workdir, config, describe.environment(spread)):
             logging.warning("environment differs, so numbers agree to rounding only: %s", line)
         intact = record.intact_steps(workdir)
-        if (workdir / "done.json").exists() and intact == plan.steps:
+        if record.is_complete(workdir, plan.steps):
             return
         shapes = jax.eval_shape(jax.vmap(code.init), hyper)
         step, state = checkpoint.restore(workdir / "ckpt", shapes, intact) or (0, None)
@@ -181,46 +175,8 @@ def _finish(setup: Setup, workdir: Path) -> None:
     )
 
 
-def _facts(setup: Setup) -> dict[str, Any]:
-    """Static facts that the ledger needs and that a run may not change under way."""
-    spec, observer = setup.generators[0].spec, setup.observer
-    return dataclasses.asdict(spec) | {
-        "parameters": flops.parameters(observer),
-        "forward_flops": float(observer.flops(spec.length)[0]),
-        "learns_by_gradient": observer.update is None,
-    }
-
-
-def environment(spread: Layout) -> dict[str, Any]:
-    """What bit equality depends on: versions, devices and flags."""
-    packages = ("jax", "jaxlib", "flax", "optax", "orbax-checkpoint", "numpy")
-    return {
-        "versions": {name: importlib.metadata.version(name) for name in packages}
-        | {"epx": epx.__version__, "python": platform.python_version()},
-        "device": spread.devices[0].device_kind,
-        "devices": len(spread.devices),
-        "parallel": spread.parallel,
-        "xla_flags": os.environ.get("XLA_FLAGS", ""),
-    }
-
-
-def _fingerprint(function, *args) -> str:
-    """Names a pure function, with the arrays and constants that it closes over."""
-    jaxpr = jax.make_jaxpr(function)(*args)
-    text = re.sub(r"0x[0-9a-f]+", "", str(jaxpr))  # addresses differ between processes
-    digest = hashlib.sha256(text.encode())
-    for constant in jaxpr.consts:
-        digest.update(np.asarray(constant).tobytes())
-    return digest.hexdigest()
-
-
-def _logits(spec: Spec, observer: Observer):
-    tokens_BxT = np.zeros((1, spec.length), np.int32)
-    return lambda key: observer.logits(observer.init(key), tokens_BxT, None)
-
-
 def measure(
-    generator: Generator,
+    generator: Generator | Callable[[jax.Array], Generator],
     observer: Observer,
     *,
     steps: int,
@@ -233,7 +189,9 @@ def measure(
     """S and H of a world for an observer, by the prequential code.
 
     Args:
-      generator: the world; every seed draws its own examples from it.
+      generator: the world, the same for every seed, which draws its own examples of an endless
+        world; or a function that makes one from a seed's key, such as
+        `lambda key: text.make(key)`, which also draws another order of a finite world.
       observer: the learner, made for the world's vocabulary and length.
       steps, batch: optimiser steps, and examples in each.
       seeds: members of the ensemble; the interval is over them.
@@ -246,14 +204,16 @@ def measure(
     """
     plan = Plan(steps=steps, batch=batch, **plan)
     hypers = [optim.hyper(seed, lr=lr) for seed in range(seeds)]
+    keys = [streams.stream(seed, "world") for seed in range(seeds)]
+    worlds = [generator(key) if callable(generator) else generator for key in keys]
     config = {
-        "generator": {"sha256": _fingerprint(generator.example, jax.random.key(0), 0)},
-        "observer": {"sha256": _fingerprint(_logits(generator.spec, observer), jax.random.key(0))},
+        "generator": {"sha256": describe.function(worlds[0].example, jax.random.key(0), 0)},
+        "observer": {"sha256": describe.observer(observer, worlds[0].spec)},
         "optim": {"lr": lr},
         "run": dataclasses.asdict(plan) | {"seeds": seeds},
         "eval": {"test_tokens": plan.test_tokens},
     }
-    setup = Setup([generator] * seeds, hypers, observer, prequential.make, plan, config)
+    setup = Setup(worlds, hypers, observer, prequential.make, plan, config)
     with tempfile.TemporaryDirectory() as scratch:
         for _ in train(setup, workdir or scratch):
             pass

@@ -84,6 +84,7 @@ def assemble(config: dict[str, Any], members: Sequence[Overrides] | None = None)
     if run["require_accelerator"] and jax.default_backend() == "cpu":
         raise ValueError("run.require_accelerator=True, but JAX finds only a CPU")
     plan = _plan(config)
+    _check_varied(members)
     varied = [override(config, member) for member in members]
     hypers = [optim.hyper(one["run"]["seed"], **one["optim"]) for one in varied]
     generators = [
@@ -99,6 +100,16 @@ def assemble(config: dict[str, Any], members: Sequence[Overrides] | None = None)
         return components.make("code", config["code"], observer=observer, batch=batch)
 
     return Setup(generators, hypers, observer, code, plan, config | {"members": list(members)})
+
+
+def _check_varied(members: Sequence[Overrides]) -> None:
+    for key in {key for member in members for key in member}:
+        section, _, name = key.partition(".")
+        if key != "run.seed" and (section not in ("optim", "generator") or name == "name"):
+            raise ValueError(
+                f"{key}: members of an ensemble share it; accepted are run.seed, keys of optim, "
+                "and those of generator that leave all shapes alone"
+            )
 
 
 def _plan(config: dict[str, Any]) -> Plan:

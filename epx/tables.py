@@ -1,14 +1,14 @@
 """From records to the numbers that are printed and drawn: a cell is one world for one observer,
 over its seeds. A record may hold several worlds of equal shape; its members are grouped here."""
 
+import json
+import math
 from collections.abc import Sequence
 from typing import Any
 
-import numpy as np
-
 from epx import ledger
-from epx.ledger import LN2, Estimate
-from epx.record import Record, flatten
+from epx.ledger import Estimate
+from epx.record import Record, RecordError, flatten
 
 Cell = dict[str, Any]
 
@@ -27,81 +27,99 @@ def cells(
 
     Returns:
       Dicts of plain values that JSON can hold. Estimates are [mean, half width of the 95 %
-      interval]; `S_bits` is S in all, `H_bits` is H of the coded set of `test_tok` tokens, and
-      keys that end in `_per_tok` are bits per coded token.
+      interval, or None for a single seed]; `S_bits` is S in all, `H_bits` is H of the coded set of
+      `test_tok` tokens, and keys that end in `_per_tok` are bits per coded token. Where nothing
+      can be measured, as every member failed or the run has no evaluation yet, the cell has only
+      names and `missing`, the reason.
 
     Raises:
-      ValueError, RecordError: as `ledger.prequential`.
+      ValueError: as `ledger.prequential`.
     """
-    found = [
-        _cell(record, world, members, anchor, test_tokens)
-        for record in records
-        for world, members in _worlds(record)
-    ]
+    found = []
+    for record in records:
+        for varied, members in _worlds(record):
+            cell = _identity(record, varied)
+            try:
+                cell |= _numbers(record, members, anchor, test_tokens)
+            except RecordError as error:
+                cell["missing"] = str(error)
+            found.append(cell)
     _label(found, "generator", "world")
     _label(found, "observer_arguments", "observer")
     return found
 
 
+def measured(found: Sequence[Cell]) -> list[Cell]:
+    """The cells that hold numbers."""
+    return [cell for cell in found if "missing" not in cell]
+
+
 def _worlds(record: Record) -> list[tuple[dict[str, Any], list[int]]]:
     """The different worlds among a record's members, each with the members that train on it."""
-    members = record.config.get("members") or [{}] * len(record.rows["nats"])
-    groups: list[tuple[dict[str, Any], list[int]]] = []
-    for index, member in enumerate(members):
+    groups: dict[str, tuple[dict[str, Any], list[int]]] = {}
+    for index, member in enumerate(record.config.get("members") or [{}] * _members(record)):
         varied = {k: v for k, v in member.items() if k != "run.seed"}
-        for known, indices in groups:
-            if known == varied:
-                indices.append(index)
-                break
-        else:
-            groups.append((varied, [index]))
-    return groups
+        groups.setdefault(json.dumps(varied, sort_keys=True), (varied, []))[1].append(index)
+    return list(groups.values())
 
 
-def _cell(
-    record: Record,
-    varied: dict[str, Any],
-    members: list[int],
-    anchor: str | None,
-    test_tokens: float | None,
-) -> Cell:
-    measured = ledger.prequential(record, anchor, test_tokens, members)
-    offered = ledger.anchors(record)
-    used = anchor or ("ema" if "ema" in offered else "raw")
+def _members(record: Record) -> int:
+    return len(record.rows["nats"]) if record.rows else 1
+
+
+def _identity(record: Record, varied: dict[str, Any]) -> Cell:
     config = flatten(record.config) | varied
-    failed = {m: s for m, s in ledger.failures(record).items() if m in members}
-    at_anchors = {
-        name: ledger.prequential(record, name, test_tokens, members)
-        for name in offered
-    }  # fmt: skip
     return {
         "generator": _section(config, "generator"),
         "observer_arguments": _section(config, "observer"),
         "optim": _section(config, "optim"),
         "label": _section(config, "label"),
         "record": record.path.name,
-        "seeds": len(measured.members),
-        "exploratory": len(measured.members) < PUBLISHED_SEEDS,
-        "failed_at_step": {str(m): s for m, s in failed.items()},
-        "passes": int(record.rows["passes"][members].max()) + 1,
-        "anchor": used,
-        "coded_tok": float(measured.coded_tok.mean()),
-        "test_tok": float(measured.test_tok.mean()),
-        "S_bits": list(measured.structure_bits),
-        "S_bits_per_tok": list(measured.structure_bits_per_tok),
-        "H_bits": list(measured.entropy_bits),
-        "H_bits_per_tok": list(measured.entropy_bits_per_tok),
-        "MDL_bits": list(measured.description_bits),
-        "exact_flops": float(measured.exact_flops.mean()),
-        "paper_flops": float(measured.paper_flops.mean()),
         "vocab": record.config["facts"]["vocab"],
         "parameters": record.config["facts"]["parameters"],
-        "seconds": float(record.rows["seconds"][members].sum()),
+    }
+
+
+def _numbers(
+    record: Record, members: list[int], anchor: str | None, test_tokens: float | None
+) -> Cell:
+    result = ledger.prequential(record, anchor, test_tokens, members)
+    at_anchors = {
+        name: ledger.prequential(record, name, test_tokens, members)
+        for name in ledger.anchors(record)
+    }
+    failed = {m: s for m, s in ledger.failures(record).items() if m in members}
+    # A run's time is shared by its members, which run side by side.
+    share = len(members) / _members(record)
+    return {
+        "seeds": len(result.members),
+        "exploratory": len(result.members) < PUBLISHED_SEEDS,
+        "failed_at_step": {str(m): s for m, s in failed.items()},
+        "passes": int(record.rows["passes"][members].max()) + 1,
+        "anchor": result.anchor,
+        "coded_tok": float(result.coded_tok.mean()),
+        "test_tok": float(result.test_tok.mean()),
+        "S_bits": _pair(result.structure_bits),
+        "S_bits_per_tok": _pair(result.structure_bits_per_tok),
+        "H_bits": _pair(result.entropy_bits),
+        "H_bits_per_tok": _pair(result.entropy_bits_per_tok),
+        "MDL_bits": _pair(result.description_bits),
+        "exact_flops": float(result.exact_flops.mean()),
+        "paper_flops": float(result.paper_flops.mean()),
+        "seconds": float(record.rows["seconds"][0].sum()) * share,
         "anchors": {
-            name: {"S_bits": list(m.structure_bits), "H_bits_per_tok": list(m.entropy_bits_per_tok)}
+            name: {
+                "S_bits": _pair(m.structure_bits),
+                "H_bits_per_tok": _pair(m.entropy_bits_per_tok),
+            }
             for name, m in at_anchors.items()
         },
-    } | _rulers(record, measured.members)
+    } | _rulers(record, result.members)
+
+
+def _pair(estimate: Estimate) -> list[float | None]:
+    """An estimate as JSON can hold it: null where one member gives no interval."""
+    return [estimate.mean, None if math.isnan(estimate.half_width) else estimate.half_width]
 
 
 def _section(config: dict[str, Any], name: str) -> dict[str, Any]:
@@ -109,18 +127,19 @@ def _section(config: dict[str, Any], name: str) -> dict[str, Any]:
     return {k.removeprefix(prefix): v for k, v in config.items() if k.startswith(prefix)}
 
 
-def _rulers(record: Record, members: np.ndarray) -> dict[str, float]:
-    """gzip, xz and the world's own law, in bits per coded token of the held-out examples."""
+def _rulers(record: Record, members: Any) -> dict[str, Any]:
+    """gzip, xz and the world's own law, in bits per coded token of held-out examples."""
     arrays = record.baselines
     if not arrays:
         return {}
     tok = arrays["compressed_tok"][members].sum()
-    rulers = {
-        f"{n}_bits_per_tok": float(arrays[f"{n}_bits"][members].sum() / tok) for n in ("gzip", "xz")
+    rulers: dict[str, Any] = {
+        f"{name}_bits_per_tok": float(arrays[f"{name}_bits"][members].sum() / tok)
+        for name in ("gzip", "xz")
     }
     if "oracle_nats" in arrays:
-        nats, tok = arrays["oracle_nats"][members].sum(), arrays["oracle_tok"][members].sum()
-        rulers["oracle_bits_per_tok"] = float(nats / tok / LN2)
+        law = ledger.prequential(record, "oracle", members=list(members))
+        rulers["oracle_bits_per_tok"] = _pair(law.entropy_bits_per_tok)
     return rulers
 
 
@@ -140,27 +159,28 @@ def _label(found: list[Cell], arguments: str, key: str) -> None:
         cell[key] = " ".join([str(own.get("name", "")).rpartition(".")[2], *words]).strip()
 
 
+# Head, key of a cell, format of the value and of its half width.
 COLUMNS = (
-    ("world", "world", ""),
-    ("observer", "observer", ""),
-    ("S bit/token", "S_bits_per_tok", ".4f"),
-    ("H bit/token", "H_bits_per_tok", ".4f"),
-    ("S bit", "S_bits", ".3g"),
-    ("H bit", "H_bits", ".3g"),
-    ("tokens D", "coded_tok", ".2g"),
-    ("T FLOP", "exact_flops", ".1e"),
-    ("T 6ND+2N𝒟", "paper_flops", ".1e"),
-    ("gzip", "gzip_bits_per_tok", ".3f"),
-    ("xz", "xz_bits_per_tok", ".3f"),
-    ("law", "oracle_bits_per_tok", ".3f"),
+    ("world", "world", "", ""),
+    ("observer", "observer", "", ""),
+    ("S bit/token", "S_bits_per_tok", ".4f", ".4f"),
+    ("H bit/token", "H_bits_per_tok", ".4f", ".4f"),
+    ("S bit", "S_bits", ".3g", ".1g"),
+    ("H bit", "H_bits", ".3g", ".1g"),
+    ("tokens D", "coded_tok", ".2g", ""),
+    ("T FLOP", "exact_flops", ".1e", ""),
+    ("T 6ND+2N𝒟", "paper_flops", ".1e", ""),
+    ("gzip", "gzip_bits_per_tok", ".3f", ""),
+    ("xz", "xz_bits_per_tok", ".3f", ""),
+    ("law", "oracle_bits_per_tok", ".3f", ".3f"),
 )
 
 
 def text(found: Sequence[Cell]) -> str:
     """The table of a terminal. Intervals are 95 %; gzip, xz and the world's own law are in bits
     per coded token, to be read beside H."""
-    rows = [[head for head, _, _ in COLUMNS]]
-    rows += [[_text(cell.get(key), form) for _, key, form in COLUMNS] for cell in found]
+    rows = [[head for head, *_ in COLUMNS]]
+    rows += [[_text(c.get(key), *form) for _, key, *form in COLUMNS] for c in measured(found)]
     widths = [max(len(row[n]) for row in rows) for n in range(len(COLUMNS))]
     lines = ["  ".join(word.ljust(w) for word, w in zip(row, widths)).rstrip() for row in rows]
     lines.insert(1, "  ".join("-" * width for width in widths))
@@ -173,9 +193,10 @@ def text(found: Sequence[Cell]) -> str:
 def sensitivity(found: Sequence[Cell]) -> str:
     """How S and H move with the anchor, a line for each cell."""
     lines = ["anchor: S bit / H bit per token"]
-    for cell in found:
+    for cell in measured(found):
         parts = [
-            f"{name}: {_text(values['S_bits'], '.3g')} / {_text(values['H_bits_per_tok'], '.4f')}"
+            f"{name}: {_text(values['S_bits'], '.3g', '.1g')} / "
+            f"{_text(values['H_bits_per_tok'], '.4f', '.4f')}"
             for name, values in cell["anchors"].items()
         ]
         lines.append(f"{cell['world']} / {cell['observer']}: " + "; ".join(parts))
@@ -188,7 +209,7 @@ def tuning(found: Sequence[Cell]) -> str:
     lines = ["learning rate: (S + H) bit per token"]
     for name in ("world", "record"):
         groups: dict[tuple[str, str], dict[float, float]] = {}
-        for cell in found:
+        for cell in measured(found):
             sums = groups.setdefault((cell[name], cell["observer"]), {})
             bits = cell["MDL_bits"][0] / cell["test_tok"]
             sums[cell["optim"]["lr"]] = sums.get(cell["optim"]["lr"], 0.0) + bits
@@ -200,17 +221,18 @@ def tuning(found: Sequence[Cell]) -> str:
 
 
 def _notes(cell: Cell) -> list[str]:
+    if "missing" in cell:
+        return [cell["missing"]]
     notes = [f"member {m} failed at step {s}" for m, s in cell["failed_at_step"].items()]
     if cell["passes"] > 1:
         notes.append(f"{cell['passes']} passes over the corpus: repeats are charged as if new")
     return notes
 
 
-def _text(value: Any, form: str) -> str:
+def _text(value: Any, form: str, half_form: str) -> str:
     if value is None:
         return ""
-    if isinstance(value, (list, Estimate)):
-        mean, half_width = value
-        half = "" if np.isnan(half_width) else f" ± {half_width:{form.replace('.3g', '.1g')}}"
-        return f"{mean:{form}}{half}"
-    return f"{value:{form}}"
+    if not isinstance(value, list):
+        return f"{value:{form}}"
+    mean, half_width = value
+    return f"{mean:{form}}" + ("" if half_width is None else f" ± {half_width:{half_form}}")

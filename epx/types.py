@@ -19,6 +19,12 @@ import jax
 PyTree = Any
 
 
+def require(key: str, value: Any, legal: bool, accepted: str) -> None:
+    """Raises ValueError, naming the config key, the value and what is accepted, unless legal."""
+    if not legal:
+        raise ValueError(f"{key}={value!r}: accepted {accepted}")
+
+
 class Example(NamedTuple):
     """One example of a world.
 

@@ -114,7 +114,8 @@ def load(reference: str, overrides: dict[str, str]) -> dict[str, Any]:
         _check_key(dotted, section, config)
         _check_key(dotted, key, config[section])
         if section in components.FOLDERS:
-            kind, optional = type(config[section][key]), False
+            optional = config[section][key] is None
+            kind = str if optional else type(config[section][key])
         else:
             kind, optional = loaded[section].get_type(key), config[section][key] is None
         config[section][key] = _value(dotted, text, kind, optional)
@@ -135,14 +136,18 @@ def _check_key(dotted: str, word: str, known: dict[str, Any]) -> None:
 def _config_module(reference: str):
     path, _, size = reference.partition(":")
     file = Path(path)
-    if not file.exists():
-        file = CONFIGS / f"{Path(path).stem}.py"
+    if file.name.removesuffix(".py") == path:  # a bare name, wherever one is
+        file = CONFIGS / f"{path}.py"
+    elif not file.exists() and file.parent.name == CONFIGS.name:
+        file = CONFIGS / file.name
     if not file.is_file():
         near = components.suggest(Path(path).stem, shipped())
         raise UsageError(f"--config={path}: no such file; {near}shipped are {', '.join(shipped())}")
     spec = importlib.util.spec_from_file_location(f"config_{file.stem}", file)
     module = importlib.util.module_from_spec(spec)
     spec.loader.exec_module(module)
+    if not hasattr(module, "get_config"):
+        raise UsageError(f"--config={path}: has no get_config; shipped are {', '.join(shipped())}")
     return module, [size] if size else []
 
 

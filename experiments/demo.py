@@ -44,7 +44,10 @@ def main() -> int:
 
     host.prepare()
     ensembles = demo.ensembles(FLAGS.fast, FLAGS.tune)
-    setups = [sweeps.assemble(e.config, e.members) for e in ensembles]
+    with cli.config_errors():
+        setups = [sweeps.assemble(e.config, e.members) for e in ensembles]
+        for setup in setups:
+            setup.plan.check(setup.generators[0].spec, len(setup.hypers))
     seconds = [_seconds(e.name, setup) for e, setup in zip(ensembles, setups)]
     _say(
         f"{len(setups)} ensembles, {sum(len(s.hypers) for s in setups)} runs; this takes about "

@@ -8,6 +8,8 @@ import jax
 
 from epx import corpora
 
+# Of a container: microseconds of CPU time granted in a period of so many.
+_CPU_QUOTA = Path("/sys/fs/cgroup/cpu.max")
 # Any of these, or nvidia-smi on the path, says that an NVIDIA driver is installed.
 _DRIVER_FILES = ("/proc/driver/nvidia/version", "/dev/nvidia0")
 
@@ -26,8 +28,14 @@ def prepare() -> None:
 def cores() -> int:
     """Cores that this process may use: a scheduler or container may grant fewer than there are."""
     if hasattr(os, "sched_getaffinity"):  # Linux only
-        return len(os.sched_getaffinity(0))
-    return os.cpu_count() or 1
+        granted = len(os.sched_getaffinity(0))
+    else:
+        granted = os.cpu_count() or 1
+    if _CPU_QUOTA.exists():
+        quota, period = _CPU_QUOTA.read_text().split()
+        if quota != "max":
+            granted = min(granted, max(1, int(quota) // int(period)))
+    return granted
 
 
 def compile_cache() -> Path:

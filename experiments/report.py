@@ -30,17 +30,19 @@ def main() -> int:
         cli.fail("--records is missing: which folder holds the records?", 2)
     try:
         found = read(FLAGS.records, FLAGS.anchor, FLAGS.test_tokens)
-    except record.RecordError as error:
+        print(json.dumps(found, indent=1) if FLAGS.format == "json" else tables.text(found))
+        if FLAGS.sensitivity:
+            print(tables.sensitivity(found))
+        if FLAGS.summary:
+            record.write_json(Path(FLAGS.summary), {"cells": found})
+        if FLAGS.figure:
+            plots.worlds_by_observers(found, FLAGS.figure)
+    except (record.RecordError, OSError) as error:
         cli.fail(str(error), 1)
     except ValueError as error:
         cli.fail(str(error), 2)
-    print(json.dumps(found, indent=1) if FLAGS.format == "json" else tables.text(found))
-    if FLAGS.sensitivity:
-        print(tables.sensitivity(found))
-    if FLAGS.summary:
-        record.write_json(Path(FLAGS.summary), {"cells": found})
-    if FLAGS.figure:
-        plots.worlds_by_observers(found, FLAGS.figure)
+    if not tables.measured(found):
+        cli.fail("nothing in these records can be measured yet", 1)
     return 0
 
 

@@ -4,6 +4,8 @@ import os
 import tempfile
 from pathlib import Path
 
+os.environ.setdefault("JAX_PLATFORMS", "cpu")  # before JAX reads it
+
 import jax
 import pytest
 
@@ -13,7 +15,6 @@ jax.config.update("jax_num_cpu_devices", 4)
 RUN = os.environ.get("PYTEST_XDIST_TESTRUNUID", str(os.getpid()))
 CACHE = Path(tempfile.gettempdir()) / f"epx-tests-{RUN}"
 os.environ["EPX_CACHE"] = str(CACHE)
-os.environ["JAX_PLATFORMS"] = os.environ.get("JAX_PLATFORMS", "cpu")
 jax.config.update("jax_compilation_cache_dir", str(CACHE / "xla"))
 jax.config.update("jax_persistent_cache_min_compile_time_secs", 0.0)
 

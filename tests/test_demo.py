@@ -7,9 +7,12 @@ import sys
 from pathlib import Path
 
 import pytest
+from absl import flags
 
 from configs import demo
 from epx import sweeps
+from experiments import demo as binary
+from experiments import report
 
 ROOT = Path(__file__).parent.parent
 
@@ -39,6 +42,25 @@ def test_it_speaks_before_it_loads_anything():
         "assert not [m for m in sys.modules if m in ('jax', 'flax', 'optax')]"
     )
     subprocess.run([sys.executable, "-c", code], cwd=ROOT, check=True, timeout=60)
+
+
+def test_the_demo_from_end_to_end(tmp_path, monkeypatch, capsys):
+    """One small world instead of six: records, table, summary and figure, then the same again
+    from the records alone."""
+    life = demo.WORLDS["life"] | dict(steps=100, batch=8)
+    life["generator"] = life["generator"] | dict(height=3, width=3)
+    monkeypatch.setattr(demo, "WORLDS", {"life": life})
+    monkeypatch.setattr(sys, "argv", ["demo", "--fast", f"--workdir={tmp_path}", "--quiet"])
+    flags.FLAGS(sys.argv)
+    assert binary.main() == 0
+    printed = capsys.readouterr()
+    assert "minutes on two cores" in printed.err
+    cells = json.loads((tmp_path / "summary.json").read_text())["cells"]
+    assert [cell["observer"] for cell in cells] == [demo.NAMES["counts"], demo.NAMES["small"]]
+    assert all(cell["world"] in printed.out for cell in cells)
+    assert (tmp_path / "figure.png").stat().st_size > 10_000
+    assert report.read(tmp_path) == cells
+    assert binary.main() == 0, "a second time everything is there"
 
 
 @pytest.mark.slow

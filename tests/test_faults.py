@@ -121,6 +121,53 @@ def test_files_that_are_no_record_are_not_touched(reference, tmp_path):  # noqa:
     assert (tmp_path / "thesis.tex").read_text() == "years of work"
 
 
+@pytest.mark.parametrize("left", [["env.json"], ["env.json.tmp"], ["env.json", "config.json.tmp"]])
+def test_stopped_while_it_began(reference, left, tmp_path):  # noqa: F811
+    for name in left:
+        (tmp_path / name).write_text("{")
+    same(rows(reference[0], tmp_path), reference[1])
+
+
+def test_rows_with_a_gap_are_refused(reference, tmp_path):  # noqa: F811
+    rows(reference[0], tmp_path)
+    record.row_path(tmp_path, 10).unlink()
+    with pytest.raises(record.RecordError, match="rows are missing"):
+        record.load(tmp_path)
+    same(rows(reference[0], tmp_path), reference[1])
+
+
+@pytest.mark.parametrize("name", ["baselines.npz", "evals/000000020.npz", "rows/000000000.npz"])
+def test_any_damage_to_an_array_file_is_named(reference, name, tmp_path):  # noqa: F811
+    rows(reference[0], tmp_path)
+    whole = (tmp_path / name).read_bytes()
+    for place in range(0, len(whole), max(1, len(whole) // 60)):
+        (tmp_path / name).write_bytes(
+            whole[:place] + bytes([whole[place] ^ 0xFF]) + whole[place + 1 :]
+        )
+        try:
+            record.read_arrays(tmp_path / name)
+        except record.RecordError as error:
+            assert Path(name).name in str(error)
+    (tmp_path / name).write_bytes(whole[:-30])
+    same(rows(reference[0], tmp_path), reference[1])
+    assert record.load(tmp_path).baselines.keys() == reference[1].baselines.keys()
+
+
+def test_data_that_changed_are_noticed(tmp_path, tiny_config):
+    corpus = tmp_path / "corpus.txt"
+    corpus.write_text("\n\n".join(f"paragraph number {n}" for n in range(60)))
+    generator = {"name": "text", "corpus": str(corpus), "length": 4, "unit": "byte"}
+    config = tiny_config | {"generator": generator, "observer": {"name": "counts", "order": 1}}
+    config = config | {
+        "run": config["run"] | {"repeats": 9},
+        "eval": config["eval"] | {"examples": 8},
+    }
+    rows(config, tmp_path / "run", stop_after=2)
+    corpus.write_text(corpus.read_text().replace("number", "nUmber"))
+    with pytest.raises(record.RecordError, match=r"world_sha256"):
+        rows(config, tmp_path / "run")
+
+
 def test_another_environment_is_warned_about(reference, tmp_path, caplog):  # noqa: F811
     config, wanted = reference
     rows(config, tmp_path, stop_after=2)
@@ -187,7 +234,7 @@ def test_a_member_that_fails_is_latched_and_the_others_finish(reference, tmp_pat
     members = [{"run.seed": 0}, {"run.seed": 1, "optim.lr": 1e30}]
     done = rows(config, tmp_path, members)
     step = done.done["failed"]["1"]
-    assert done.done["failed"] == {"1": step} and 0 < step < 40
+    assert done.done["failed"] == {"1": step} and 0 <= step < 40
     assert f"member 1 failed: its loss was not finite at step {step}" in caplog.text
     np.testing.assert_allclose(done.rows["nats"][0], wanted.rows["nats"][0], rtol=1e-3)
     assert np.isfinite(done.rows["nats"][1, :step]).all()

@@ -15,7 +15,9 @@ import numpy as np
 import pytest
 
 import epx.generators
-from epx.streams import example_key, stream
+from epx.devices import AXIS, compile_over, layout
+from epx.observers import counts
+from epx.streams import Batch, example_key, stream
 
 GOLDENS = Path(__file__).parent / "goldens" / "generators.json"
 NAMES = sorted(module.name for module in pkgutil.iter_modules(epx.generators.__path__))
@@ -129,6 +131,39 @@ def test_batch_size_changes_nothing(world):
         return jax.tree.map(lambda *leaves: jnp.concatenate(leaves), *parts)
 
     assert_same(in_batches_of(3), in_batches_of(5))
+
+
+@pytest.mark.parametrize("parallel", ["jit", "pmap"])
+def test_device_count_changes_nothing(world, parallel):
+    """Four devices that share a batch see the tokens of one, in order and to the bit."""
+    count = 8 if world.spec.size is None else world.spec.size // 8 * 8
+    spread = layout(parallel, 4, members=1, batch=count)
+    shared = Batch(count, 2, AXIS, 4)
+
+    def draw(world, step):
+        index = shared.indices(world.spec.size, step).reshape(-1)
+        return shared.gather(batch(world, index))
+
+    member = jax.tree.map(lambda leaf: jnp.asarray(leaf)[None], (world, jnp.int32(0)))
+    together = compile_over(spread, draw, *member)(*member)
+    assert_same(jax.tree.map(lambda leaf: leaf[0], together), batch(world, range(count)))
+
+
+def test_no_exact_counter_beats_the_law(world):
+    """Where the law is known: fewer bits, by more than 5 standard errors, would be a leak."""
+    first = example(world, 0)
+    if world.oracle_nats(first) is None:
+        pytest.skip("the law of this world is not known")
+    count, spec = 64, world.spec
+    examples = batch(world, range(count))
+    observer = counts.make(spec.vocab, spec.length, order=2)
+    params = observer.init(WORLD_KEY)
+    _, nats_BxT = observer.update(params, examples.tokens_T, examples.coded_T)
+    law_BxT = np.stack(
+        [world.oracle_nats(jax.tree.map(lambda x: x[n], examples)) for n in range(count)]
+    )
+    excess_B = np.where(examples.coded_T, nats_BxT - law_BxT, 0.0).sum(1)
+    assert excess_B.mean() > -5 * excess_B.std(ddof=1) / np.sqrt(count)
 
 
 def test_an_abstract_key_and_index_are_enough(world):

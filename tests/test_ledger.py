@@ -15,7 +15,9 @@ def write(path, nats, coded, raw, heldout_coded, finite=None, members=None, **co
     """A record of one chunk: nats and coded of shape (M, steps), raw of shape (M, E)."""
     nats, coded = np.asarray(nats, np.float32), np.asarray(coded, np.int32)
     steps = nats.shape[1]
-    facts = dict(vocab=2, length=4, parameters=10, forward_flops=100.0, learns_by_gradient=True)
+    facts = dict(
+        vocab=2, size=None, length=4, parameters=10, forward_flops=100.0, learns_by_gradient=True
+    )
     record.write_json(path / "env.json", {})
     record.write_json(
         path / "config.json",
@@ -124,6 +126,17 @@ def test_interval_covers_and_needs_two():
     assert math.isnan(ledger.interval(np.array([1.0]), np.zeros(1)).half_width)
     wide = ledger.interval(np.array([1.0, 1.0]), np.array([3.0, 4.0]))
     np.testing.assert_allclose(wide.half_width, 1.96 * 5 / 2)
+
+
+@pytest.mark.parametrize("together", [False, True])
+def test_interval_covers_the_anchor_error(together):
+    """Four members without spread of their own, measured on their own or on shared examples."""
+    rng = np.random.default_rng(2)
+    errors = np.full(4, 0.5)
+    shift = rng.normal(0, 0.5, (4000, 1 if together else 4)) + np.zeros(4)
+    found = [ledger.interval(1.0 + row, errors, together) for row in shift]
+    covered = np.mean([abs(e.mean - 1.0) <= e.half_width for e in found])
+    assert 0.945 < covered <= 1.0
 
 
 def test_unknown_anchor_names_the_offered(tmp_path):

@@ -43,7 +43,7 @@ def test_a_world_of_your_own(tmp_path):
     command(train, tmp_path)
     cells = json.loads(command(report + " --format=json", tmp_path))
     assert cells[0]["world"] == "palindrome" and cells[0]["S_bits"][0] > 0
-    assert cells[0]["oracle_bits_per_tok"] == 0
+    assert cells[0]["oracle_bits_per_tok"] == [0, 0]
 
 
 def test_five_lines_in_a_notebook(tmp_path):

@@ -35,7 +35,7 @@ def make(observer: Observer, batch: Batch, positions: bool = False) -> Code:
     learn = _count if observer.update else _descend
 
     def step(generator: Generator, hyper: Hyper, state: State) -> tuple[State, Row]:
-        new, nats_T, coded_T, grad_norm = learn(observer, batch, generator, hyper, state)
+        state, nats_T, coded_T, grad_norm = learn(observer, batch, generator, hyper, state)
         length = generator.spec.length
         row = {
             "nats": nll.pairwise_sum(nats_T, axis=0),
@@ -47,7 +47,10 @@ def make(observer: Observer, batch: Batch, positions: bool = False) -> Code:
         }
         if positions:
             row |= {"position_nats": nats_T, "position_coded_tok": coded_T}
-        return _latch(state, new, row)
+        # The row of the failure itself is kept as it is.
+        stands_still = (state.failed_step >= 0) & (state.failed_step < state.step)
+        row = {name: jnp.where(stands_still, 0, value) for name, value in row.items()}
+        return state._replace(step=state.step + 1), row | {"finite": state.failed_step < 0}
 
     return Code(init=lambda hyper: _init(observer, hyper), step=step)
 
@@ -63,16 +66,6 @@ def _init(observer: Observer, hyper: Hyper) -> State:
         opt=optim.chain(hyper, observer.scales(params)).init(params) if learns_by_gradient else (),
         ema=params if learns_by_gradient else (),
     )
-
-
-def _latch(state: State, new: State, row: Row) -> tuple[State, Row]:
-    well = state.failed_step < 0
-    finite = jnp.isfinite(row["nats"]) & jnp.isfinite(row["grad_norm"])
-    keep = well & finite
-    kept = jax.tree.map(lambda a, b: jnp.where(keep, a, b), new, state)
-    failed_step = jnp.where(well & ~finite, state.step, state.failed_step)
-    row = {name: jnp.where(well, value, 0) for name, value in row.items()} | {"finite": keep}
-    return kept._replace(step=state.step + 1, failed_step=failed_step), row
 
 
 def _examples(batch: Batch, generator: Generator, hyper: Hyper, index_B: jax.Array) -> Example:
@@ -107,7 +100,16 @@ def _descend(observer: Observer, batch: Batch, generator: Generator, hyper: Hype
     updates, opt = optimiser.update(grads, state.opt, state.params)
     params = optax.apply_updates(state.params, updates)
     new = state._replace(params=params, opt=opt, ema=optim.average(hyper, state.ema, params))
-    return new, nats_T, coded_T, optax.tree.norm(grads)
+    grad_norm = optax.tree.norm(grads)
+    finite = jnp.isfinite(nats_T.sum()) & jnp.isfinite(grad_norm + optax.tree.norm(updates))
+    return _latch(state, new, finite), nats_T, coded_T, grad_norm
+
+
+def _latch(state: State, new: State, finite: jax.Array) -> State:
+    """The new state, or the old one from the first step on that was not finite."""
+    well = state.failed_step < 0
+    kept = jax.tree.map(lambda a, b: jnp.where(well & finite, a, b), new, state)
+    return kept._replace(failed_step=jnp.where(well & ~finite, state.step, state.failed_step))
 
 
 def _count(observer: Observer, batch: Batch, generator: Generator, hyper: Hyper, state: State):
@@ -123,4 +125,5 @@ def _count(observer: Observer, batch: Batch, generator: Generator, hyper: Hyper,
     index_NxB = batch.whole().indices(generator.spec.size, state.step)
     params, (nats_NxT, coded_NxT) = lax.scan(microbatch, state.params, index_NxB)
     nats_T = nll.pairwise_sum(nats_NxT, axis=0)
+    # A count has no gradient and cannot fail, so no table is copied to be latched.
     return state._replace(params=params), nats_T, coded_NxT.sum(0), jnp.float32(0.0)

@@ -19,7 +19,7 @@ from dataclasses import dataclass, field
 import jax
 import jax.numpy as jnp
 
-from epx.types import Example, Spec
+from epx.types import Example, Spec, require
 
 VERSION = 1
 TINY = dict(width=4, steps=2, loops=2, burnin=1)
@@ -146,18 +146,15 @@ def make(
     Raises:
       ValueError: an argument outside these bounds.
     """
-    _require("rule", rule, 0 <= rule <= 255, "0 to 255")
-    _require("width", width, width >= 1, "1 cell or more")
-    _require("steps", steps, steps >= 1, "1 step or more")
-    _require("burnin", burnin, burnin >= 0, "0 steps or more")
-    _require("order", order, order in ("forward", "reverse"), "forward, reverse")
+    require("generator.rule", rule, 0 <= rule <= 255, "0 to 255")
+    require("generator.width", width, width >= 1, "1 cell or more")
+    require("generator.steps", steps, steps >= 1, "1 step or more")
+    require("generator.burnin", burnin, burnin >= 0, "0 steps or more")
+    require("generator.order", order, order in ("forward", "reverse"), "forward, reverse")
     most = 0 if order == "reverse" else width - 1
-    _require("hidden", hidden, 0 <= hidden <= most, f"0 to {most} with order={order}")
-    _require("loops", loops, loops >= 1 and steps % loops == 0, f"divisors of steps={steps}")
-    _require("coded", coded, coded in ("labels", "all"), "labels, all")
+    require("generator.hidden", hidden, 0 <= hidden <= most, f"0 to {most} with order={order}")
+    require(
+        "generator.loops", loops, loops >= 1 and steps % loops == 0, f"divisors of steps={steps}"
+    )
+    require("generator.coded", coded, coded in ("labels", "all"), "labels, all")
     return Eca(jnp.int32(rule), width, steps, burnin, order, hidden, loops, coded, bool(bos))
-
-
-def _require(name: str, value: object, legal: bool, accepted: str) -> None:
-    if not legal:
-        raise ValueError(f"generator.{name}={value!r}: accepted {accepted}")

@@ -18,7 +18,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from epx.types import Example, Spec
+from epx.types import Example, Spec, require
 
 VERSION = 1
 TINY = dict(law="markov", vocab=3, length=8)
@@ -108,12 +108,17 @@ def make(
     Raises:
       ValueError: an argument outside these bounds.
     """
-    _require("law", law, law in _LAWS, ", ".join(_LAWS))
-    _require("vocab", vocab, 1 <= vocab <= 4096, "1 to 4096 tokens")
-    _require("vocab", vocab, law != "bernoulli" or vocab == 2, "2 with law=bernoulli")
-    _require("length", length, length >= 1, "1 token or more")
-    _require("p", p, 0 <= p <= 1, "a probability, 0 to 1")
-    _require("period", period, law != "repeat" or 1 <= period <= length, f"1 to length={length}")
+    require("generator.law", law, law in _LAWS, ", ".join(_LAWS))
+    require("generator.vocab", vocab, 1 <= vocab <= 4096, "1 to 4096 tokens")
+    require("generator.vocab", vocab, law != "bernoulli" or vocab == 2, "2 with law=bernoulli")
+    require("generator.length", length, length >= 1, "1 token or more")
+    require("generator.p", p, 0 <= p <= 1, "a probability, 0 to 1")
+    require(
+        "generator.period",
+        period,
+        law != "repeat" or 1 <= period <= length,
+        f"1 to length={length}",
+    )
     if law == "markov":
         transition_VxV = jax.random.dirichlet(key, jnp.ones(vocab), (vocab,))
         return Source(_stationary(transition_VxV), transition_VxV, length, period=0)
@@ -139,8 +144,3 @@ def _stationary(transition_VxV: jax.Array) -> jax.Array:
         return power_VxV / power_VxV.sum(1, keepdims=True)  # float32 drifts off the simplex
 
     return jax.lax.fori_loop(0, 20, square, transition_VxV)[0]
-
-
-def _require(name: str, value: object, legal: bool, accepted: str) -> None:
-    if not legal:
-        raise ValueError(f"generator.{name}={value!r}: accepted {accepted}")

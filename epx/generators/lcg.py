@@ -17,7 +17,7 @@ from dataclasses import dataclass, field
 import jax
 import jax.numpy as jnp
 
-from epx.types import Example, Spec
+from epx.types import Example, Spec, require
 
 VERSION = 1
 TINY = dict(low_bit=3, bits=2, length=6)
@@ -113,15 +113,15 @@ def make(
     Raises:
       ValueError: an argument outside these bounds.
     """
-    _require("multiplier", multiplier, 0 <= multiplier < 2**32, "0 to 2^32 - 1")
-    _require("increment", increment, 0 <= increment < 2**32, "0 to 2^32 - 1")
-    _require("bits", bits, 1 <= bits <= 8, "1 to 8 bits")
-    _require("low_bit", low_bit, 0 <= low_bit <= 32 - bits, f"0 to {32 - bits} with bits={bits}")
-    _require("length", length, length >= 1, "1 token or more")
+    require("generator.multiplier", multiplier, 0 <= multiplier < 2**32, "0 to 2^32 - 1")
+    require("generator.increment", increment, 0 <= increment < 2**32, "0 to 2^32 - 1")
+    require("generator.bits", bits, 1 <= bits <= 8, "1 to 8 bits")
+    require(
+        "generator.low_bit",
+        low_bit,
+        0 <= low_bit <= 32 - bits,
+        f"0 to {32 - bits} with bits={bits}",
+    )
+    require("generator.length", length, length >= 1, "1 token or more")
     leaves = (jnp.asarray(value, jnp.uint32) for value in (multiplier, increment, low_bit))
     return Lcg(*leaves, bits, length)
-
-
-def _require(name: str, value: object, legal: bool, accepted: str) -> None:
-    if not legal:
-        raise ValueError(f"generator.{name}={value!r}: accepted {accepted}")

@@ -20,7 +20,7 @@ from dataclasses import dataclass, field
 import jax
 import jax.numpy as jnp
 
-from epx.types import Example, Spec
+from epx.types import Example, Spec, require
 
 VERSION = 1
 TINY = dict(height=4, width=4, burnin=1, patch=2)
@@ -122,16 +122,18 @@ def make(
     Raises:
       ValueError: an argument outside these bounds.
     """
-    _require("patch", patch, 1 <= patch <= 4, "1 to 4 cells")
-    _require("height", height, height >= 1 and height % patch == 0, f"multiples of patch={patch}")
-    _require("width", width, width >= 1 and width % patch == 0, f"multiples of patch={patch}")
-    _require("frames", frames, frames >= 2, "2 boards or more")
-    _require("stride", stride, stride >= 1, "1 step or more")
-    _require("density", density, 0 <= density <= 1, "a probability, 0 to 1")
-    _require("burnin", burnin, burnin >= 0, "0 steps or more")
+    require("generator.patch", patch, 1 <= patch <= 4, "1 to 4 cells")
+    require(
+        "generator.height",
+        height,
+        height >= 1 and height % patch == 0,
+        f"multiples of patch={patch}",
+    )
+    require(
+        "generator.width", width, width >= 1 and width % patch == 0, f"multiples of patch={patch}"
+    )
+    require("generator.frames", frames, frames >= 2, "2 boards or more")
+    require("generator.stride", stride, stride >= 1, "1 step or more")
+    require("generator.density", density, 0 <= density <= 1, "a probability, 0 to 1")
+    require("generator.burnin", burnin, burnin >= 0, "0 steps or more")
     return Life(jnp.float32(density), height, width, frames, stride, burnin, patch)
-
-
-def _require(name: str, value: object, legal: bool, accepted: str) -> None:
-    if not legal:
-        raise ValueError(f"generator.{name}={value!r}: accepted {accepted}")

@@ -25,7 +25,7 @@ import jax.numpy as jnp
 import numpy as np
 
 from epx import corpora
-from epx.types import Example, Spec
+from epx.types import Example, Spec, require
 
 VERSION = 1
 TINY = {"corpus": "zen", "unit": "byte", "length": 16}
@@ -46,8 +46,8 @@ class Text:
     Attributes:
       tokens_NxT: unsigned integers; the training windows, then those held out, in the order of the
         corpus and read forward.
-      order_N: int32, the window of each index: a permutation of the training windows, then the
-        held-out windows as they stand.
+      order_N: int32, the window of each index: a permutation of the training windows, then one of
+        the held-out windows, the same under every key, so that the first few are no one document.
       reverse: bool, whether windows are read from their end.
       vocab, length, size, held_out: as in `Spec`; N = size + held_out.
       alphabet: the character of each token; empty where tokens are bytes.
@@ -107,21 +107,22 @@ def make(
     Raises:
       ValueError: an argument is not one of those above, or a window is longer than a part.
     """
-    for name, value, accepted in (("direction", direction, _DIRECTIONS), ("unit", unit, _UNITS)):
-        if value not in accepted:
-            raise ValueError(f"{name}={value!r}: one of {', '.join(accepted)}")
+    require("generator.direction", direction, direction in _DIRECTIONS, ", ".join(_DIRECTIONS))
+    require("generator.unit", unit, unit in _UNITS, ", ".join(_UNITS))
     path = Path(corpus).expanduser()
     changed = path.stat().st_mtime_ns if path.is_file() else 0
     source = _cut(corpus, unit, length, changed)
-    order_N = jnp.arange(len(source.tokens_NxT), dtype=jnp.int32)
+    windows = len(source.tokens_NxT)
+    heldout = jax.random.permutation(jax.random.key(0), windows - source.size) + source.size
+    order_N = jnp.concatenate([jax.random.permutation(key, source.size), heldout])
     return Text(
         tokens_NxT=jnp.asarray(source.tokens_NxT),
-        order_N=order_N.at[: source.size].set(jax.random.permutation(key, source.size)),
+        order_N=order_N.astype(jnp.int32),
         reverse=jnp.asarray(direction == "reverse"),
         vocab=len(source.alphabet) or 256,
         length=length,
         size=source.size,
-        held_out=len(order_N) - source.size,
+        held_out=windows - source.size,
         alphabet=source.alphabet,
         bytes_per_token=source.bytes_per_token,
     )

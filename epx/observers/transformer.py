@@ -27,7 +27,8 @@ ACTIVATIONS: dict[str, Callable[[jax.Array], jax.Array]] = {
     "relu": nn.relu,
 }
 DTYPES = ("float32", "bfloat16")
-# Embeddings, positions and gains learn at 6e-4 in the paper, at its base rate of 0.03.
+# Embeddings, positions and gains learn at 6e-4 in the paper, whose base rate is 0.03. Here that
+# ratio is kept, so that they follow a sweep of the rate.
 VECTOR_SCALE = 6e-4 / 0.03
 
 # Gains start at one and there is no bias; statistics are float32 whatever the activations are.
