@@ -1,6 +1,6 @@
 """The demo: six kinds of data, each under an exact counter, a small and a larger transformer.
 
-    python -m experiments.demo          about 7 minutes on 2 cores
+    python -m experiments.demo          about 8 minutes on 2 cores
     python -m experiments.demo --fast   about a minute: two seeds, half the steps, no larger model
 
 Worlds of equal shape share one compiled ensemble. Rates were chosen for each family and kind of

@@ -32,7 +32,7 @@ class Progress(NamedTuple):
 
     Attributes:
       step, steps: steps done, of all.
-      compile_seconds, seconds: time since the last yield spent compiling, and on the chunk.
+      compile_seconds: time that this chunk waited for its compiler.
       nats_per_tok_M: each member's online nats per coded token in the chunk; nan before the first
         chunk and for members that have failed.
     """
@@ -40,7 +40,6 @@ class Progress(NamedTuple):
     step: int
     steps: int
     compile_seconds: float
-    seconds: float
     nats_per_tok_M: np.ndarray
 
 
@@ -119,7 +118,7 @@ def _chunks(setup: Setup, workdir: Path, programs: _Programs, members: tuple, st
     plan, saved = setup.plan, step
     generator, hyper, state = members
     try:
-        yield Progress(step, plan.steps, 0.0, 0.0, np.full(len(setup.hypers), np.nan))
+        yield Progress(step, plan.steps, 0.0, np.full(len(setup.hypers), np.nan))
         while step < plan.steps:
             started = time.perf_counter()
             program = programs.chunk(min(plan.chunk, plan.steps - step)).result()
@@ -140,7 +139,7 @@ def _chunks(setup: Setup, workdir: Path, programs: _Programs, members: tuple, st
                 if saved < step:
                     checkpoint.save(workdir / "ckpt", step, state, plan.keep)
                 raise RunError(_all_failed(workdir))
-            yield Progress(step, plan.steps, compiled - started, seconds, _mean_nats(rows))
+            yield Progress(step, plan.steps, compiled - started, _mean_nats(rows))
     except GeneratorExit:
         if saved < step:
             checkpoint.save(workdir / "ckpt", step, state, plan.keep)

@@ -34,8 +34,10 @@ def follow(chunks: Iterator[run.Progress], show: Show, start: float = 0.0, end: 
             bits_M = chunk.nats_per_tok_M / LN2
             well_M = bits_M[np.isfinite(bits_M)]
             loss = f", {well_M.mean():.3f} bits per coded token" if well_M.size else ""
+            spent = chunk.compile_seconds
+            compiled = f", compiled in {spent:.1f} s" if spent > 0.1 else ""
             part = start + (end - start) * chunk.step / chunk.steps
-            show(part, f"step {chunk.step} of {chunk.steps}{loss}")
+            show(part, f"step {chunk.step} of {chunk.steps}{loss}{compiled}")
             if received:
                 return received[0]
     return 0

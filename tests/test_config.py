@@ -112,8 +112,8 @@ def test_a_second_pass_must_be_allowed():
 
 
 def test_members_that_cannot_share_a_batch_say_so():
-    setup = assemble(run__seeds="3", run__batch="6")
-    with pytest.raises(ValueError, match=r"run.batch=6.*4 devices"):
+    setup = assemble(run__seeds="3", run__batch="6", run__devices="4")
+    with pytest.raises(ValueError, match=r"run.devices=4.*3 members.*run.batch=6"):
         setup.plan.check(setup.generators[0].spec, 3)
 
 

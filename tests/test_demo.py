@@ -12,7 +12,7 @@ from absl import flags
 from configs import demo
 from epx import sweeps
 from experiments import demo as binary
-from experiments import report
+from experiments import host, report
 
 ROOT = Path(__file__).parent.parent
 
@@ -50,6 +50,7 @@ def test_the_demo_from_end_to_end(tmp_path, monkeypatch, capsys):
     life = demo.WORLDS["life"] | dict(steps=100, batch=8)
     life["generator"] = life["generator"] | dict(height=3, width=3)
     monkeypatch.setattr(demo, "WORLDS", {"life": life})
+    monkeypatch.setattr(host, "prepare", lambda: None)  # the tests have started JAX
     monkeypatch.setattr(sys, "argv", ["demo", "--fast", f"--workdir={tmp_path}", "--quiet"])
     flags.FLAGS(sys.argv)
     assert binary.main() == 0
