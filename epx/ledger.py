@@ -134,11 +134,7 @@ def prequential(
     if test_tokens is None:
         test_tokens = record.config["eval"]["test_tokens"]
     test_M = coded_M if test_tokens is None else np.full_like(coded_M, test_tokens)
-    facts = record.config["facts"]
-    test_examples_M = test_M * (all_M / coded_M) / facts["length"]
-    exact_M = rows["flops"].sum(1) + test_examples_M * facts["forward_flops"]
-    n = facts["parameters"]
-    paper_M = 6 * n * all_M + 2 * n * test_M * all_M / coded_M
+    exact_M, paper_M = _compute(record, rows["flops"].sum(1), all_M, test_M * all_M / coded_M)
     return Measurement(
         members=well,
         coded_tok=coded_M,
@@ -147,9 +143,9 @@ def prequential(
         anchor_nats=value_M,
         anchor_error_nats=error_M,
         exact_flops=exact_M,
-        paper_flops=paper_M if facts["learns_by_gradient"] else exact_M,
+        paper_flops=paper_M,
         anchor=anchor,
-        shared_heldout=facts["size"] is not None,
+        shared_heldout=record.config["facts"]["size"] is not None,
     )
 
 
@@ -212,6 +208,16 @@ def _student_mass(t: float, freedom: int) -> float:
         term *= cosine**2 * (k - 1) / k
         total += term
     return 2 / math.pi * (angle + sine * total) if odd else sine * total
+
+
+def _compute(record: Record, training_M: np.ndarray, all_M: np.ndarray, test_all_M: np.ndarray):
+    """T in both accountings: training, and coding examples of `test_all_M` tokens in all. The
+    paper's needs parameters that are all used for every token, which a counter's are not."""
+    facts = record.config["facts"]
+    exact_M = training_M + test_all_M / facts["length"] * facts["forward_flops"]
+    if not facts["learns_by_gradient"]:
+        return exact_M, exact_M
+    return exact_M, facts["parameters"] * (6 * all_M + 2 * test_all_M)
 
 
 def _well(record: Record, step: int) -> np.ndarray:

@@ -98,3 +98,13 @@ def test_asked_for_cpu_has_another_remedy(machine, tmp_path):
     (tmp_path / "driver").touch()
     machine.config.jax_platforms = "cpu"
     assert "unset JAX_PLATFORMS" in host.unused_gpu()
+
+
+@pytest.mark.parametrize(
+    ("quota", "granted"), [("max 100000", 8), ("200000 100000", 2), ("1 9", 1)]
+)
+def test_a_container_may_grant_fewer_cores(monkeypatch, tmp_path, quota, granted):
+    (tmp_path / "cpu.max").write_text(quota)
+    monkeypatch.setattr(host, "_CPU_QUOTA", tmp_path / "cpu.max")
+    monkeypatch.setattr(host.os, "sched_getaffinity", lambda _: set(range(8)), raising=False)
+    assert host.cores() == granted
