@@ -9,7 +9,7 @@ from configs import base
 
 
 def get_config(size: str = "cpu") -> base.ConfigDict:
-    """tiny: 10 s; cpu: about a minute on 2 cores."""
+    """tiny: 10 s; cpu: a minute on 2 cores."""
     config = base.get_config(size)
     config.generator.name = "eca"
     config.generator.rule = 54

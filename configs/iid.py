@@ -8,7 +8,7 @@ from configs import base
 
 
 def get_config(size: str = "cpu") -> base.ConfigDict:
-    """tiny: 10 s; cpu: half a minute on 2 cores."""
+    """tiny: 10 s; cpu: a minute on 2 cores."""
     config = base.get_config(size)
     config.generator.name = "iid"
     config.generator.law = "bernoulli"

@@ -10,7 +10,7 @@ from configs import base
 
 
 def get_config(size: str = "cpu") -> base.ConfigDict:
-    """tiny: 15 s; cpu: two minutes on 2 cores; paper: the same corpus, one pass, a larger model."""
+    """tiny: 10 s; cpu: a minute on 2 cores; paper: the same corpus, one pass, a larger model."""
     config = base.get_config(size)
     config.generator.name = "text"
     config.observer.width = {"tiny": 16, "cpu": 64, "paper": 256}[size]
