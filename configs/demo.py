@@ -1,6 +1,6 @@
-"""The demo: six kinds of data, each under an exact counter, a small and a larger transformer.
+"""The demo: eight kinds of data, each under an exact counter, a small and a larger transformer.
 
-    python -m experiments.demo          about 8 minutes on 2 cores
+    python -m experiments.demo          about 9 minutes on 2 cores
     python -m experiments.demo --fast   about a minute: two seeds, half the steps, no larger model
 
 Worlds of equal shape share one compiled ensemble. Rates were chosen for each family and kind of
@@ -8,16 +8,16 @@ world from RATES, on a seed of its own, by the shortest description S + H
 (`python -m experiments.demo --tune` repeats that).
 """
 
-from typing import Any, NamedTuple
+from typing import Any
 
 from configs import base
 from epx import sweeps
 
-RATES = (0.02, 0.05, 0.1, 0.2, 0.4)
+RATES = (0.02, 0.05, 0.1, 0.2, 0.4, 0.8, 1.6, 3.2)
 TUNING_SEED = 1000
 
 OBSERVERS = {
-    "counts": {"name": "counts", "order": 8},
+    "counts": {"name": "counts"},
     "small": {"name": "transformer", "depth": 1, "width": 16},
     "larger": {"name": "transformer", "depth": 2, "width": 32},
 }
@@ -27,50 +27,56 @@ NAMES = {
     "larger": "transformer, 2 layers of 32",
 }
 
-# World: its arguments, what its members vary, examples in a step, steps, and the chosen rates.
+# World: its arguments, what its members vary, examples in a step, steps, held-out examples, tokens
+# that the counter sees (three of English would fill gigabytes), and the chosen rates.
 WORLDS: dict[str, dict[str, Any]] = {
     "life": dict(
         label="Life: next frame",
         generator=dict(name="life", height=6, width=6, burnin=8),
         vary=[{}],
-        batch=32, steps=1000, rates=dict(small=0.2, larger=0.05),
+        batch=32, steps=1000, examples=3072, order=8, rates=dict(small=0.2, larger=0.05),
     ),
     "eca": dict(
         label="automaton, rule {rule}",
         generator=dict(name="eca", width=32, steps=16, burnin=64),
         vary=sweeps.vary("generator.rule", (15, 30, 54)),
-        batch=64, steps=800, rates=dict(small=0.2, larger=0.2),
+        batch=64, steps=800, examples=3072, order=8, rates=dict(small=0.2, larger=0.2),
     ),
     "text": dict(
         label="English, {direction}",
         generator=dict(name="text", corpus="pydoc", length=64),
         vary=sweeps.vary("generator.direction", ("forward", "reverse")),
-        batch=32, steps=800, rates=dict(small=0.4, larger=0.4),
+        batch=32, steps=800, examples=3072, order=2, rates=dict(small=1.6, larger=0.4),
+    ),
+    "chess": dict(
+        label="chess, {order}",
+        generator=dict(name="chess", corpus="selfplay-greedy", games=18_000, plies=8,
+                       result=False, rows="game", length=101),
+        vary=sweeps.vary("generator.order", ("moves_board", "board_moves")),
+        batch=32, steps=500, examples=1536, order=3, rates=dict(small=1.6, larger=1.6),
     ),
     "lcg": dict(
         label="LCG, bit {low_bit}",
-        generator=dict(name="lcg", length=64),
+        generator=dict(name="cipher", algorithm="lcg", shown_bits=1, length=64),
         vary=sweeps.vary("generator.low_bit", (3, 16)),
-        batch=32, steps=800, rates=dict(small=0.4, larger=0.1),
+        batch=32, steps=800, examples=3072, order=8, rates=dict(small=0.4, larger=0.1),
+    ),
+    "chacha": dict(
+        label="ChaCha20, seed of {key_bits} bits",
+        generator=dict(name="cipher", algorithm="chacha", key_bits=16, length=64),
+        vary=[{}],
+        batch=64, steps=400, examples=3072, order=8, rates=dict(small=0.02, larger=0.02),
     ),
     "iid": dict(
         label="coin flips",
         generator=dict(name="iid", law="uniform", length=64),
         vary=[{}],
-        batch=64, steps=400, rates=dict(small=0.02, larger=0.02),
+        batch=64, steps=400, examples=3072, order=8, rates=dict(small=0.02, larger=0.02),
     ),
 }  # fmt: skip
 
 
-class Ensemble(NamedTuple):
-    """One record of the demo: its folder, config, and what its members vary."""
-
-    name: str
-    config: dict[str, Any]
-    members: list[sweeps.Overrides]
-
-
-def ensembles(fast: bool = False, tune: bool = False) -> list[Ensemble]:
+def ensembles(fast: bool = False, tune: bool = False) -> list[sweeps.Ensemble]:
     """The records of the demo in the order of its figure; `tune` varies the rate instead of the
     seed."""
     left_out = {"counts"} if tune else {"larger"} if fast else set()
@@ -82,20 +88,20 @@ def ensembles(fast: bool = False, tune: bool = False) -> list[Ensemble]:
     ]
 
 
-def _ensemble(world: str, observer: str, fast: bool, tune: bool) -> Ensemble:
+def _ensemble(world: str, observer: str, fast: bool, tune: bool) -> sweeps.Ensemble:
     chosen = WORLDS[world]
     config = base.get_config("cpu")
     config.generator.update(chosen["generator"])
     config.observer.update(OBSERVERS[observer])
-    if world == "text" and observer == "counts":
-        config.observer.order = 2  # three characters of context would fill gigabytes
+    if observer == "counts":
+        config.observer.order = chosen["order"]
     config.optim.lr = chosen["rates"].get(observer, config.optim.lr)
     config.run.steps = chosen["steps"] // 2 if fast else chosen["steps"]
     config.run.batch = chosen["batch"]
     config.run.chunk = 50
     config.run.seeds = 2 if fast else 4
     config.checkpoint.every = 200
-    config.eval.examples = 1024 if fast else 3072  # text holds out 3343
+    config.eval.examples = 1024 if fast else chosen["examples"]
     sections = {name: config[name].to_dict() for name in config}
     sections["label"] = {"world": chosen["label"], "observer": NAMES[observer]}
     sections["tuning"] = {"rates": RATES, "seed": TUNING_SEED, "chosen_by": "smallest S + H"}
@@ -107,6 +113,6 @@ def _ensemble(world: str, observer: str, fast: bool, tune: bool) -> Ensemble:
         varied = sweeps.vary("run.seed", range(config.run.seeds))
     # Numbered, so that a report of the folder keeps the order.
     number = list(WORLDS).index(world) * len(OBSERVERS) + list(OBSERVERS).index(observer) + 1
-    return Ensemble(
+    return sweeps.Ensemble(
         f"{number:02d}-{world}-{observer}", sections, sweeps.product(chosen["vary"], varied)
     )

@@ -4,6 +4,7 @@ figure of the paper: at these sizes the arrow of time is not expected to show.
     python -m experiments.train --config=configs/text.py:tiny --workdir=runs/text
     python -m experiments.train --config=text:cpu --config.generator.direction=reverse \
         --workdir=runs/reverse
+    python -m experiments.train --config=text:tiny --config.generator.unit=word --workdir=runs/words
 """
 
 from configs import base

@@ -60,7 +60,7 @@ def restore(folder: Path, like: State, newest: int) -> tuple[int, State] | None:
             _remove(folder, step)
             continue
         try:
-            return step, _read(folder, step, like)
+            return step, read(folder, step, like)
         except Exception as error:  # whatever a damaged file makes orbax raise
             logging.warning(
                 "checkpoint of step %d in %s is damaged (%s); going back to the one before, or to "
@@ -77,7 +77,13 @@ def steps(folder: Path) -> list[int]:
     return sorted(int(p.name) for p in folder.glob("*") if p.name.isdigit())
 
 
-def _read(folder: Path, step: int, like: State) -> State:
+def read(folder: Path, step: int, like: State) -> State:
+    """The state after `step` steps, as numpy arrays in the shapes of `like`; nothing is changed.
+
+    Raises:
+      ValueError: its arrays are not those that were saved; orbax raises other kinds where a file
+        is missing or damaged.
+    """
     target = jax.tree.map(lambda leaf: np.zeros(leaf.shape, leaf.dtype), like)
     with ocp.StandardCheckpointer() as checkpointer:
         sealed = checkpointer.restore(_path(folder, step), _sealed(target))

@@ -1,36 +1,30 @@
 """Host side: find, prepare, verify and cache the texts that worlds are cut from. A corpus is a text
-and the places where its documents start. Prepared corpora are made from the Python that runs, so
-nothing is downloaded; any other name is the path of a file of the user. Needs numpy only, so that
-a machine without JAX can prepare a cache.
+and the places where its documents start. Those made from the Python that runs are prepared when
+first asked for; those that need a download by `python -m experiments.data prepare NAME` and never
+by training; any other name is the path of a file of the user. Needs numpy only, so that a machine
+without JAX can prepare a cache.
 """
 
-import ast
-import codecs
 import difflib
 import hashlib
 import logging
 import os
-import platform
 import re
-import sysconfig
 import tempfile
-from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import NamedTuple
 
 import numpy as np
 
+from epx.debian import Report
+from epx.recipes import KNOWN, RECIPES, Made
+
 # absl's handler, where a binary installs it, takes the messages of the standard logger too.
 _LOG = logging.getLogger(__name__)
 
-# Rises when a recipe below changes, so that an older cache is not mistaken for the new text.
-_RECIPE = 1
-
-_STDLIB = Path(sysconfig.get_path("stdlib"))
-# Tests quote broken code and foreign scripts; the others do not belong to the standard library.
-_SKIPPED = {"test", "tests", "idle_test", "idlelib", "site-packages", "dist-packages"}
-_DOCUMENTED = (ast.Module, ast.ClassDef, ast.FunctionDef, ast.AsyncFunctionDef)
+# Rises when a recipe or the form of a file changes, so that no old file is taken for the new text.
+_RECIPE = 2
 
 
 @dataclass(frozen=True, eq=False)
@@ -43,6 +37,7 @@ class Corpus:
       starts: int64, offsets in characters where documents start; the first is 0.
       licence: of the text.
       sha256: hexadecimal digest of the text's UTF-8 bytes.
+      source: what a prepared text was made from, with its version.
     """
 
     name: str
@@ -50,15 +45,17 @@ class Corpus:
     starts: np.ndarray
     licence: str
     sha256: str
+    source: str = "a file of the user"
 
 
 class Listed(NamedTuple):
-    """A prepared corpus as `listing` reports it.
+    """A prepared corpus, of text or of games, as `listing` reports it.
 
     Attributes:
       name, about, licence: what to ask for, what it is, under which terms.
       file: where the cache keeps it; None where it is made on the spot each time.
       size: bytes of that file; None where it is not in the cache.
+      sha256: that the file was written with, hexadecimal; None where there is none.
     """
 
     name: str
@@ -66,6 +63,21 @@ class Listed(NamedTuple):
     licence: str
     file: Path | None
     size: int | None
+    sha256: str | None = None
+
+
+class Verified(NamedTuple):
+    """What `verify` finds.
+
+    Attributes:
+      name: of the corpus.
+      state: `ok`, `damaged` or `not prepared`.
+      detail: what was compared, in words.
+    """
+
+    name: str
+    state: str
+    detail: str
 
 
 def cache_folder() -> Path:
@@ -83,23 +95,68 @@ def load(corpus: str, cache: Path | None = None) -> Corpus:
 
     Args:
       corpus: a name in `listing()`, or the path of a UTF-8 text file.
-      cache: the folder of caches in place of `cache_folder()`. Where it cannot be written, the
-        corpus is prepared anew by each process, with a warning.
+      cache: the folder of caches in place of `cache_folder()`. Where it cannot be written, a corpus
+        that is made from the running Python is prepared anew by each process, with a warning.
 
     Raises:
-      ValueError: `corpus` is neither a name nor a file, or the file is not UTF-8.
+      ValueError: `corpus` is neither a name nor a file, or the file is not UTF-8, or the name has
+        to be prepared first.
     """
-    if corpus not in _PREPARED:
+    if corpus not in RECIPES:
         return _user_file(corpus)
-    prepared = _PREPARED[corpus]
-    path = _cache_file(corpus, cache)
-    found = _read(path, corpus) if prepared.cached else None
+    if not RECIPES[corpus].fetched:
+        return prepare(corpus, cache)
+    found = _read(_cache_file(corpus, cache), corpus)
+    if found is None:
+        raise ValueError(
+            f"corpus={corpus!r} is not in the cache: python -m experiments.data prepare {corpus}"
+        )
+    return found
+
+
+def prepare(name: str, cache: Path | None = None, report: Report = _LOG.info) -> Corpus:
+    """A prepared corpus: out of the cache, or made and put there.
+
+    Args:
+      name: as in `listing()`.
+      cache: as in `load`.
+      report: is told, in lines of text, how far the preparation is.
+
+    Raises:
+      ValueError: no such name, or what it is made from is missing or damaged.
+      OSError: a download failed (`epx.debian.FetchError`), or there is no place for it.
+    """
+    path = _cache_file(name, cache)
+    recipe = RECIPES[name]
+    found = _read(path, name) if recipe.cached else None
     if found is not None:
         return found
-    made = _join(corpus, prepared.documents(), prepared.licence)
-    if prepared.cached:
-        _write(path, made)
-    return made
+    made = recipe.make(_folder(cache) / "downloads", report)
+    corpus = _join(name, made, recipe.licence)
+    if recipe.cached:
+        _write(path, corpus)
+    state, detail = _compare(corpus)
+    if state != "ok":
+        _LOG.warning("%s: %s", name, detail)
+    return corpus
+
+
+def verify(name: str, cache: Path | None = None) -> Verified:
+    """Recomputes the sha256 of a prepared corpus and compares it with the one it was written with
+    and, where the source is one that is known, with that of everybody else.
+
+    Raises:
+      ValueError: no such name.
+    """
+    path = _cache_file(name, cache)
+    if not RECIPES[name].cached:
+        return Verified(name, *_compare(prepare(name, cache)))
+    if not path.is_file():
+        return Verified(name, "not prepared", f"there is no {path}")
+    found = _read(path, name)
+    if found is None:
+        return Verified(name, "damaged", f"{path}; prepare it again")
+    return Verified(name, *_compare(found))
 
 
 def held_out_start(corpus: Corpus, fraction: float = 0.1) -> int:
@@ -121,22 +178,29 @@ def held_out_start(corpus: Corpus, fraction: float = 0.1) -> int:
 
 def listing(cache: Path | None = None) -> list[Listed]:
     """The prepared corpora, and what `cache` (by default `cache_folder()`) holds of them."""
-    rows = []
-    for name, prepared in _PREPARED.items():
-        path = _cache_file(name, cache) if prepared.cached else None
-        size = os.path.getsize(path) if path and os.path.isfile(path) else None
-        rows.append(Listed(name, prepared.about, prepared.licence, path, size))
-    return rows
+    return [
+        listed(name, recipe.about, recipe.licence, _cache_file(name, cache), recipe.cached)
+        for name, recipe in RECIPES.items()
+    ]
+
+
+def listed(name: str, about: str, licence: str, file: Path, cached: bool = True) -> Listed:
+    """A row of a listing: `file`, an archive of numpy with an entry `sha256`, is looked at."""
+    if not (cached and file.is_file()):
+        return Listed(name, about, licence, file if cached else None, None)
+    try:
+        with np.load(file, allow_pickle=False) as archive:
+            sha256 = str(archive["sha256"])
+    except Exception:  # a damaged archive raises almost anything; `verify` says so
+        sha256 = None
+    return Listed(name, about, licence, file, file.stat().st_size, sha256)
 
 
 def _user_file(corpus: str) -> Corpus:
     path = Path(corpus).expanduser()
     if not path.is_file():
-        near = difflib.get_close_matches(corpus, _PREPARED, n=1)
-        raise ValueError(
-            f"corpus={corpus!r} is neither a prepared corpus ({', '.join(_PREPARED)}) nor an"
-            " existing file; the path of a UTF-8 text file is also accepted"
-            + (f" (did you mean {near[0]!r}?)" if near else "")
+        raise _unknown(
+            corpus, " nor an existing file; the path of a UTF-8 text file is also accepted"
         )
     try:
         text = path.read_bytes().decode("utf-8")
@@ -148,102 +212,76 @@ def _user_file(corpus: str) -> Corpus:
     return Corpus(corpus, text, starts, "of the file", _digest(text))
 
 
-def _join(name: str, documents: list[str], licence: str) -> Corpus:
-    text = "".join(documents)
-    starts = np.cumsum([0, *map(len, documents[:-1])], dtype=np.int64)
-    return Corpus(name, text, starts, licence, _digest(text))
+def _unknown(name: str, also: str = "") -> ValueError:
+    near = difflib.get_close_matches(name, RECIPES, n=1)
+    return ValueError(
+        f"corpus={name!r} is {'neither' if also else 'not'} a prepared corpus"
+        f" ({', '.join(RECIPES)}){also}" + (f" (did you mean {near[0]!r}?)" if near else "")
+    )
+
+
+def _join(name: str, made: Made, licence: str) -> Corpus:
+    text = "".join(made.documents)
+    starts = np.cumsum([0, *map(len, made.documents[:-1])], dtype=np.int64)
+    return Corpus(name, text, starts, licence, _digest(text), made.source)
 
 
 def _digest(text: str) -> str:
     return hashlib.sha256(text.encode()).hexdigest()
 
 
+def _compare(corpus: Corpus) -> tuple[str, str]:
+    """State and detail, as in `Verified`, of a text that is whole."""
+    source, sha256 = KNOWN.get(corpus.name, (None, None))
+    if corpus.source != source:
+        return "ok", f"whole; made from {corpus.source}, for which no sha256 is known beforehand"
+    if corpus.sha256 == sha256:
+        return "ok", f"whole, and the text that is known to be made from {source}"
+    return "damaged", (
+        f"sha256 {corpus.sha256}, but what is made from {source} is known to have {sha256}: remove "
+        "its file in the cache and what it was made from, and prepare it again"
+    )
+
+
+def _folder(cache: Path | None) -> Path:
+    return cache_folder() if cache is None else cache
+
+
 def _cache_file(name: str, cache: Path | None) -> Path:
-    folder = cache_folder() if cache is None else cache
-    return folder / "corpora" / f"{name}-{_RECIPE}-python-{platform.python_version()}.npz"
+    if name not in RECIPES:
+        raise _unknown(name)
+    edition = f"-{RECIPES[name].edition}" if RECIPES[name].edition else ""
+    return _folder(cache) / "corpora" / f"{name}-{_RECIPE}{edition}.npz"
 
 
 def _read(path: Path, name: str) -> Corpus | None:
     try:
         with np.load(path, allow_pickle=False) as file:
             text = file["text"].tobytes().decode("utf-8")
-            sha256 = str(file["sha256"])
-            corpus = Corpus(name, text, file["starts"], _PREPARED[name].licence, sha256)
+            sha256, source = str(file["sha256"]), str(file["source"])
+            licence = RECIPES[name].licence
+            corpus = Corpus(name, text, file["starts"], licence, sha256, source)
     except (FileNotFoundError, NotADirectoryError):
         return None
     except Exception as error:  # a damaged archive raises almost anything; the remedy is the same
-        _LOG.warning("%s is damaged (%s) and is prepared anew", path, error)
+        _LOG.warning("%s is damaged (%s) and is not used", path, error)
         return None
     if _digest(text) != sha256:
-        _LOG.warning("%s is damaged (its text has another sha256) and is prepared anew", path)
+        _LOG.warning("%s is damaged (its text has another sha256) and is not used", path)
         return None
     return corpus
 
 
 def _write(path: Path, corpus: Corpus) -> None:
     text = np.frombuffer(corpus.text.encode(), np.uint8)
+    facts = {"sha256": np.array(corpus.sha256), "source": np.array(corpus.source)}
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
         # Renamed only when complete: a reader beside us sees the old file or the new one.
         with tempfile.TemporaryDirectory(dir=path.parent) as folder:
             partial = Path(folder) / path.name
-            np.savez(partial, text=text, starts=corpus.starts, sha256=np.array(corpus.sha256))
+            np.savez(partial, text=text, starts=corpus.starts, **facts)
             os.replace(partial, path)
         _LOG.info("prepared %s: %d characters in %s", corpus.name, len(corpus.text), path)
     except OSError as error:
         _LOG.warning("%s is prepared but not cached (%s); set EPX_CACHE", corpus.name, error)
-
-
-def _constant(path: Path, name: str) -> str | dict[str, str]:
-    """The literal that a module's source assigns to `name`, without running the module."""
-    for node in ast.parse(path.read_bytes()).body:
-        if isinstance(node, ast.Assign) and ast.unparse(node.targets[0]) == name:
-            return ast.literal_eval(node.value)
-    raise ValueError(f"{path} assigns no {name}")
-
-
-def _zen() -> list[str]:
-    text = codecs.decode(_constant(_STDLIB / "this.py", "s"), "rot13")
-    return text.splitlines(keepends=True)
-
-
-def _sources() -> Iterator[Path]:
-    for folder, inner, names in os.walk(_STDLIB):  # follows no links to folders
-        inner[:] = [name for name in inner if name not in _SKIPPED]
-        paths = (Path(folder, name) for name in names if name.endswith(".py"))
-        yield from (path for path in paths if not path.is_symlink())
-
-
-def _docstrings(path: Path) -> list[str]:
-    found = [node for node in ast.walk(ast.parse(path.read_bytes())) if type(node) in _DOCUMENTED]
-    found.sort(key=lambda node: getattr(node, "lineno", 0))  # source order; a module has no line
-    return [text for node in found if (text := ast.get_docstring(node))]
-
-
-def _pydoc() -> list[str]:
-    """One document per help topic and per module (its docstrings in source order), duplicates
-    dropped, ordered by a hash of their names: the last 10 % is no corner of the alphabet."""
-    topics = _constant(_STDLIB / "pydoc_data" / "topics.py", "topics")
-    parts = {f"topic {name}": [text] for name, text in topics.items()}
-    for path in sorted(_sources()):
-        parts[path.relative_to(_STDLIB).as_posix()] = _docstrings(path)
-    seen, documents = set(), []
-    for name in sorted(parts, key=lambda name: hashlib.sha256(name.encode()).digest()):
-        fresh = [text for text in dict.fromkeys(parts[name]) if text not in seen]
-        seen.update(fresh)
-        if fresh:
-            documents.append("\n\n".join(text.strip("\n") for text in fresh) + "\n\n")
-    return documents
-
-
-class _Prepared(NamedTuple):
-    about: str
-    licence: str
-    documents: Callable[[], list[str]]
-    cached: bool
-
-
-_PREPARED = {
-    "pydoc": _Prepared("CPython's help topics and docstrings: English", "PSF-2.0", _pydoc, True),
-    "zen": _Prepared("the Zen of Python: 21 lines, for tests", "PSF-2.0", _zen, False),
-}

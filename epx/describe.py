@@ -22,8 +22,12 @@ from epx.types import Generator, Observer, PyTree, Spec
 def facts(setup: Setup, generator: Generator) -> dict[str, Any]:
     """Static facts that the ledger needs and that may not change under way; `generator` is the
     stacked one, whose arrays (a corpus, say) are part of what is measured."""
-    spec, learner = setup.generators[0].spec, setup.observer
+    first, learner = setup.generators[0], setup.observer
+    spec = first.spec
+    source_bytes = getattr(first, "bytes_per_token", None)  # of a world that is cut from a source
+    source = {} if source_bytes is None else {"source_bytes_per_tok": float(source_bytes)}
     return dataclasses.asdict(spec) | {
+        **source,
         "parameters": flops.parameters(learner),
         "forward_flops": float(learner.flops(spec.length)[0]),
         "learns_by_gradient": learner.update is None,

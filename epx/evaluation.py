@@ -14,7 +14,7 @@ from epx.streams import Batch, example_key, stream
 from epx.types import Example, Generator, Hyper, Observer, State
 
 # Examples on which a world's own law is asked: it can be costly, and it varies little.
-ORACLE_EXAMPLES = 64
+ORACLE_EXAMPLES = 16
 
 
 def charge(observer: Observer, batch: Batch, examples: int) -> Callable:
@@ -62,13 +62,16 @@ def baselines(generators: list[Generator], hypers: list[Hyper], examples: int) -
         batch = jax.device_get(draw(generator, hyper))
         coded = batch.tokens_T[batch.coded_T]
         values = compressed_bits(coded, generator.spec.vocab) | {"compressed_tok": coded.size}
-        values |= _oracle(generator, batch)
+        values |= oracle(generator, batch)
         for name, value in values.items():
             columns.setdefault(name, []).append(value)
     return {k: np.stack(v) for k, v in columns.items() if len(v) == len(generators)}
 
 
-def _oracle(generator: Generator, batch: Example) -> dict[str, np.ndarray]:
+def oracle(generator: Generator, batch: Example) -> dict[str, np.ndarray]:
+    """What the world's own law pays for the first ORACLE_EXAMPLES examples of a batch (with a
+    leading axis): `oracle_nats` and `oracle_tok` of the coded tokens of each; empty where the law
+    is not known."""
     if not hasattr(generator, "oracle_nats"):
         return {}
     nats, tok = [], []

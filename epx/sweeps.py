@@ -5,7 +5,7 @@ import copy
 import functools
 import itertools
 from collections.abc import Iterable, Sequence
-from typing import Any
+from typing import Any, NamedTuple
 
 import jax
 
@@ -14,6 +14,14 @@ from epx.plan import Plan, Setup
 
 Overrides = dict[str, Any]
 DTYPES = ("float32", "bfloat16")
+
+
+class Ensemble(NamedTuple):
+    """One record of a sweep: its folder, the config that its members share, and what they vary."""
+
+    name: str
+    config: dict[str, Any]
+    members: list[Overrides]
 
 
 def vary(key: str, values: Iterable[Any]) -> list[Overrides]:

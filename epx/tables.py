@@ -28,9 +28,10 @@ def cells(
     Returns:
       Dicts of plain values that JSON can hold. Estimates are [mean, half width of the 95 %
       interval, or None for a single seed]; `S_bits` is S in all, `H_bits` is H of the coded set of
-      `test_tok` tokens, and keys that end in `_per_tok` are bits per coded token. Where nothing
-      can be measured, as every member failed or the run has no evaluation yet, the cell has only
-      names and `missing`, the reason.
+      `test_tok` tokens, and keys that end in `_per_tok` are bits per coded token, those in
+      `_per_byte`, of worlds that are cut from a source such as text, bits per byte of the source.
+      Where nothing can be measured, as every member failed or the run has no evaluation yet, the
+      cell has only names and `missing`, the reason.
 
     Raises:
       ValueError: as `ledger.prequential`.
@@ -104,6 +105,7 @@ def _numbers(
         "H_bits": _pair(result.entropy_bits),
         "H_bits_per_tok": _pair(result.entropy_bits_per_tok),
         "MDL_bits": _pair(result.description_bits),
+        **_per_byte(record, result),
         "exact_flops": float(result.exact_flops.mean()),
         "paper_flops": float(result.paper_flops.mean()),
         "seconds": float(record.rows["seconds"][0].sum()) * share,
@@ -115,6 +117,18 @@ def _numbers(
             for name, m in at_anchors.items()
         },
     } | _rulers(record, result.members)
+
+
+def _per_byte(record: Record, result: ledger.Measurement) -> dict[str, Any]:
+    """S and H in bits per byte of the source, which worlds with other tokens share."""
+    size = record.config["facts"].get("source_bytes_per_tok")
+    if size is None:
+        return {}
+    parts = {"S": result.structure_bits_per_tok, "H": result.entropy_bits_per_tok}
+    return {
+        f"{name}_bits_per_byte": _pair(Estimate(bits.mean / size, bits.half_width / size))
+        for name, bits in parts.items()
+    }
 
 
 def _pair(estimate: Estimate) -> list[float | None]:
@@ -165,6 +179,7 @@ COLUMNS = (
     ("observer", "observer", "", ""),
     ("S bit/token", "S_bits_per_tok", ".4f", ".4f"),
     ("H bit/token", "H_bits_per_tok", ".4f", ".4f"),
+    ("H bit/byte", "H_bits_per_byte", ".4f", ".4f"),
     ("S bit", "S_bits", ".3g", ".1g"),
     ("H bit", "H_bits", ".3g", ".1g"),
     ("tokens D", "coded_tok", ".2g", ""),
@@ -178,10 +193,12 @@ COLUMNS = (
 
 def text(found: Sequence[Cell]) -> str:
     """The table of a terminal. Intervals are 95 %; gzip, xz and the world's own law are in bits
-    per coded token, to be read beside H."""
-    rows = [[head for head, *_ in COLUMNS]]
-    rows += [[_text(c.get(key), *form) for _, key, *form in COLUMNS] for c in measured(found)]
-    widths = [max(len(row[n]) for row in rows) for n in range(len(COLUMNS))]
+    per coded token, to be read beside H. Bits per byte have a column where a world has a source."""
+    sourced = any("H_bits_per_byte" in cell for cell in found)
+    columns = [c for c in COLUMNS if sourced or c[1] != "H_bits_per_byte"]
+    rows = [[head for head, *_ in columns]]
+    rows += [[_text(c.get(key), *form) for _, key, *form in columns] for c in measured(found)]
+    widths = [max(len(row[n]) for row in rows) for n in range(len(columns))]
     lines = ["  ".join(word.ljust(w) for word, w in zip(row, widths)).rstrip() for row in rows]
     lines.insert(1, "  ".join("-" * width for width in widths))
     notes = [

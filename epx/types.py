@@ -74,6 +74,9 @@ class Generator(Protocol):
         """Nats per token, float32 of shape T, that the law of the world itself would pay given
         the earlier tokens; None where the law has no tractable form."""
 
+    # Optional, on the host: symbols(tokens_T) -> list[str], what a person reads for each token, in
+    # the order in which the observer sees them; and bytes_per_token, source bytes to a token.
+
 
 class Observer(NamedTuple):
     """A family of learners as pure functions.

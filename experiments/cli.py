@@ -9,6 +9,7 @@ import re
 import sys
 from collections.abc import Callable, Iterator
 from pathlib import Path
+from types import ModuleType
 from typing import Any
 
 from absl import app, flags, logging
@@ -22,35 +23,39 @@ EXAMPLE = "life"
 HELP = ("--help", "-help", "-h")
 
 
-class UsageError(Exception):
+class UsageError(ValueError):
     """A mistake on the command line; the message is for the user."""
 
 
-def launch(main: Callable[..., int | None], doc: str, takes_config: bool = False) -> None:
-    """Runs a binary: `main()`, or `main(config)` where it takes one, after the flags are parsed.
+def launch(
+    main: Callable[..., int | None], doc: str, takes_config: bool = False, takes_words: bool = False
+) -> None:
+    """Runs a binary, after the flags are parsed: `main()`, `main(config)` where it takes one, or
+    `main(words, overrides)` where it takes words: those beside the flags, and --config.KEY=VALUE.
 
     Exit codes: 0 done; 1 the run failed; 2 a mistake in the command or the config; 128 + the
     signal's number where a signal stopped it.
     """
     argv = sys.argv
     try:
-        overrides, rest = _split(argv[1:]) if takes_config else ({}, argv[1:])
+        overrides, rest = _split(argv[1:]) if takes_config or takes_words else ({}, argv[1:])
         wants_help = any(arg in HELP for arg in rest)
         rest = [arg for arg in rest if arg not in HELP]
-        _parse_flags([argv[0], *rest])
+        words = _parse_flags([argv[0], *rest], takes_words)
         if takes_config and not (FLAGS.config or wants_help):
             raise UsageError(f"--config is missing; shipped are {', '.join(shipped())}")
         config = load(FLAGS.config or EXAMPLE, overrides) if takes_config else None
         if wants_help:
             print(_help(doc, config))
             sys.exit(0)
-    except (UsageError, ValueError, flags.Error) as error:
+    except (ValueError, flags.Error) as error:
         fail(str(error), 2)
     logging.use_absl_handler()
     logging.set_verbosity(logging.INFO)
     logging.get_absl_handler().addFilter(_is_for_the_user)
     sys.unraisablehook = _unraisable
-    app.run(lambda _: main(config) if takes_config else main(), [argv[0]], lambda argv: argv)
+    arguments = [config] if takes_config else [words, overrides] if takes_words else []
+    app.run(lambda _: main(*arguments), [argv[0]], lambda argv: argv)
 
 
 def _is_for_the_user(line: python_logging.LogRecord) -> bool:
@@ -69,9 +74,14 @@ def _unraisable(raised) -> None:
         sys.__unraisablehook__(raised)
 
 
+def say(line: str) -> None:
+    """A line on standard error."""
+    print(line, file=sys.stderr, flush=True)
+
+
 def fail(message: str, code: int) -> None:
     """Says why on standard error and exits."""
-    print(f"{Path(sys.argv[0]).stem}: {message}", file=sys.stderr)
+    say(f"{Path(sys.argv[0]).stem}: {message}")
     sys.exit(code)
 
 
@@ -84,10 +94,11 @@ def config_errors() -> Iterator[None]:
         fail(str(error), 2)
 
 
-def shipped() -> list[str]:
-    """Names of the worlds' config files in `configs/`."""
+def shipped(function: str = "get_config") -> list[str]:
+    """Names of the files in `configs/` that define a function: those of the worlds, or with
+    `ensembles` those of the sweeps."""
     files = [file for file in CONFIGS.glob("*.py") if file.stem != "base"]
-    return sorted(file.stem for file in files if "def get_config" in file.read_text())
+    return sorted(file.stem for file in files if f"def {function}(" in file.read_text())
 
 
 def load(reference: str, overrides: dict[str, str]) -> dict[str, Any]:
@@ -101,8 +112,8 @@ def load(reference: str, overrides: dict[str, str]) -> dict[str, Any]:
       UsageError: no such config.
       ValueError: a key or value that is not accepted.
     """
-    module, size = _config_module(reference)
-    loaded = module.get_config(*size)
+    path, _, size = reference.partition(":")
+    loaded = module(path, "config", "get_config").get_config(*([size] if size else []))
     config = {name: loaded[name].to_dict() for name in sorted(loaded, key=_rank)}
     for kind in components.FOLDERS:  # names first: a new name brings its own keys
         name = overrides.get(f"{kind}.name", config[kind]["name"])
@@ -133,22 +144,27 @@ def _check_key(dotted: str, word: str, known: dict[str, Any]) -> None:
         )
 
 
-def _config_module(reference: str):
-    path, _, size = reference.partition(":")
+def module(path: str, flag: str, function: str) -> ModuleType:
+    """The Python file of a flag: a path, or the name of one in `configs/`, from any folder.
+
+    Raises:
+      UsageError: no such file, or it does not define the function.
+    """
     file = Path(path)
     if file.name.removesuffix(".py") == path:  # a bare name, wherever one is
         file = CONFIGS / f"{path}.py"
     elif not file.exists() and file.parent.name == CONFIGS.name:
         file = CONFIGS / file.name
+    known = shipped(function)
     if not file.is_file():
-        near = components.suggest(Path(path).stem, shipped())
-        raise UsageError(f"--config={path}: no such file; {near}shipped are {', '.join(shipped())}")
-    spec = importlib.util.spec_from_file_location(f"config_{file.stem}", file)
-    module = importlib.util.module_from_spec(spec)
-    spec.loader.exec_module(module)
-    if not hasattr(module, "get_config"):
-        raise UsageError(f"--config={path}: has no get_config; shipped are {', '.join(shipped())}")
-    return module, [size] if size else []
+        near = components.suggest(Path(path).stem, known)
+        raise UsageError(f"--{flag}={path}: no such file; {near}shipped are {', '.join(known)}")
+    spec = importlib.util.spec_from_file_location(f"{flag}_{file.stem}", file)
+    loaded = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(loaded)
+    if not hasattr(loaded, function):
+        raise UsageError(f"--{flag}={path}: has no {function}; shipped are {', '.join(known)}")
+    return loaded
 
 
 def _value(dotted: str, text: str, kind: type, optional: bool) -> Any:
@@ -183,12 +199,15 @@ def _split(args: list[str]) -> tuple[dict[str, str], list[str]]:
     return overrides, rest
 
 
-def _parse_flags(argv: list[str]) -> None:
+def _parse_flags(argv: list[str], takes_words: bool) -> list[str]:
+    """The words beside the flags, which may stand in any order."""
     leftover = FLAGS(argv)[1:]
-    if leftover:
-        word = leftover[0].partition("=")[0]
-        fix = f"; did you mean --{leftover[0]}?" if word.split(".")[0] in [*FLAGS, "config"] else ""
-        raise UsageError(f"{leftover[0]} is no flag{fix}")
+    for text in leftover:
+        word, is_assignment, _ = text.partition("=")
+        fix = f"; did you mean --{text}?" if word.split(".")[0] in [*FLAGS, "config"] else ""
+        if is_assignment or not takes_words:
+            raise UsageError(f"{text} is no flag{fix}")
+    return leftover
 
 
 def _help(doc: str, config: dict[str, Any] | None) -> str:

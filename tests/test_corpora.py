@@ -10,15 +10,20 @@ import numpy as np
 import pytest
 
 from epx import corpora
+from epx.recipes import RECIPES, Made
+
+DOCUMENTS = ["one\n\n", "two ünï\n\n", "three\n\n"]
+
+
+def replace(monkeypatch, name, make):
+    monkeypatch.setitem(RECIPES, name, RECIPES[name]._replace(make=make))
 
 
 @pytest.fixture
 def small(monkeypatch, tmp_path):
     """`pydoc` made of three short documents, in a cache of the test's own."""
     monkeypatch.setenv("EPX_CACHE", str(tmp_path))
-    documents = ["one\n\n", "two ünï\n\n", "three\n\n"]
-    recipe = corpora._PREPARED["pydoc"]._replace(documents=lambda: documents)
-    monkeypatch.setitem(corpora._PREPARED, "pydoc", recipe)
+    replace(monkeypatch, "pydoc", lambda downloads, report: Made(DOCUMENTS, "nowhere 1"))
     return corpora._cache_file("pydoc", None)
 
 
@@ -45,9 +50,7 @@ def test_pydoc_is_prepared_once_and_read_back(tmp_path, monkeypatch):
     assert made.sha256 == hashlib.sha256(made.text.encode()).hexdigest()
     documents = [made.text[a:b] for a, b in zip(made.starts, [*made.starts[1:], None])]
     assert len(set(documents)) == len(documents) > 500
-    assert "idlelib" not in " ".join(str(path) for path in corpora._sources())
-    recipe = corpora._PREPARED["pydoc"]._replace(documents=lambda: pytest.fail("prepared twice"))
-    monkeypatch.setitem(corpora._PREPARED, "pydoc", recipe)
+    replace(monkeypatch, "pydoc", lambda downloads, report: pytest.fail("prepared twice"))
     found = corpora.load("pydoc", tmp_path)
     assert found.text == made.text
     np.testing.assert_array_equal(found.starts, made.starts)
@@ -148,13 +151,50 @@ def test_cache_folder(monkeypatch, tmp_path):
 
 
 def test_listing_says_what_is_cached(small):
-    assert {row.name: row.size for row in corpora.listing()} == {"pydoc": None, "zen": None}
-    corpora.load("pydoc")
+    assert {row.size for row in corpora.listing()} == {None}
+    made = corpora.load("pydoc")
     rows = {row.name: row for row in corpora.listing()}
     assert rows["pydoc"].size == small.stat().st_size
     assert rows["pydoc"].file == small
+    assert rows["pydoc"].sha256 == made.sha256
+    small.write_bytes(b"damaged")
+    assert corpora.listing()[0][-2:] == (7, None)
     assert rows["zen"].file is None
     assert all(row.about and row.licence for row in rows.values())
+
+
+def test_training_downloads_nothing(monkeypatch, tmp_path):
+    """A text that needs a download is prepared when asked for, and found from then on."""
+    replace(monkeypatch, "gcide", lambda downloads, report: Made(DOCUMENTS, f"from {downloads}"))
+    with pytest.raises(ValueError, match=r"'gcide'.*python -m experiments.data prepare gcide"):
+        corpora.load("gcide", tmp_path)
+    made = corpora.prepare("gcide", tmp_path)
+    assert made.source == f"from {tmp_path / 'downloads'}"
+    assert corpora.load("gcide", tmp_path).sha256 == made.sha256
+    assert corpora.load("gcide", tmp_path).source == made.source
+
+
+def test_verify(small, monkeypatch):
+    assert corpora.verify("zen").state == "ok"
+    assert corpora.verify("pydoc").state == "not prepared"
+    made = corpora.load("pydoc")
+    found = corpora.verify("pydoc")
+    assert found[:2] == ("pydoc", "ok") and "no sha256 is known" in found.detail
+    monkeypatch.setitem(corpora.KNOWN, "pydoc", ("nowhere 1", made.sha256))
+    assert "known to be made from nowhere 1" in corpora.verify("pydoc").detail
+    small.write_bytes(_other_text(small.read_bytes()))
+    assert corpora.verify("pydoc").state == "damaged"
+    with pytest.raises(ValueError, match="did you mean 'pydoc'"):
+        corpora.verify("pydocs")
+
+
+def test_another_text_than_is_known_is_told(small, monkeypatch, caplog):
+    monkeypatch.setitem(corpora.KNOWN, "pydoc", ("nowhere 1", "0" * 64))
+    corpora.load("pydoc")
+    assert "0" * 64 in caplog.text
+    assert corpora.verify("pydoc").state == "damaged"
+    monkeypatch.setitem(corpora.KNOWN, "pydoc", ("nowhere 2", "0" * 64))
+    assert corpora.verify("pydoc").state == "ok"  # another version has another text
 
 
 def test_path_corpus_is_cut_at_blank_lines(tmp_path):
@@ -188,7 +228,7 @@ def test_unknown_name_is_helped(tmp_path):
         corpora.load("pydocs")
     message = str(error.value)
     assert "corpus='pydocs'" in message
-    assert "pydoc, zen" in message
+    assert "pydoc, code, zen" in message
     assert "path of a UTF-8 text file" in message
     assert "did you mean 'pydoc'?" in message
     with pytest.raises(ValueError, match="existing file"):

@@ -177,6 +177,13 @@ def test_oracle_says_where_it_does_not_know(arguments):
     assert world.oracle_nats(world.example(KEY, 0)) is None
 
 
+def test_symbols_draw_a_state_to_a_line():
+    world = eca.make(KEY, width=4, steps=2, loops=2, hidden=1, bos=True)
+    tokens_T = jnp.array([2, 1, 0, 1, 0, 0, 1, 1, 1, 0, 0, 0])
+    assert len(world.symbols(tokens_T)) == world.spec.length
+    assert "".join(world.symbols(tokens_T)) == "⊢\n █·█\n··██\n█···\n"
+
+
 def test_members_may_have_different_rules():
     worlds = [eca.make(KEY, rule=rule) for rule in (30, 110)]
     stacked = jax.tree.map(lambda *leaves: jnp.stack(leaves), *worlds)

@@ -75,7 +75,7 @@ def assert_legal(world, examples):
 
 
 def test_the_folder_holds_worlds():
-    assert {"eca", "iid", "lcg", "life"} <= set(NAMES)
+    assert {"cipher", "eca", "iid", "life"} <= set(NAMES)
 
 
 def test_every_argument_is_a_config_key_with_a_plain_default(name):

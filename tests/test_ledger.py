@@ -158,3 +158,24 @@ def test_members_of_one_record_become_cells(tmp_path):
     assert found[1]["S_bits"][0] > found[0]["S_bits"][0]
     assert "eca rule=54" in tables.text(found)
     assert "tail:" in tables.sensitivity(found)
+
+
+def test_bits_per_byte_of_a_source(tmp_path):
+    """Beside bits per token, in a column of their own where a world has a source."""
+    run = write(tmp_path, [[3, 2, 1], [3, 2, 2]], np.full((2, 3), 10), np.ones((2, 2)),
+                np.full((2, 2), 20), generator={"name": "text"}, observer={})  # fmt: skip
+    (plain,) = tables.cells([run], "raw")
+    assert not [key for key in plain if key.endswith("_per_byte")]
+    assert "bit/byte" not in tables.text([plain])
+    run.config["facts"]["source_bytes_per_tok"] = 2.5
+    (cell,) = tables.cells([run], "raw")
+    for name in ("S", "H"):
+        per_byte = np.array(cell[f"{name}_bits_per_byte"])
+        np.testing.assert_allclose(per_byte, np.array(cell[f"{name}_bits_per_tok"]) / 2.5)
+    table = tables.text([cell, plain]).splitlines()
+    assert "H bit/byte" in table[0] and len(table) == 4
+    run = write(
+        tmp_path, [[3, 2, 1]], [[10, 10, 10]], [[1, 3]], [[20, 20]], generator={}, observer={}
+    )
+    run.config["facts"]["source_bytes_per_tok"] = 2.5
+    assert tables.cells([run])[0]["H_bits_per_byte"][1] is None, "one seed, no interval"

@@ -1,6 +1,7 @@
 """Life: patterns every player knows, and a slow implementation written apart."""
 
 import itertools
+import unicodedata
 
 import jax
 import jax.numpy as jnp
@@ -146,3 +147,34 @@ def test_illegal_arguments_are_named(wrong):
     name, value = next(iter(wrong.items()))
     with pytest.raises(ValueError, match=f"generator.{name}={value}: accepted"):
         life.make(KEY, **wrong)
+
+
+def test_symbols_draw_a_board():
+    world = life.make(jax.random.key(0), height=2, width=4)
+    tokens_T = jnp.array([0, 0, 1, 0, 1, 1, 0, 0] * 2)
+    assert len(world.symbols(tokens_T)) == world.spec.length
+    assert "".join(world.symbols(tokens_T)) == "··█·\n██··\n\n··█·\n██··\n"
+
+
+def test_symbols_draw_patches_as_they_look():
+    """Each quadrant of a block stands for a cell, the upper left one first."""
+    world = life.make(jax.random.key(0), height=4, width=8, patch=2)
+    drawn = "".join(world.symbols(jnp.arange(16))).split()
+    names = [set() if c == "·" else _quadrants(c) for c in "".join(drawn)]
+    for token, quadrants in enumerate(names):
+        cells = [(row, column) for row in range(2) for column in range(2)]
+        assert quadrants == {cell for n, cell in enumerate(cells) if token >> (3 - n) & 1}
+    large = life.make(jax.random.key(0), height=3, width=6, patch=3)
+    assert "".join(large.symbols([0, 511, 1, 16])) == "000 1ff \n\n001 010 \n"
+
+
+def _quadrants(character):
+    """Cells of a block character, by its name in Unicode."""
+    name = unicodedata.name(character).removeprefix("QUADRANT ")
+    halves = {"FULL BLOCK": "UPPER LEFT AND UPPER RIGHT AND LOWER LEFT AND LOWER RIGHT",
+              "UPPER HALF BLOCK": "UPPER LEFT AND UPPER RIGHT",
+              "LOWER HALF BLOCK": "LOWER LEFT AND LOWER RIGHT",
+              "LEFT HALF BLOCK": "UPPER LEFT AND LOWER LEFT",
+              "RIGHT HALF BLOCK": "UPPER RIGHT AND LOWER RIGHT"}  # fmt: skip
+    words = [part.split() for part in halves.get(name, name).split(" AND ")]
+    return {(int(row == "LOWER"), int(column == "RIGHT")) for row, column in words}

@@ -18,6 +18,7 @@ from dataclasses import dataclass, field
 
 import jax
 import jax.numpy as jnp
+import numpy as np
 
 from epx.types import Example, Spec, require
 
@@ -107,6 +108,17 @@ class Eca:
         if self.order == "reverse" or self.hidden or not uniform:
             return None
         return jnp.where(self._inputs() & example.coded_T, math.log(2), 0.0).astype(jnp.float32)
+
+    def symbols(self, tokens_T: np.ndarray | jax.Array) -> list[str]:
+        """Each cell as a dot or a block, a state to a line, hidden cells left blank; the token in
+        front as ⊢ on a line of its own."""
+        tokens = np.asarray(tokens_T).tolist()
+        front = ["⊢\n"] if self.bos else []
+        cells = ["·█⊢"[token] for token in tokens[len(front) :]]
+        for last in range(self.width - self.hidden - 1, len(cells), self.width):
+            cells[last] += "\n"
+        cells[0] = " " * self.hidden + cells[0]
+        return front + cells
 
     def _labels(self) -> jax.Array:
         """Marks every state after the first one of the sequence."""

@@ -19,6 +19,7 @@ from dataclasses import dataclass, field
 
 import jax
 import jax.numpy as jnp
+import numpy as np
 
 from epx.types import Example, Spec, require
 
@@ -26,6 +27,8 @@ VERSION = 1
 TINY = dict(height=4, width=4, burnin=1, patch=2)
 
 _STATIC = {"static": True}
+# What a person sees of a patch of 1 or 4 cells.
+_DRAWN = {1: "·█", 2: "·▗▖▄▝▐▞▟▘▚▌▙▀▜▛█"}
 
 
 def step(board_HxW: jax.Array) -> jax.Array:
@@ -85,6 +88,20 @@ class Life:
     def oracle_nats(self, example: Example) -> jax.Array:
         """Zeros, float32 of shape T: the first frame is not charged and determines the others."""
         return jnp.zeros(example.tokens_T.shape, jnp.float32)
+
+    def symbols(self, tokens_T: np.ndarray | jax.Array) -> list[str]:
+        """Each patch as it looks, or from 3 x 3 cells on as a hexadecimal number; a row of patches
+        to a line, and a blank line between boards."""
+        tokens = np.asarray(tokens_T).tolist()
+        if self.patch in _DRAWN:
+            patches = [_DRAWN[self.patch][token] for token in tokens]
+        else:
+            patches = [f"{token:0{-(-(self.patch**2) // 4)}x} " for token in tokens]
+        columns = self.width // self.patch
+        for last in range(columns - 1, len(patches), columns):
+            ends_board = (last + 1) % self._frame_tokens == 0 and last + 1 < len(patches)
+            patches[last] += "\n\n" if ends_board else "\n"
+        return patches
 
     def _coded(self) -> jax.Array:
         return jnp.arange(self.spec.length) >= self._frame_tokens

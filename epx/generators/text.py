@@ -1,7 +1,12 @@
-"""Text of a corpus, cut into windows and read forward or in reverse. The last 10 % of the corpus,
-from the nearest start of a document on, is held out; a key draws the order of the training
-windows, the same for both directions, so that a pair of runs differs in nothing but the arrow of
-time.
+"""Text of a corpus, cut into windows of characters, bytes or words and read forward or in reverse.
+The last 10 % of the corpus, from the nearest start of a document on, is held out; a key draws the
+order of the training windows, the same for every direction, so that a pair of runs differs in
+nothing but the arrow of time.
+
+A piece is a run of word characters, a run of white space, or one other character. `reverse` turns
+the tokens of a window round, `reverse_words` its pieces, each of which is still read forward.
+Nothing is lost in words either: the most frequent pieces are tokens, and so is every character of
+the corpus, in which the other pieces are spelled.
 
 >>> import jax
 >>> key = jax.random.key(0)
@@ -13,9 +18,16 @@ Spec(vocab=45, length=16, size=49, version=1, held_out=4)
 >>> reverse = make(key, corpus="zen", length=16, direction="reverse")
 >>> zen.example(key, 3).tokens_T[::-1].tolist() == reverse.example(key, 3).tokens_T.tolist()
 True
+>>> by_word = make(key, corpus="zen", length=16, direction="reverse_words")
+>>> "".join(by_word.symbols(by_word.example(key, zen.size).tokens_T))
+'o are Namespaces'
 """
 
+import collections
 import functools
+import itertools
+import re
+from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import NamedTuple
@@ -30,38 +42,42 @@ from epx.types import Example, Spec, require
 VERSION = 1
 TINY = {"corpus": "zen", "unit": "byte", "length": 16}
 
-_DIRECTIONS = ("forward", "reverse")
-_UNITS = ("char", "byte")
+_DIRECTIONS = ("forward", "reverse", "reverse_words")
+_UNITS = ("char", "byte", "word")
+_PIECE = re.compile(r"(\w+)|(\s+)|[^\w\s]")
+_OTHER = 0  # kind of a piece in no group of the pattern; the others are the numbers of theirs
+_BLOCK = 2**14  # windows whose pieces are turned round at once
 
 
 @functools.partial(
     jax.tree_util.register_dataclass,
-    data_fields=["tokens_NxT", "order_N", "reverse"],
+    data_fields=["tokens_NxT", "order_N", "direction"],
     meta_fields=["vocab", "length", "size", "held_out", "alphabet", "bytes_per_token"],
 )
 @dataclass(frozen=True)
 class Text:
-    """N windows of T tokens.
+    """N windows of T tokens. Members of an ensemble may vary the arrays.
 
     Attributes:
       tokens_NxT: unsigned integers; the training windows, then those held out, in the order of the
-        corpus and read forward.
+        corpus, each in the order in which it is read.
       order_N: int32, the window of each index: a permutation of the training windows, then one of
         the held-out windows, the same under every key, so that the first few are no one document.
-      reverse: bool, whether windows are read from their end.
+      direction: int32, how windows are read: forward, in reverse, or word by word in reverse.
       vocab, length, size, held_out: as in `Spec`; N = size + held_out.
-      alphabet: the character of each token; empty where tokens are bytes.
-      bytes_per_token: mean UTF-8 bytes of the corpus per token, to report bits per source byte.
+      alphabet: the text of each token; empty where tokens are bytes.
+      bytes_per_token: mean UTF-8 bytes of the held-out windows per token, by which bits per token
+        become bits per byte of the source.
     """
 
     tokens_NxT: jax.Array
     order_N: jax.Array
-    reverse: jax.Array
+    direction: jax.Array
     vocab: int
     length: int
     size: int
     held_out: int
-    alphabet: str
+    alphabet: tuple[str, ...]
     bytes_per_token: float
 
     @property
@@ -71,21 +87,27 @@ class Text:
     def example(self, key: jax.Array, index: jax.Array) -> Example:
         """The window of this index, below size + held_out; `key` is not used."""
         tokens_T = self.tokens_NxT[self.order_N[index]].astype(jnp.int32)
-        tokens_T = jnp.where(self.reverse, tokens_T[::-1], tokens_T)
         return Example(tokens_T, jnp.ones(self.length, bool))
 
     def oracle_nats(self, example: Example) -> None:
         """None: nobody knows the law of text."""
 
+    def symbols(self, tokens_T: np.ndarray | jax.Array) -> list[str]:
+        """The text of each token in the order in which it is read; \\xNN for a byte that is no
+        printable ASCII character."""
+        tokens = np.asarray(tokens_T).tolist()
+        if self.alphabet:
+            return [self.alphabet[token] for token in tokens]
+        return [chr(byte) if 32 <= byte < 127 else f"\\x{byte:02x}" for byte in tokens]
+
     def decode(self, tokens_T: np.ndarray | jax.Array) -> str:
-        """The text of these tokens as a reader of the corpus would read it: a reverse world is
-        turned round again. Bytes that are no whole UTF-8 character become U+FFFD."""
-        tokens_T = np.asarray(tokens_T)
-        if self.reverse:
-            tokens_T = tokens_T[::-1]
+        """The text of these tokens as a reader of the corpus would read it, whatever the
+        direction. Bytes that are no whole UTF-8 character become U+FFFD."""
+        direction = _DIRECTIONS[int(self.direction)]
+        tokens = _turned(np.asarray(tokens_T)[None], direction, self.alphabet)[0].tolist()
         if not self.alphabet:
-            return bytes(tokens_T.tolist()).decode("utf-8", errors="replace")
-        return "".join(self.alphabet[token] for token in tokens_T)
+            return bytes(tokens).decode("utf-8", errors="replace")
+        return "".join(self.alphabet[token] for token in tokens)
 
 
 def make(
@@ -94,31 +116,36 @@ def make(
     direction: str = "forward",
     unit: str = "char",
     length: int = 64,
+    words: int = 4096,
 ) -> Text:
     """Text cut into windows.
 
     Args:
       key: draws the order of the training windows.
       corpus: a prepared corpus or the path of a UTF-8 file, see `epx.corpora.load`.
-      direction: "forward" or "reverse".
-      unit: "char", over the distinct characters of the corpus, or "byte", of its UTF-8 form.
+      direction: "forward", "reverse" token by token, or "reverse_words" piece by piece.
+      unit: "char", over the distinct characters of the corpus, "byte", of its UTF-8 form, or
+        "word", over its frequent pieces and its distinct characters.
       length: tokens in a window; a shorter tail of either part of the corpus is dropped.
+      words: pieces of two characters or more, the most frequent of the training part, that are
+        tokens of unit=word; other units ignore it.
 
     Raises:
       ValueError: an argument is not one of those above, or a window is longer than a part.
     """
     require("generator.direction", direction, direction in _DIRECTIONS, ", ".join(_DIRECTIONS))
     require("generator.unit", unit, unit in _UNITS, ", ".join(_UNITS))
+    require("generator.words", words, words >= 1, "1 piece or more")
     path = Path(corpus).expanduser()
     changed = path.stat().st_mtime_ns if path.is_file() else 0
-    source = _cut(corpus, unit, length, changed)
+    source = _cut(corpus, unit, length, words if unit == "word" else 0, changed)
     windows = len(source.tokens_NxT)
     heldout = jax.random.permutation(jax.random.key(0), windows - source.size) + source.size
     order_N = jnp.concatenate([jax.random.permutation(key, source.size), heldout])
     return Text(
-        tokens_NxT=jnp.asarray(source.tokens_NxT),
+        tokens_NxT=jnp.asarray(_turned(source.tokens_NxT, direction, source.alphabet)),
         order_N=order_N.astype(jnp.int32),
-        reverse=jnp.asarray(direction == "reverse"),
+        direction=jnp.int32(_DIRECTIONS.index(direction)),
         vocab=len(source.alphabet) or 256,
         length=length,
         size=source.size,
@@ -131,37 +158,80 @@ def make(
 class _Source(NamedTuple):
     tokens_NxT: np.ndarray
     size: int
-    alphabet: str
+    alphabet: tuple[str, ...]
     bytes_per_token: float
 
 
-# The members of an ensemble differ in their key alone and share one text. A file of the user that
-# was `changed` (its time, in ns) since then is read again.
+# The members of an ensemble differ in their key and direction alone and share one text. A file of
+# the user that was `changed` (its time, in ns) since then is read again.
 @functools.lru_cache(maxsize=2)
-def _cut(corpus: str, unit: str, length: int, changed: int) -> _Source:
+def _cut(corpus: str, unit: str, length: int, words: int, changed: int) -> _Source:
     """The windows of the training part of the corpus, `size` of them, then of the held-out part."""
     found = corpora.load(corpus)
     start = corpora.held_out_start(found)
-    alphabet = "".join(sorted(set(found.text))) if unit == "char" else ""
-    parts = [_tokenise(text, alphabet) for text in (found.text[:start], found.text[start:])]
+    texts = found.text[:start], found.text[start:]
+    alphabet = () if unit == "byte" else tuple(sorted(set(found.text)))
+    alphabet += _frequent(texts[0], words)
+    parts = [_tokenise(text, alphabet) for text in texts]
     longest = min(map(len, parts))
-    if not 1 <= length <= longest:
-        raise ValueError(
-            f"length={length!r}: 1 to {longest}, the {unit}s in the smaller of the training and"
-            f" the held-out part of corpus={corpus!r}"
-        )
+    require(
+        "generator.length",
+        length,
+        1 <= length <= longest,
+        f"1 to {longest}, the {unit}s in the smaller of the training and the held-out part of "
+        f"corpus={corpus!r}",
+    )
     windows = [part[: len(part) // length * length].reshape(-1, length) for part in parts]
-    bytes_per_token = len(found.text.encode()) / sum(map(len, parts))
+    sizes_V = np.array([len(symbol.encode()) for symbol in alphabet] or [1] * 256)
+    bytes_per_token = float(sizes_V[windows[1]].mean())
     return _Source(np.concatenate(windows), len(windows[0]), alphabet, bytes_per_token)
 
 
-def _tokenise(text: str, alphabet: str) -> np.ndarray:
+def _frequent(text: str, words: int) -> tuple[str, ...]:
+    """The most frequent pieces of two characters or more; of equals, the first in the alphabet."""
+    counts = collections.Counter(piece for piece in _pieces(text) if len(piece) > 1)
+    return tuple(sorted(counts, key=lambda piece: (-counts[piece], piece))[:words])
+
+
+def _pieces(text: str) -> Iterator[str]:
+    return (match.group() for match in _PIECE.finditer(text))
+
+
+def _tokenise(text: str, alphabet: tuple[str, ...]) -> np.ndarray:
     """Tokens in the smallest unsigned type that holds them; bytes where there is no alphabet."""
     if not alphabet:
         return np.frombuffer(text.encode(), np.uint8)
-    tokens = np.searchsorted(_code_points(alphabet), _code_points(text))
-    return tokens.astype(np.min_scalar_type(len(alphabet) - 1))
+    token_of = {symbol: token for token, symbol in enumerate(alphabet)}
+    # A piece that is no token gives its characters, one by one.
+    symbols = itertools.chain.from_iterable(
+        [piece] if piece in token_of else piece for piece in _pieces(text)
+    )
+    tokens = map(token_of.__getitem__, symbols)
+    return np.fromiter(tokens, np.min_scalar_type(len(alphabet) - 1))
 
 
-def _code_points(text: str) -> np.ndarray:
-    return np.frombuffer(text.encode("utf-32-le"), np.dtype("<u4"))
+def _turned(tokens_NxT: np.ndarray, direction: str, alphabet: tuple[str, ...]) -> np.ndarray:
+    """Windows read in this direction, or, once they are, as they stand in the corpus: every
+    direction is its own inverse, because no two neighbours among pieces join to one."""
+    if direction == "forward":
+        return tokens_NxT
+    if direction == "reverse":
+        return tokens_NxT[:, ::-1]
+    kind_V = _kinds(alphabet)
+    blocks = np.array_split(tokens_NxT, 1 + len(tokens_NxT) // _BLOCK)
+    return np.concatenate([_pieces_turned(block, kind_V) for block in blocks])
+
+
+def _pieces_turned(tokens_NxT: np.ndarray, kind_V: np.ndarray) -> np.ndarray:
+    kind_NxT = kind_V[tokens_NxT]
+    starts_NxT = kind_NxT == _OTHER
+    starts_NxT[:, 1:] |= kind_NxT[:, 1:] != kind_NxT[:, :-1]
+    piece_NxT = np.cumsum(starts_NxT, axis=1)
+    return np.take_along_axis(tokens_NxT, np.argsort(-piece_NxT, axis=1, kind="stable"), axis=1)
+
+
+def _kinds(alphabet: tuple[str, ...]) -> np.ndarray:
+    """Which kind of piece each token is or is part of; of word characters where a byte is not
+    ASCII, so that no character comes apart."""
+    symbols = alphabet or [chr(byte) if byte < 128 else "x" for byte in range(256)]
+    return np.array([_PIECE.match(symbol).lastindex or _OTHER for symbol in symbols])

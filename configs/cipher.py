@@ -1,0 +1,33 @@
+"""One bit of a linear congruential generator: bit k repeats after 2^(k+1) tokens, so a low bit is
+soon learned and a high one looks like noise, although both hide no more than the seed.
+
+    python -m experiments.train --config=configs/cipher.py:tiny --workdir=runs/lcg3
+    python -m experiments.train --config=cipher --config.generator.low_bit=16 --workdir=runs/lcg16
+
+All of ChaCha20's words from a seed of 16 bits, noise to everyone who cannot try the seeds:
+
+    python -m experiments.train --config=cipher --config.generator.algorithm=chacha \\
+        --config.generator.low_bit=0 --config.generator.shown_bits=0 \\
+        --config.generator.key_bits=16 --workdir=runs/chacha20
+
+Gohr's task on five rounds of Speck, two ciphertexts of 32 bits and whether they are a real pair:
+
+    python -m experiments.train --config=cipher --config.generator.algorithm=speck32_64 \\
+        --config.generator.low_bit=0 --config.generator.shown_bits=0 \\
+        --config.generator.rounds=5 --config.generator.mode=pairs \\
+        --config.generator.length=65 --workdir=runs/speck5
+"""
+
+from configs import base
+
+
+def get_config(size: str = "cpu") -> base.ConfigDict:
+    """tiny: 10 s; cpu: a minute on 2 cores."""
+    config = base.get_config(size)
+    config.generator.name = "cipher"
+    config.generator.algorithm = "lcg"
+    config.generator.low_bit = 3
+    config.generator.shown_bits = 1
+    config.observer.width = {"tiny": 16, "cpu": 32, "paper": 64}[size]
+    config.observer.depth = {"tiny": 1, "cpu": 2, "paper": 2}[size]
+    return config

@@ -1,0 +1,229 @@
+"""Ciphers and weak generators as pure functions of uint32, uint16 and uint8 arrays, traceable and
+unbatched (`jax.vmap` encrypts many blocks). Sources: RFC 8439 (ChaCha), FIPS 197 (AES), Salmon et
+al. 2011 (Threefry), eprint 2013/404 (Speck), Matsumoto and Nishimura 1998 (MT19937), Marsaglia 2003
+(xorshift), Blum, Blum and Shub 1986. 64-bit integers are off on the device, so that a product of
+64 bits is a pair of words.
+
+>>> words = chacha_block(jnp.zeros(8, jnp.uint32), 0, jnp.zeros(3, jnp.uint32))
+>>> [format(int(word), "08x") for word in words[:4]]
+['ade0b876', '903df1a0', 'e56a5d40', '28bd8653']
+>>> [int(lcg(jnp.uint32(state))) for state in (0, 1)]
+[1013904223, 1015568748]
+"""
+
+import functools
+
+import jax
+import jax.numpy as jnp
+from jax import lax
+
+# The defaults of `blum_blum_shub`. Primes p for which (p - 1) / 2 and (p - 3) / 4 are prime as
+# well: almost every cycle has the greatest length there is, 485 182 322 states.
+BLUM_PRIMES = (64007, 60647)
+
+
+def quarter_round(
+    a: jax.Array, b: jax.Array, c: jax.Array, d: jax.Array
+) -> tuple[jax.Array, jax.Array, jax.Array, jax.Array]:
+    """ChaCha's quarter round (RFC 8439, 2.1) of uint32 words, or of arrays of them elementwise."""
+    for left, right in ((16, 12), (8, 7)):
+        a += b
+        d = _rotate(d ^ a, left)
+        c += d
+        b = _rotate(b ^ c, right)
+    return a, b, c, d
+
+
+def chacha_block(
+    key_8: jax.Array, counter: int | jax.Array, nonce_3: jax.Array, rounds: int = 20
+) -> jax.Array:
+    """One block of ChaCha (RFC 8439, 2.3), uint32 of shape (16,), its input added at the end.
+
+    Args:
+      key_8: uint32, the key's bytes as little-endian words.
+      counter: uint32, of this block.
+      nonce_3: uint32, likewise little-endian.
+      rounds: 0 or more; rounds 1, 3, ... go over columns, rounds 2, 4, ... over diagonals.
+    """
+    constants = jnp.array([0x61707865, 0x3320646E, 0x79622D32, 0x6B206574], jnp.uint32)
+    counter_1 = jnp.asarray(counter, jnp.uint32)[None]
+    start_16 = jnp.concatenate([constants, key_8, counter_1, nonce_3])
+
+    def two_rounds(_, rows):
+        a, b, c, d = quarter_round(*rows)
+        turned = a, jnp.roll(b, -1), jnp.roll(c, -2), jnp.roll(d, -3)  # diagonals become columns
+        a, b, c, d = quarter_round(*turned)
+        return a, jnp.roll(b, 1), jnp.roll(c, 2), jnp.roll(d, 3)
+
+    rows = lax.fori_loop(0, rounds // 2, two_rounds, tuple(start_16.reshape(4, 4)))
+    if rounds % 2:
+        rows = quarter_round(*rows)
+    return jnp.concatenate(rows) + start_16
+
+
+def aes128_encrypt(key_16: jax.Array, block_16: jax.Array) -> jax.Array:
+    """One block of AES-128 (FIPS 197), uint8 of shape (16,), from a uint8 key and block."""
+    sbox = jnp.array(_SBOX, jnp.uint8)
+    # Byte n is row n % 4 of column n // 4; row r moves r columns to the left.
+    shifted = jnp.array([(n + 4 * (n % 4)) % 16 for n in range(16)])
+
+    def next_key(key_16, constant):
+        words = key_16.reshape(4, 4)
+        mixed = sbox[jnp.roll(words[3], -1)]
+        first = words[0] ^ mixed.at[0].set(mixed[0] ^ constant)
+        second = first ^ words[1]
+        third = second ^ words[2]
+        return jnp.concatenate([first, second, third, third ^ words[3]])
+
+    def one_round(_, carry):
+        state_16, key_16, constant = carry
+        columns = sbox[state_16[shifted]].reshape(4, 4)
+        total = columns[:, :1] ^ columns[:, 1:2] ^ columns[:, 2:3] ^ columns[:, 3:]
+        mixed = columns ^ total ^ _double(columns ^ jnp.roll(columns, -1, axis=1))
+        key_16 = next_key(key_16, constant)
+        return mixed.reshape(16) ^ key_16, key_16, _double(constant)
+
+    start = block_16 ^ key_16, key_16, jnp.uint8(1)
+    state_16, key_16, constant = lax.fori_loop(0, 9, one_round, start)
+    return sbox[state_16[shifted]] ^ next_key(key_16, constant)  # the last round mixes no columns
+
+
+def threefry2x32(key_2: jax.Array, counter_2: jax.Array, rounds: int = 20) -> jax.Array:
+    """One block of Threefry-2x32, uint32 of shape (2,), from a uint32 key and counter."""
+    keys = (*key_2, key_2[0] ^ key_2[1] ^ jnp.uint32(0x1BD11BDA))
+    left, right = counter_2[0] + keys[0], counter_2[1] + keys[1]
+    rotations = (13, 15, 26, 6, 17, 29, 16, 24)
+    for n in range(rounds):
+        left += right
+        right = _rotate(right, rotations[n % 8]) ^ left
+        if n % 4 == 3:
+            injection = n // 4 + 1
+            left += keys[injection % 3]
+            right += keys[(injection + 1) % 3] + jnp.uint32(injection)
+    return jnp.stack([left, right])
+
+
+def speck32_64_encrypt(key_4: jax.Array, block_2: jax.Array, rounds: int = 22) -> jax.Array:
+    """One block of Speck32/64, uint16 of shape (2,), from a uint16 key and block. Words are in the
+    order in which the authors print their vectors: the highest first."""
+
+    def one_round(n, carry):
+        left, right, key, low, middle, high = carry
+        left = (_rotate(left, 9) + right) ^ key  # 9 to the left is 7 to the right
+        right = _rotate(right, 2) ^ left
+        new = (_rotate(low, 9) + key) ^ n.astype(jnp.uint16)
+        return left, right, _rotate(key, 2) ^ new, middle, high, new
+
+    high, middle, low, key = key_4
+    start = block_2[0], block_2[1], key, low, middle, high
+    return jnp.stack(lax.fori_loop(0, rounds, one_round, start)[:2])
+
+
+def lcg(state: jax.Array, multiplier: int = 1664525, increment: int = 1013904223) -> jax.Array:
+    """The uint32 state after `state`, modulo 2^32; the defaults are those of Numerical Recipes."""
+    return jnp.uint32(multiplier) * state + jnp.uint32(increment)
+
+
+def randu(state: jax.Array) -> jax.Array:
+    """The uint32 state after `state`, below 2^31: IBM's RANDU. States are odd."""
+    return (jnp.uint32(65539) * state) & jnp.uint32(2**31 - 1)
+
+
+def xorshift32(state: jax.Array) -> jax.Array:
+    """The uint32 state after `state` (shifts 13, 17, 5). State 0 stays 0."""
+    state ^= state << 13
+    state ^= state >> 17
+    return state ^ (state << 5)
+
+
+def blum_blum_shub(state: jax.Array, p: int = BLUM_PRIMES[0], q: int = BLUM_PRIMES[1]) -> jax.Array:
+    """The uint32 state after `state`: its square modulo p q. Its lowest bit is the output.
+
+    Args:
+      state: uint32 below p q.
+      p, q: primes that are 3 modulo 4, with p q < 2^32.
+    """
+    # Montgomery's reduction: exact, without a division of 64 bits.
+    modulus = p * q
+    inverse, shift = jnp.uint32(pow(modulus, -1, 2**32)), jnp.uint32(pow(2, 64, modulus))
+
+    def reduced(high, low):
+        """(2^32 high + low) / 2^32 modulo the modulus, which is above `high`."""
+        multiple, _ = multiply(low * inverse, jnp.uint32(modulus))
+        return high - multiple + jnp.where(high < multiple, jnp.uint32(modulus), jnp.uint32(0))
+
+    return reduced(*multiply(reduced(*multiply(state, state)), shift))
+
+
+def mt19937(seed: int | jax.Array, count: int) -> jax.Array:
+    """The first `count` outputs of the Mersenne Twister, uint32, from `init_genrand(seed)`."""
+
+    def fill(word, n):
+        word = jnp.uint32(1812433253) * (word ^ (word >> 30)) + n
+        return word, word
+
+    first = jnp.asarray(seed, jnp.uint32)
+    _, rest = lax.scan(fill, first, jnp.arange(1, 624, dtype=jnp.uint32))
+
+    def twist(words_624, _):
+        """The next 227 words: as many as depend on none of themselves."""
+        upper, lower = words_624[:227] >> 31, words_624[1:228]
+        joined = (upper << 31) | (lower & 0x7FFFFFFF)
+        new_227 = words_624[397:] ^ (joined >> 1) ^ (lower & 1) * jnp.uint32(0x9908B0DF)
+        return jnp.concatenate([words_624[227:], new_227]), new_227
+
+    start = jnp.concatenate([first[None], rest])
+    _, words = lax.scan(twist, start, length=-(-count // 227))
+    return _tempered(words.reshape(-1)[:count])
+
+
+def multiply(left: jax.Array, right: jax.Array) -> tuple[jax.Array, jax.Array]:
+    """The product of two uint32 words as two uint32 words, the high and the low one."""
+    left_high, left_low = left >> 16, left & 0xFFFF
+    right_high, right_low = right >> 16, right & 0xFFFF
+    inner, outer = left_low * right_high, left_high * right_low
+    middle = ((left_low * right_low) >> 16) + (inner & 0xFFFF) + (outer & 0xFFFF)
+    high = left_high * right_high + (inner >> 16) + (outer >> 16) + (middle >> 16)
+    return high, left * right
+
+
+def _tempered(word: jax.Array) -> jax.Array:
+    word ^= word >> 11
+    word ^= (word << 7) & jnp.uint32(0x9D2C5680)
+    word ^= (word << 15) & jnp.uint32(0xEFC60000)
+    return word ^ (word >> 18)
+
+
+def _rotate(word: jax.Array, places: int) -> jax.Array:
+    """Bits of an unsigned word rotated to the left."""
+    return (word << places) | (word >> (jnp.iinfo(word.dtype).bits - places))
+
+
+def _double(byte: jax.Array) -> jax.Array:
+    """A byte times x in GF(2^8) of AES, modulo x^8 + x^4 + x^3 + x + 1."""
+    return (byte << 1) ^ (0x1B * (byte >> 7))
+
+
+def _sbox() -> tuple[int, ...]:
+    """AES's S-box from its definition: an inverse in GF(2^8), then a sum of five rotations."""
+
+    def product(left: int, right: int) -> int:
+        total = 0
+        for bit in range(7, -1, -1):
+            total = total << 1 ^ (0x11B if total & 0x80 else 0) ^ (left if right >> bit & 1 else 0)
+        return total
+
+    def affine(byte: int) -> int:
+        return (
+            functools.reduce(lambda x, n: x ^ (byte << n | byte >> (8 - n)), range(5), 0x63) & 255
+        )
+
+    # 3 generates the group: the inverse of 3^n is 3^(255 - n), and 0 stands for its own inverse.
+    powers = [1]
+    for _ in range(254):
+        powers.append(product(powers[-1], 3))
+    inverses = {0: 0} | {powers[n]: powers[-n] for n in range(255)}
+    return tuple(affine(inverses[byte]) for byte in range(256))
+
+
+_SBOX = _sbox()

@@ -1,0 +1,199 @@
+"""Host side: fetches Debian packages without root, and reads them without installing. The machine's
+own apt does the work, on its own sources, but with lists and files in a folder of ours, so that
+nothing of the system changes; apt checks signatures and goes on with a download that was cut off.
+What is there already, put by hand or fetched before, is used as it is. Needs the standard library
+only.
+"""
+
+import gzip
+import io
+import logging
+import lzma
+import os
+import re
+import shlex
+import shutil
+import subprocess
+import tarfile
+import zlib
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+_LOG = logging.getLogger(__name__)
+
+Report = Callable[[str], None]
+
+_COMPRESSIONS = ("", ".gz", ".bz2", ".xz")  # that the standard library reads in every version
+_AR_MAGIC = b"!<arch>\n"
+_AR_HEADER = 60  # bytes; the size of the member is written in ten of them, from the 48th on
+
+
+class FetchError(OSError):
+    """A package that could not be fetched; the message says why, and what can be done instead."""
+
+
+def package(name: str, folder: Path, report: Report = _LOG.info) -> Path:
+    """The binary package `name` as a `.deb` in `folder`, fetched unless one is there.
+
+    Args:
+      name: of the package, as apt knows it.
+      folder: where fetched files are kept.
+      report: is told, in lines of text, how far it is.
+
+    Raises:
+      FetchError: it is not there and cannot be fetched.
+    """
+    return _obtain(name, Path(folder), rf"{re.escape(name)}_.+\.deb", ["download"], report)
+
+
+def source(name: str, folder: Path, report: Report = _LOG.info) -> Path:
+    """The tar of the authors' sources of the source package `name`; otherwise as `package`."""
+    pattern = rf"{re.escape(name)}_.+(?<!\.debian)\.tar(\.\w+)?(?<!\.asc)"
+    command = ["source", "--download-only", "--tar-only"]
+    return _obtain(name, Path(folder), pattern, command, report)
+
+
+def version(path: Path) -> str:
+    """The version in the name of a file that `package` or `source` returned.
+
+    >>> version(Path("gnuchess-book_1.02.orig.tar.gz")), version(Path("dict_1%3a2-3_all.deb"))
+    ('1.02', '1:2-3')
+    """
+    known = re.sub(r"(\.orig)?\.tar(\.\w+)?$|\.deb$", "", path.name)
+    return known.split("_")[1].replace("%3a", ":")
+
+
+def files(path: Path, under: str = "") -> Iterator[tuple[str, bytes]]:
+    """Names and contents of the regular files of a `.deb` or a tar, in the order of the archive.
+
+    Links are left out: what they point to is there under its own name.
+
+    Args:
+      path: a `.deb` or a tar, compressed or not.
+      under: start of the names that are wanted, such as `usr/share/doc/`.
+
+    Raises:
+      ValueError: the file is damaged, or compressed in a way that Python does not read.
+    """
+    try:
+        with path.open("rb") as file, tarfile.open(fileobj=_tar(file, path), mode="r:*") as archive:
+            for member in archive:
+                name = member.name.removeprefix("./")
+                if member.isreg() and name.startswith(under):
+                    yield name, archive.extractfile(member).read()
+            while archive.fileobj.read(2**20):  # the check sum stands behind the last file
+                pass
+    except (tarfile.TarError, lzma.LZMAError, zlib.error, EOFError, gzip.BadGzipFile) as error:
+        raise _damaged(path, str(error)) from error
+
+
+def _tar(file: io.BufferedReader, path: Path) -> io.BufferedIOBase:
+    """The tar in an open file: the data of a `.deb`, which is an `ar` archive, or the file."""
+    if file.read(len(_AR_MAGIC)) != _AR_MAGIC:
+        file.seek(0)
+        return file
+    while header := file.read(_AR_HEADER):
+        name, size = header[:16].decode("ascii", "replace").strip(" /"), header[48:58]
+        if len(header) < _AR_HEADER or not size.strip().isdigit():
+            raise _damaged(path, "broken off within a header")
+        data = file.read(int(size))
+        file.read(int(size) % 2)  # members start at even places
+        if not name.startswith("data.tar"):
+            continue
+        if name.removeprefix("data.tar") not in _COMPRESSIONS:
+            raise ValueError(f"{path} holds {name}; Python reads {', '.join(_COMPRESSIONS[1:])}")
+        if len(data) < int(size):
+            raise _damaged(path, f"{name} is broken off")
+        return io.BytesIO(data)
+    raise _damaged(path, "it has no data.tar")
+
+
+def _damaged(path: Path, why: str) -> ValueError:
+    return ValueError(f"{path} is damaged ({why}): remove it, and it is fetched again")
+
+
+def _obtain(name: str, folder: Path, pattern: str, command: list[str], report: Report) -> Path:
+    kept = [file for file in sorted(folder.glob("*")) if re.fullmatch(pattern, file.name)]
+    if kept:
+        return kept[-1]
+    if not shutil.which("apt-get"):
+        raise _missing(name, folder, command, "this machine has no apt-get")
+    work = (folder / "apt" / command[0]).absolute()
+    incoming = work / "incoming"
+    for needed in (incoming, work / "lists" / "partial", work / "cache" / "archives" / "partial"):
+        needed.mkdir(parents=True, exist_ok=True)
+    options = _options(work, with_sources=command[0] == "source")
+    # A mirror that fails does not end it: another may have the package.
+    _, said = _apt([*options, "update"], incoming, report)
+    _, uris = _apt([*options, *command, "--print-uris", name], incoming, lambda line: None)
+    # 'URI' FILE BYTES HASH; of the parts of a source, the one without a further name is the last.
+    named = re.findall(r"^'[^']+' (\S+) \d+", "\n".join(uris), re.M)
+    wanted = [file for file in sorted(named) if re.fullmatch(pattern, file)]
+    if wanted:
+        status, more = _apt([*options, *command, name], incoming, report)
+        if status == 0 and (incoming / wanted[-1]).is_file():
+            # Until apt has checked it, the file is not where a finished one is looked for.
+            return (incoming / wanted[-1]).replace(folder / wanted[-1])
+        uris = [*more, f"E: apt-get ended with status {status}"]
+    complaints = [line for line in [*said, *uris] if line[:2] in ("E:", "W:")]
+    raise _missing(name, folder, command, "; ".join(complaints[-3:]) or "apt does not know it")
+
+
+def _missing(name: str, folder: Path, command: list[str], why: str) -> FetchError:
+    kind, form = ("source", ".orig.tar.gz") if command[0] == "source" else ("binary", "_all.deb")
+    return FetchError(
+        f"the {kind} package {name} of Debian could not be fetched ({why}); fetch it on another"
+        f" machine, from https://packages.debian.org/{'source/' * (kind == 'source')}stable/{name},"
+        f" put it into {folder} under its own name, {name}_VERSION{form}, and start again"
+    )
+
+
+def _options(work: Path, with_sources: bool) -> list[str]:
+    """Options that let apt work in a folder of ours, as the user who asks."""
+    settings = {
+        "Dir::State::lists": work / "lists",
+        "Dir::Cache": work / "cache",
+        "APT::Sandbox::User": "root",  # to root only: another user could not write here
+        "Acquire::Languages": "none",
+    }
+    if with_sources:  # most machines list binary packages alone
+        settings |= {"Dir::Etc::sourcelist": os.devnull, "Dir::Etc::sourceparts": work / "parts"}
+        _write_sources(work / "parts")
+    return [word for key, value in settings.items() for word in ("-o", f"{key}={value}")]
+
+
+def _write_sources(parts: Path) -> None:
+    """Copies the machine's package sources into a folder, as entries for source packages."""
+    shutil.rmtree(parts, ignore_errors=True)
+    parts.mkdir(parents=True)
+    asked = ["LIST", "Dir::Etc::sourcelist/f", "PARTS", "Dir::Etc::sourceparts/d"]
+    said = subprocess.run(["apt-config", "shell", *asked], capture_output=True, text=True).stdout
+    found = dict(word.split("=", 1) for word in shlex.split(said))
+    entries = [Path(found.get("LIST", "/etc/apt/sources.list"))]
+    entries += sorted(Path(found.get("PARTS", "/etc/apt/sources.list.d")).glob("*"))
+    for file in entries:
+        if file.suffix in (".list", ".sources") and file.is_file():
+            text = file.read_text(errors="replace")
+            text = re.sub(r"^Types:.*$", "Types: deb-src", text, flags=re.M | re.I)
+            text = re.sub(r"^deb(?=[ \t])", "deb-src", text, flags=re.M)
+            (parts / file.name).write_text(text)
+
+
+def _apt(arguments: list[str], folder: Path, report: Report) -> tuple[int, list[str]]:
+    """Runs apt-get in a folder; its exit status, and what it said."""
+    said = []
+    with subprocess.Popen(
+        ["apt-get", "-q", *arguments],
+        cwd=folder,
+        env={**os.environ, "LC_ALL": "C"},
+        stdin=subprocess.DEVNULL,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+        text=True,
+        errors="replace",
+    ) as process:
+        for line in process.stdout:
+            said.append(line.rstrip())
+            if line.startswith("Get:"):
+                report(line.rstrip())
+    return process.returncode, said

@@ -1,0 +1,225 @@
+"""Chess games in one parsed form, from which every notation and every board is rendered: arrays of
+half-moves that hold what a notation may ask for (squares, piece, capture, check, what tells a move
+from another), so that nothing here needs to know the rules. `epx.books` makes them. Needs numpy
+only.
+
+Squares are numbered from a1 = 0 along the ranks to h8 = 63; pieces are 1 to 6 for P N B R Q K.
+"""
+
+import itertools
+from typing import NamedTuple
+
+import numpy as np
+
+RESULTS = ("*", "1-0", "0-1", "1/2-1/2")
+NOTATIONS = ("san", "uci", "lan")
+
+PAWN, ROOK = 1, 4
+_PIECES = np.frombuffer(b"\0PNBRQK", np.uint8)
+_ASCII_a, _ASCII_1 = b"a"[0], b"1"[0]
+
+
+class Field(NamedTuple):
+    """Where a value stands in the 32 bits of a half-move."""
+
+    shift: int
+    bits: int = 1
+
+
+FIELDS = {
+    "source": Field(0, 6),  # square that the piece leaves; the king's in castling
+    "target": Field(6, 6),  # square that it reaches; the king's in castling
+    "piece": Field(12, 3),  # 1 to 6, before a promotion
+    "promotion": Field(15, 3),  # 2 to 5, or 0
+    "capture": Field(18),
+    "tell_file": Field(19),  # SAN names the file that the piece leaves
+    "tell_rank": Field(20),  # SAN names the rank that it leaves
+    "check": Field(21),
+    "mate": Field(22),
+    "castling": Field(23),
+    "en_passant": Field(24),
+    "en_passant_next": Field(25),  # the answer may legally capture en passant
+}
+
+
+class Games(NamedTuple):
+    """Legal games from the initial position.
+
+    Attributes:
+      moves_P: uint32, the half-moves of all games one after the other, packed as `pack` says.
+      starts_G: int64, where each game starts among them, and behind the last game their number.
+      results_G: uint8, indices into RESULTS.
+    """
+
+    moves_P: np.ndarray
+    starts_G: np.ndarray
+    results_G: np.ndarray
+
+    @property
+    def plies_G(self) -> np.ndarray:
+        """int64: half-moves of each game."""
+        return np.diff(self.starts_G)
+
+
+def pack(**values: int) -> int:
+    """One half-move of named FIELDS; those not named are 0."""
+    return sum(int(value) << FIELDS[name].shift for name, value in values.items())
+
+
+def field(moves: np.ndarray, name: str) -> np.ndarray:
+    """The values of one of FIELDS, int16, in the shape of `moves`."""
+    shift, bits = FIELDS[name]
+    return ((moves >> np.uint32(shift)) & np.uint32((1 << bits) - 1)).astype(np.int16)
+
+
+def cut(games: Games, plies: int) -> Games:
+    """Every game up to its half-move number `plies`; a game that is longer than that has no
+    result there."""
+    kept_G = np.minimum(games.plies_G, plies)
+    starts_G = np.concatenate([[0], np.cumsum(kept_G)])
+    place_P = np.arange(starts_G[-1]) + np.repeat(games.starts_G[:-1] - starts_G[:-1], kept_G)
+    unfinished = RESULTS.index("*")
+    results_G = np.where(games.plies_G > plies, unfinished, games.results_G).astype(np.uint8)
+    return Games(games.moves_P[place_P], starts_G, results_G)
+
+
+def take(games: Games, first: int, last: int) -> Games:
+    """The games from number `first` up to `last`, excluded."""
+    starts_G = games.starts_G[first : last + 1]
+    moves_P = games.moves_P[starts_G[0] : starts_G[-1]]
+    return Games(moves_P, starts_G - starts_G[0], games.results_G[first:last])
+
+
+def join(parts: list[Games]) -> Games:
+    """The games of all parts, in order."""
+    lengths = [0, *np.cumsum([len(part.moves_P) for part in parts])]
+    starts = [part.starts_G[:-1] + before for part, before in zip(parts, lengths)]
+    return Games(
+        np.concatenate([part.moves_P for part in parts]),
+        np.concatenate([*starts, lengths[-1:]]).astype(np.int64),
+        np.concatenate([part.results_G for part in parts]),
+    )
+
+
+def moves_text(games: Games, notation: str, after_white: str, after_black: str) -> list[bytes]:
+    """The moves of each game in a notation, every move followed by its separator.
+
+    Args:
+      games: what to write.
+      notation: `san` (Nbxd2+), `uci` (b1d2) or `lan` (Nb1xd2+).
+      after_white, after_black: one ASCII character each.
+    """
+    columns = _uci(games.moves_P) if notation == "uci" else _algebraic(games.moves_P, notation)
+    white_P = (np.arange(len(games.moves_P)) - np.repeat(games.starts_G[:-1], games.plies_G)) % 2
+    columns.append(np.where(white_P == 0, ord(after_white), ord(after_black)))
+    characters = np.empty((len(games.moves_P), len(columns)), np.uint8)
+    for place, column in enumerate(columns):
+        characters[:, place] = column
+    used = characters != 0
+    ends = np.concatenate([[0], np.cumsum(used.sum(1))])[games.starts_G]
+    text = characters[used].tobytes()
+    return [text[begin:end] for begin, end in itertools.pairwise(ends)]
+
+
+def _uci(moves_P: np.ndarray) -> list[np.ndarray]:
+    """Characters of each move, a column a place; 0 where there is none."""
+    promotion = _PIECES[field(moves_P, "promotion")]
+    small = np.where(promotion > 0, promotion + 32, 0)
+    return [*_square(field(moves_P, "source")), *_square(field(moves_P, "target")), small]
+
+
+def _algebraic(moves_P: np.ndarray, notation: str) -> list[np.ndarray]:
+    """Characters of each move as `_uci` gives them, in short or long algebraic notation."""
+    piece, capture = field(moves_P, "piece"), field(moves_P, "capture")
+    promotion = _PIECES[field(moves_P, "promotion")]
+    long = notation == "lan"
+    tell_file = long | field(moves_P, "tell_file") | ((piece == PAWN) & capture)
+    tell_rank = long | field(moves_P, "tell_rank")
+    file, rank = _square(field(moves_P, "source"))
+    columns = [
+        np.where(piece == PAWN, 0, _PIECES[piece]),
+        file * tell_file,
+        rank * tell_rank,
+        np.where(capture, ord("x"), ord("-") if long else 0),
+        *_square(field(moves_P, "target")),
+        np.where(promotion > 0, ord("="), 0),
+        promotion,
+    ]
+    castling = field(moves_P, "castling") > 0
+    queenside = field(moves_P, "target") < field(moves_P, "source")
+    for place, column in enumerate(columns):
+        letter = b"O-O-O\0\0\0"[place]
+        columns[place] = np.where(castling, letter * (queenside | (place < 3)), column)
+    mate, check = field(moves_P, "mate"), field(moves_P, "check")
+    return [*columns, np.where(mate, ord("#"), np.where(check, ord("+"), 0))]
+
+
+def _square(square: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    return square % 8 + _ASCII_a, square // 8 + _ASCII_1
+
+
+_BACK_RANK = [4, 2, 3, 5, 6, 3, 2, 4]
+_BLACK = 8  # is added to a piece
+# White's and Black's pieces in FEN, by number.
+_LETTERS = np.frombuffer(b".PNBRQK??pnbrqk", np.uint8)
+# The rights KQkq that are lost when a piece leaves or reaches a square.
+_LOST = np.zeros(64, np.uint8)
+_LOST[[7, 0, 63, 56]] = 1, 2, 4, 8
+_LOST[[4, 60]] = 3, 12
+
+
+def boards(games: Games) -> list[bytes]:
+    """The position after the last half-move of each game as FEN. A square behind a pawn is named
+    only where it may legally be captured en passant (as the `chess` package does)."""
+    board_GxS = np.zeros((len(games.plies_G), 64), np.uint8)
+    board_GxS[:, :8], board_GxS[:, 56:] = _BACK_RANK, np.array(_BACK_RANK) + _BLACK
+    board_GxS[:, 8:16], board_GxS[:, 48:56] = PAWN, PAWN + _BLACK
+    rights_G = np.full(len(board_GxS), 15, np.uint8)
+    quiet_G = np.zeros(len(board_GxS), np.int64)
+    for ply in range(games.plies_G.max(initial=0)):
+        game = np.flatnonzero(games.plies_G > ply)
+        move = games.moves_P[games.starts_G[game] + ply]
+        source, target = field(move, "source"), field(move, "target")
+        _play(board_GxS, game, move, source, target, black=ply % 2)
+        rights_G[game] &= ~(_LOST[source] | _LOST[target])
+        resets = (field(move, "piece") == PAWN) | (field(move, "capture") > 0)
+        quiet_G[game] = np.where(resets, 0, quiet_G[game] + 1)
+    return _fen(games, board_GxS, rights_G, quiet_G)
+
+
+def _play(board_GxS, game, move, source, target, black: int) -> None:
+    """Plays one half-move in each of these games; the board changes in place."""
+    promotion = field(move, "promotion")
+    piece = np.where(promotion > 0, promotion, field(move, "piece"))
+    board_GxS[game, target] = piece + _BLACK * black
+    board_GxS[game, source] = 0
+    passing = field(move, "en_passant") > 0
+    board_GxS[game[passing], (source // 8 * 8 + target % 8)[passing]] = 0
+    castling = field(move, "castling") > 0
+    game, source, target = game[castling], source[castling], target[castling]
+    kingside = target > source
+    board_GxS[game, np.where(kingside, target + 1, target - 2)] = 0
+    board_GxS[game, np.where(kingside, target - 1, target + 1)] = ROOK + _BLACK * black
+
+
+def _fen(games: Games, board_GxS, rights_G, quiet_G) -> list[bytes]:
+    ranks = np.full((len(board_GxS), 8, 9), b"/"[0], np.uint8)  # the eighth rank comes first
+    ranks[:, :, :8] = _LETTERS[board_GxS].reshape(-1, 8, 8)[:, ::-1]
+    text = ranks.tobytes()
+    plies_G = games.plies_G
+    last = np.where(plies_G > 0, games.starts_G[1:] - 1, 0)
+    move = games.moves_P[last] if len(games.moves_P) else np.zeros(len(last), np.uint32)
+    target = field(move, "target")
+    passed = np.where(plies_G % 2, target - 8, target + 8)
+    may_pass = (plies_G > 0) & (field(move, "en_passant_next") > 0)
+    fens = []
+    for game, plies in enumerate(plies_G.tolist()):
+        squares = text[72 * game : 72 * game + 71]
+        for empty in range(8, 0, -1):
+            squares = squares.replace(b"." * empty, b"%d" % empty)
+        right = bytes(c for bit, c in enumerate(b"KQkq") if rights_G[game] >> bit & 1) or b"-"
+        file, rank = _square(passed[game])
+        square = bytes([file, rank]) if may_pass[game] else b"-"
+        turn, number = b"wb"[plies % 2 : plies % 2 + 1], plies // 2 + 1
+        fens.append(b" ".join([squares, turn, right, square, b"%d %d" % (quiet_G[game], number)]))
+    return fens

@@ -1,0 +1,149 @@
+"""Products of primes (arXiv 2401.17505): `p x q = n` for primes p < q of equally many decimal
+digits, with the digits of n from the last to the first, as multiplication finds them. Read forward
+that is multiplication; read from its end it is n, first digit first, and then its factors. A pair
+is drawn uniformly, and n says no less than p and q do: the law of the world pays log2(pairs) bits
+for an example in either order.
+
+Two digits make 210 pairs, three 10,153, four 562,330 and five 34,965,703. The world is endless but
+they are not: an observer that has seen all of few pairs can know them by heart.
+
+>>> world = make(jax.random.key(0), digits=2)
+>>> world.spec
+Spec(vocab=12, length=10, size=None, version=1, held_out=0)
+>>> "".join(world.symbols(world.example(jax.random.key(1), 0).tokens_T))
+'11x43=3740'
+"""
+
+import functools
+import math
+from dataclasses import dataclass, field
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+
+from epx.types import Example, Spec, require
+
+VERSION = 1
+TINY = dict(digits=2)
+
+_STATIC = {"static": True}
+_SYMBOLS = "0123456789x="
+_TIMES, _EQUALS = 10, 11
+_ANY = (0, 10**10)
+
+
+@jax.tree_util.register_dataclass
+@dataclass(frozen=True)
+class Primes:
+    """The world made by `make`: all N primes of so many digits, int32 and ascending."""
+
+    primes_N: jax.Array
+    digits: int = field(metadata=_STATIC)
+    order: str = field(metadata=_STATIC)
+    coded: str = field(metadata=_STATIC)
+
+    @property
+    def spec(self) -> Spec:
+        """Endless; n has twice as many digits as p and q, and may begin with 0."""
+        return Spec(len(_SYMBOLS), 4 * self.digits + 2, size=None, version=VERSION)
+
+    def example(self, key: jax.Array, index: jax.Array) -> Example:
+        """The product of the pair drawn with `key`; `index` is not used."""
+        count = self.primes_N.shape[0]
+        key_one, key_other = jax.random.split(key)
+        one = jax.random.randint(key_one, (), 0, count)
+        other = jax.random.randint(key_other, (), 0, count - 1)
+        other += other >= one  # uniform among the others
+        p, q = self.primes_N[jnp.minimum(one, other)], self.primes_N[jnp.maximum(one, other)]
+        # 32 bits do not hold n: its last three digits apart.
+        low = p * (q % 1000)
+        high = p * (q // 1000) + low // 1000
+        n = jnp.concatenate([_digits(high, 2 * self.digits - 3), _digits(low % 1000, 3)])
+        times, equals = jnp.array([_TIMES]), jnp.array([_EQUALS])
+        written = (_digits(p, self.digits), times, _digits(q, self.digits), equals, n[::-1])
+        tokens_T = jnp.concatenate(written)
+        if self.order == "reverse":
+            tokens_T = tokens_T[::-1]
+        labels_T = jnp.arange(self.spec.length) > jnp.argmax(tokens_T == _EQUALS)
+        coded_T = labels_T if self.coded == "labels" else jnp.ones_like(labels_T)
+        return Example(tokens_T, coded_T)
+
+    def oracle_nats(self, example: Example) -> jax.Array:
+        """Nats of the coded tokens, float32 of shape T, 0 elsewhere: the log of the factor by which
+        the token thins the pairs that agree with the tokens so far. On the host, for known
+        tokens."""
+        counts = self._agreeing(np.asarray(example.tokens_T).tolist())
+        counts += [1] * (self.spec.length - len(counts))
+        total = self.primes_N.shape[0] * (self.primes_N.shape[0] - 1) // 2
+        nats_T = np.log(np.array([total, *counts[:-1]]) / np.array(counts))
+        return jnp.where(example.coded_T, nats_T, 0.0).astype(jnp.float32)
+
+    def symbols(self, tokens_T: np.ndarray | jax.Array) -> list[str]:
+        """Digits, `x` and `=`."""
+        return [_SYMBOLS[token] for token in np.asarray(tokens_T)]
+
+    def _agreeing(self, tokens: list[int]) -> list[int]:
+        """How many pairs agree with the tokens up to each one, until a single pair is left."""
+        left = functools.partial(_pairs, np.asarray(self.primes_N, np.int64))
+        width = self.digits
+        if self.order == "reverse":
+            n = tokens[: 2 * width]
+            return [left(n=_range(n[: k + 1], 2 * width)) for k in range(2 * width)]
+        p, q = tokens[:width], tokens[width + 1 : 2 * width + 1]
+        counts = [left(p=_range(p[: k + 1], width)) for k in range(width)]
+        counts.append(counts[-1])  # after the x
+        return counts + [
+            left(p=_range(p, width), q=_range(q[: k + 1], width)) for k in range(width)
+        ]
+
+
+def make(key: jax.Array, digits: int = 3, order: str = "forward", coded: str = "all") -> Primes:
+    """Products of two primes.
+
+    Args:
+      key: not used; nothing of this world is drawn once for all.
+      digits: decimal digits of each prime, 2 to 5.
+      order: `forward`, the factors first, or `reverse`, the same string from its end.
+      coded: `all` charges every token, `labels` those behind the equals sign only.
+
+    Raises:
+      ValueError: an argument outside these bounds.
+    """
+    require("generator.digits", digits, 2 <= digits <= 5, "2 to 5 digits")
+    require("generator.order", order, order in ("forward", "reverse"), "forward, reverse")
+    require("generator.coded", coded, coded in ("labels", "all"), "labels, all")
+    return Primes(jnp.asarray(_primes(digits), jnp.int32), digits, order, coded)
+
+
+def _primes(digits: int) -> np.ndarray:
+    """All primes of so many digits, by the sieve of Eratosthenes."""
+    is_prime = np.ones(10**digits, bool)
+    for number in range(2, math.isqrt(10**digits) + 1):
+        is_prime[number * number :: number] = False
+    return np.flatnonzero(is_prime[10 ** (digits - 1) :]) + 10 ** (digits - 1)
+
+
+def _digits(number: jax.Array, width: int) -> jax.Array:
+    """int32 decimal digits, the most significant first."""
+    return number // 10 ** jnp.arange(width - 1, -1, -1) % 10
+
+
+def _range(digits: list[int], width: int) -> tuple[int, int]:
+    """The numbers of `width` digits that begin with these: the first, and the first above."""
+    number, scale = int("".join(map(str, digits))), 10 ** (width - len(digits))
+    return number * scale, (number + 1) * scale
+
+
+def _pairs(
+    primes_N: np.ndarray,
+    p: tuple[int, int] = _ANY,
+    q: tuple[int, int] = _ANY,
+    n: tuple[int, int] = _ANY,
+) -> int:
+    """How many pairs p < q lie with their product n in these ranges; `primes_N` is int64."""
+    lowest_N = np.maximum(q[0], -(-n[0] // primes_N))
+    above_N = np.minimum(q[1], -(-n[1] // primes_N))
+    start_N = np.maximum(np.searchsorted(primes_N, lowest_N), 1 + np.arange(len(primes_N)))
+    counts_N = np.maximum(np.searchsorted(primes_N, above_N) - start_N, 0)
+    return int(counts_N[(p[0] <= primes_N) & (primes_N < p[1])].sum())

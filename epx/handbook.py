@@ -1,0 +1,129 @@
+"""The Debian Administrator's Handbook as the same plain text in five languages. Its translations
+follow the English paragraph by paragraph, and leave a quarter to a third of them in English; what
+is kept of each page are the paragraphs that all four translations have. Needs the standard library
+only.
+"""
+
+import re
+from collections.abc import Iterable
+from html.parser import HTMLParser
+from typing import NamedTuple
+
+LANGUAGES = ("en-US", "fr-FR", "de-DE", "es-ES", "it-IT")
+
+_BREAKS = {"div", "p", "li", "dt", "dd", "h1", "h2", "h3", "h4", "h5", "h6", "td", "th"}
+_LEFT_OUT_TAGS = {"head", "pre"}  # transcripts of a terminal are in no language
+_LEFT_OUT = {
+    ("id", "banner"),
+    ("id", "title"),
+    ("class", "docnav"),
+    ("class", "toc"),
+    ("class", "url"),
+}
+# A reference to another section is translated even where the sentence around it is not.
+_REFERENCE = ("class", "xref")
+
+
+class Paragraph(NamedTuple):
+    """A paragraph of a page.
+
+    Attributes:
+      text: all of it, on one line.
+      own: without the references to other sections.
+    """
+
+    text: str
+    own: str
+
+
+def paragraphs(page: str) -> list[Paragraph]:
+    """The headings and paragraphs in the body of an HTML page, without navigation, contents,
+    listings and addresses."""
+    reader = _Reader()
+    reader.feed(page)
+    reader.close()
+    return reader.found
+
+
+def parallel(pages: Iterable[tuple[str, str, str]]) -> dict[str, dict[str, str]]:
+    """What the pages say in every language.
+
+    A page is left out whose paragraphs cannot be matched: one language has more than another.
+
+    Args:
+      pages: language (one of LANGUAGES), name and HTML of each page, in any order.
+
+    Returns:
+      of each language the text of each page, by name: its paragraphs, each with a blank line
+      behind it, the same paragraphs in every language.
+
+    Raises:
+      ValueError: a page that some language does not have.
+    """
+    found = {language: {} for language in LANGUAGES}
+    for language, name, page in pages:
+        found[language][name] = paragraphs(page)
+    for language in LANGUAGES[1:]:
+        if found[language].keys() != found["en-US"].keys():
+            raise ValueError(f"the handbook in {language} has other pages than the one in English")
+    texts = {language: {} for language in LANGUAGES}
+    for name in found["en-US"]:
+        versions = [found[language][name] for language in LANGUAGES]
+        if len(set(map(len, versions))) > 1:
+            continue
+        kept = [row for row in zip(*versions) if _translated(row)]
+        for language, column in zip(LANGUAGES, zip(*kept)):
+            texts[language][name] = "".join(f"{paragraph.text}\n\n" for paragraph in column)
+    return texts
+
+
+def _translated(row: tuple[Paragraph, ...]) -> bool:
+    english, *others = row
+    return all(other.own != english.own for other in others)
+
+
+class _Reader(HTMLParser):
+    """Collects `found`, the paragraphs of the XHTML that it is fed."""
+
+    def __init__(self):
+        super().__init__()
+        self.found = []
+        self._text, self._own = [], []
+        self._open = []  # of each open element: is its text left out, is it a reference
+
+    def handle_starttag(self, tag, attrs):
+        if tag in _BREAKS:
+            self._end_paragraph()
+        marks = {(name, word) for name, value in attrs for word in (value or "").split()}
+        left_out, reference = self._open[-1] if self._open else (False, False)
+        left_out = left_out or tag in _LEFT_OUT_TAGS or not marks.isdisjoint(_LEFT_OUT)
+        self._open.append((left_out, reference or _REFERENCE in marks))
+
+    def handle_startendtag(self, tag, attrs):
+        pass  # an image or a line across
+
+    def handle_endtag(self, tag):
+        if tag in _BREAKS:
+            self._end_paragraph()
+        if self._open:
+            self._open.pop()
+
+    def handle_data(self, data):
+        left_out, reference = self._open[-1] if self._open else (True, False)
+        if not left_out:
+            self._text.append(data)
+            if not reference:
+                self._own.append(data)
+
+    def close(self):
+        super().close()
+        self._end_paragraph()
+
+    def _end_paragraph(self):
+        # Spaces that do not break a line are kept: French typography has many.
+        text, own = (
+            re.sub(r"[ \t\r\n]+", " ", "".join(part)).strip(" ") for part in (self._text, self._own)
+        )
+        if text:
+            self.found.append(Paragraph(text, own))
+        self._text, self._own = [], []

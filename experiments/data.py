@@ -1,0 +1,108 @@
+"""Prepares the texts and chess games that worlds are cut from, and shows what a world looks like.
+
+    python -m experiments.data list
+    python -m experiments.data prepare NAME...    downloads what it needs; the same command goes on
+    python -m experiments.data verify NAME...     exit status 1 where one is damaged or not there
+    python -m experiments.data show eca:tiny --config.generator.rule=30 --examples=3
+
+`show` takes a world as experiments.train takes its --config, and prints decoded examples and what
+one wants to know before training. All take seconds, but `prepare gnubook` takes minutes.
+"""
+
+import os
+from types import ModuleType
+
+from absl import flags
+
+from epx import books, components, corpora
+from experiments import cli
+
+# The generators that read prepared corpora, and where those come from.
+MODULES = {"text": corpora, "chess": books}
+COMMANDS = ("list", "prepare", "verify", "show")
+
+FLAGS = flags.FLAGS
+flags.DEFINE_integer("examples", 4, "of `show`: examples to print", lower_bound=0)
+
+
+def main(words: list[str], overrides: dict[str, str]) -> int:
+    """Runs one command; returns the exit code."""
+    command, *names = words or [""]
+    if command not in COMMANDS:
+        near = components.suggest(command, COMMANDS)
+        cli.fail(f"{command or 'no command'}: {near}commands are {', '.join(COMMANDS)}", 2)
+    if overrides and command != "show":
+        cli.fail(f"--config.{next(iter(overrides))}: only `show` takes a config", 2)
+    if command == "list":
+        _expect(not names, "list takes no name")
+        print(table())
+        return 0
+    if command == "show":
+        _expect(len(names) == 1, "show takes one world, such as show eca:tiny")
+        from experiments import show  # JAX starts only where it is needed
+
+        return show.world(names[0], overrides, FLAGS.examples)
+    _expect(names, f"{command} takes a name: {', '.join(rows())}")
+    found = [module(name) for name in names]
+    act = prepare if command == "prepare" else verify
+    return max(act(name, where) for name, where in zip(names, found))
+
+
+def _expect(legal: object, message: str) -> None:
+    if not legal:
+        cli.fail(message, 2)
+
+
+def rows() -> dict[str, tuple[str, corpora.Listed]]:
+    """By name: the generator that reads a prepared corpus, and what the cache holds of it."""
+    return {row.name: (kind, row) for kind, where in MODULES.items() for row in where.listing()}
+
+
+def module(name: str) -> ModuleType:
+    """Where a prepared corpus comes from; an unknown name ends the process."""
+    known = rows()
+    if name not in known:
+        near = components.suggest(name, known)
+        cli.fail(f"{name}: no such corpus; {near}known are {', '.join(known)}", 2)
+    return MODULES[known[name][0]]
+
+
+def table() -> str:
+    """The prepared corpora, a line each."""
+    lines = [("name", "generator", "in the cache", "sha256", "licence", "")]
+    for kind, row in rows().values():
+        sha256 = (row.sha256 or "")[:12]
+        lines.append((row.name, kind, _size(row), sha256, row.licence, row.about))
+    widths = [max(map(len, column)) for column in zip(*lines)]
+    padded = ("  ".join(word.ljust(width) for word, width in zip(line, widths)) for line in lines)
+    return "\n".join([*(line.rstrip() for line in padded), f"\ncache: {corpora.cache_folder()}"])
+
+
+def _size(row: corpora.Listed) -> str:
+    if row.file is None:
+        return "not needed"
+    return "not prepared" if row.size is None else f"{row.size / 1e6:.1f} MB"
+
+
+def prepare(name: str, where: ModuleType) -> int:
+    """Puts a corpus into the cache, unless it is there, and says where it lies."""
+    cli.say(f"{name}: preparing it in {corpora.cache_folder()}")
+    cores = {"workers": os.cpu_count() or 1} if where is books else {}
+    try:
+        where.prepare(name, report=lambda line: cli.say(f"{name}: {line}"), **cores)
+    except (ValueError, OSError) as error:
+        cli.fail(str(error), 1)
+    _, row = rows()[name]
+    print(f"{name}: {_size(row)}{f' in {row.file}' if row.file else ''}")
+    return int(row.file is not None and row.size is None)
+
+
+def verify(name: str, where: ModuleType) -> int:
+    """Prints whether a corpus is the one that was prepared; 1 where it is not."""
+    found = where.verify(name)
+    print(f"{found.name}: {found.state}: {found.detail}")
+    return int(found.state != "ok")
+
+
+if __name__ == "__main__":
+    cli.launch(main, __doc__, takes_words=True)

@@ -1,0 +1,61 @@
+"""Examples as a person reads them: the text of each token in the observer's order, with those that
+are charged marked."""
+
+import itertools
+import re
+import sys
+
+import numpy as np
+
+from epx.types import Generator
+
+OPEN, CLOSE = ("\033[1;4m", "\033[0m") if sys.stdout.isatty() else ("⟨", "⟩")
+LEGEND = f"what is charged stands {OPEN}so{CLOSE}"
+
+
+def symbols(generator: Generator, tokens_T: np.ndarray) -> list[str]:
+    """The text of each token: the world's own `symbols`, else a digit, or a number and a space
+    where the vocabulary has more than ten."""
+    tokens_T = np.asarray(tokens_T)
+    if hasattr(generator, "symbols"):
+        return generator.symbols(tokens_T)
+    gap = " " if generator.spec.vocab > 10 else ""
+    return [f"{token}{gap}" for token in tokens_T]
+
+
+def lines(
+    generator: Generator, tokens_T: np.ndarray, charged_T: np.ndarray, width: int = 96
+) -> list[str]:
+    """An example in lines of at most `width` characters, every run of charged tokens between
+    marks. Nothing is marked where all are charged; what only fills a row up is left out."""
+    charged_T = np.asarray(charged_T, bool)
+    texts = symbols(generator, tokens_T)
+    characters = [(c, mark) for text, mark in zip(texts, charged_T) for c in text]
+    while characters and characters[-1] == ("\n", False):
+        characters.pop()
+    found, line = [], []
+    for character, mark in characters:
+        if character == "\n" or len(line) == width:
+            found.append(line)
+            line = []
+        if character != "\n":
+            line.append((character, mark))
+    return [_marked(line, all(charged_T)) for line in ([*found, line] if line else found)]
+
+
+def beside(left: list[str], right: list[str], width: int) -> str:
+    """Two lists of lines in two columns, the left one `width` characters wide."""
+    rows = itertools.zip_longest(left, right, fillvalue="")
+    return "\n".join(f"{one}{' ' * (width - _visible(one))}  {two}" for one, two in rows)
+
+
+def _marked(line: list[tuple[str, bool]], plain: bool) -> str:
+    parts = []
+    for mark, run in itertools.groupby(line, key=lambda pair: pair[1]):
+        text = "".join(character for character, _ in run)
+        parts.append(f"{OPEN}{text}{CLOSE}" if mark and not plain else text)
+    return "".join(parts)
+
+
+def _visible(line: str) -> int:
+    return len(re.sub(r"\033\[[0-9;]*m", "", line))

@@ -1,0 +1,100 @@
+"""Runs a list of ensembles one after the other, says beforehand how long that takes, and reports:
+what the demo and the sweeps share."""
+
+import contextlib
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+
+from epx import plots, record, run, sweeps, tables
+from epx.plan import Setup
+from experiments import cli, host, progress
+
+# FLOP/s that this code reached on the two cores where the README's figures were drawn, by family
+# and width of the observer, and seconds around the training of an ensemble.
+SPEED = {("counts", 0): 1.5e8, ("transformer", 16): 3.5e10, ("transformer", 32): 7e10,
+         ("transformer", 64): 1.07e11}  # fmt: skip
+OVERHEAD_SECONDS = 8.0
+
+
+def train(
+    label: str, ensembles: Sequence[sweeps.Ensemble], workdir: Path, quiet: bool = False
+) -> int:
+    """Runs what is not done yet, with a record for each ensemble below `workdir/records`.
+
+    Args:
+      label: the name of the binary, in front of every line.
+      ensembles: what to run, in order.
+      workdir: where records and results go.
+      quiet: no progress.
+
+    Returns:
+      0, or 128 + the signal that stopped it. A mistake ends the process with one line.
+    """
+    host.prepare()
+    with cli.config_errors():
+        setups = [sweeps.assemble(e.config, e.members) for e in ensembles]
+        for setup in setups:
+            setup.plan.check(setup.generators[0].spec, len(setup.hypers))
+    seconds = [_seconds(setup) for setup in setups]
+    runs = sum(len(setup.hypers) for setup in setups)
+    cli.say(
+        f"{label}: {len(setups)} ensembles, {runs} runs; this takes about {sum(seconds) / 60:.0f} "
+        "minutes on two cores. Stop it whenever you like: the same command goes on"
+    )
+    done, total = 0.0, sum(seconds)
+    with run_errors(), progress.display(label, quiet) as show:
+        for ensemble, setup, own in zip(ensembles, setups, seconds):
+
+            def named(part, text, name=ensemble.name):
+                show(part, f"{name}: {text}")
+
+            chunks = run.train(setup, workdir / "records" / ensemble.name)
+            stopped = progress.follow(chunks, named, done / total, (done + own) / total)
+            if stopped:
+                cli.say(f"{label}: stopped; the same command goes on from {workdir}")
+                return 128 + stopped
+            done += own
+    return 0
+
+
+def report(label: str, ensembles: Sequence[sweeps.Ensemble], workdir: Path, tune: bool) -> None:
+    """Prints the table and writes summary.json and figure.png; of a sweep of rates, prints what
+    each rate comes to."""
+    with run_errors():
+        found = tables.cells([record.load(workdir / "records" / e.name) for e in ensembles])
+        if tune:
+            print(tables.tuning(found))
+            return
+        record.write_json(workdir / "summary.json", {"cells": found})
+        plots.worlds_by_observers(found, workdir / "figure.png")
+    print(tables.text(found))
+    cli.say(
+        f"{label}: numbers in {workdir / 'summary.json'}, figure in {workdir / 'figure.png'}; "
+        f"again from records alone: python -m experiments.report --records={workdir}"
+    )
+
+
+@contextlib.contextmanager
+def run_errors() -> Iterator[None]:
+    """A run or a record that cannot go on ends the process with one line."""
+    try:
+        yield
+    except (record.RecordError, run.RunError) as error:
+        cli.fail(str(error), 1)
+
+
+def _seconds(setup: Setup) -> float:
+    spec, plan = setup.generators[0].spec, setup.plan
+    forward, update = setup.observer.flops(spec.length)
+    flops = len(setup.hypers) * (
+        plan.steps * plan.batch * (forward + update) + 2 * plan.eval_examples * forward
+    )
+    return OVERHEAD_SECONDS + flops / _speed(setup.config["observer"])
+
+
+def _speed(observer: dict) -> float:
+    """Of the family's width that is nearest; an unknown family is taken for a transformer."""
+    family = observer["name"] if observer["name"] == "counts" else "transformer"
+    widths = [width for name, width in SPEED if name == family]
+    wanted = observer.get("width", 0)
+    return SPEED[family, min(widths, key=lambda width: abs(width - wanted))]
