@@ -40,20 +40,20 @@ WORLDS: dict[str, dict[str, Any]] = {
         label="automaton, rule {rule}",
         generator=dict(name="eca", width=32, steps=16, burnin=64),
         vary=sweeps.vary("generator.rule", (15, 30, 54)),
-        batch=64, steps=800, examples=3072, order=8, rates=dict(small=0.2, larger=0.2),
+        batch=64, steps=700, examples=3072, order=8, rates=dict(small=0.2, larger=0.2),
     ),
     "text": dict(
         label="English, {direction}",
         generator=dict(name="text", corpus="pydoc", length=64),
         vary=sweeps.vary("generator.direction", ("forward", "reverse")),
-        batch=32, steps=800, examples=3072, order=2, rates=dict(small=1.6, larger=0.4),
+        batch=32, steps=700, examples=3072, order=2, rates=dict(small=1.6, larger=0.4),
     ),
     "chess": dict(
         label="chess, {order}",
-        generator=dict(name="chess", corpus="selfplay-greedy", games=18_000, plies=8,
-                       result=False, rows="game", length=101),
+        generator=dict(name="chess", corpus="selfplay-greedy", games=14_500, plies=8,
+                       result=False, rows="game", length=104),
         vary=sweeps.vary("generator.order", ("moves_board", "board_moves")),
-        batch=32, steps=500, examples=1536, order=3, rates=dict(small=1.6, larger=1.6),
+        batch=32, steps=400, examples=1408, order=3, rates=dict(small=1.6, larger=1.6),
     ),
     "lcg": dict(
         label="LCG, bit {low_bit}",
@@ -65,13 +65,13 @@ WORLDS: dict[str, dict[str, Any]] = {
         label="ChaCha20, seed of {key_bits} bits",
         generator=dict(name="cipher", algorithm="chacha", key_bits=16, length=64),
         vary=[{}],
-        batch=64, steps=400, examples=3072, order=8, rates=dict(small=0.02, larger=0.02),
+        batch=64, steps=200, examples=3072, order=8, rates=dict(small=0.02, larger=0.02),
     ),
     "iid": dict(
         label="coin flips",
         generator=dict(name="iid", law="uniform", length=64),
         vary=[{}],
-        batch=64, steps=400, examples=3072, order=8, rates=dict(small=0.02, larger=0.02),
+        batch=64, steps=200, examples=3072, order=8, rates=dict(small=0.02, larger=0.02),
     ),
 }  # fmt: skip
 

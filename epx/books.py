@@ -31,7 +31,7 @@ _LOG = logging.getLogger(__name__)
 # Rises when games are parsed or played in another way: an older cache is another book.
 _RECIPE = 1
 _PART_BYTES = 2**20  # of a file, parsed at once
-_PART_GAMES = 500  # of self-play, played at once
+_PART_GAMES = 2500  # of self-play, played at once
 _SHOWN = 5  # skipped games that are named in a message
 
 # Of self-play, where the caller does not say.

@@ -6,7 +6,8 @@ nothing but the arrow of time.
 A piece is a run of word characters, a run of white space, or one other character. `reverse` turns
 the tokens of a window round, `reverse_words` its pieces, each of which is still read forward.
 Nothing is lost in words either: the most frequent pieces are tokens, and so is every character of
-the corpus, in which the other pieces are spelled.
+the corpus, in which the other pieces are spelled. There the two reverse directions differ only in
+how these are read.
 
 >>> import jax
 >>> key = jax.random.key(0)
@@ -171,7 +172,8 @@ def _cut(corpus: str, unit: str, length: int, words: int, changed: int) -> _Sour
     start = corpora.held_out_start(found)
     texts = found.text[:start], found.text[start:]
     alphabet = () if unit == "byte" else tuple(sorted(set(found.text)))
-    alphabet += _frequent(texts[0], words)
+    if unit == "word":
+        alphabet += _frequent(texts[0], words)
     parts = [_tokenise(text, alphabet) for text in texts]
     longest = min(map(len, parts))
     require(
