@@ -14,7 +14,7 @@ from epx.streams import Batch, example_key, stream
 from epx.types import Example, Generator, Hyper, Observer, State
 
 # Examples on which a world's own law is asked: it can be costly, and it varies little.
-ORACLE_EXAMPLES = 16
+ORACLE_EXAMPLES = 8
 
 
 def charge(observer: Observer, batch: Batch, examples: int) -> Callable:

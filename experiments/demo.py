@@ -1,7 +1,8 @@
 """The same data holds different structure for different observers: measures it in minutes.
 
     python -m experiments.demo          about 9 minutes on 2 cores
-    python -m experiments.demo --fast   about a minute: two seeds, half the steps, no larger model
+    python -m experiments.demo --fast   under 90 s: two seeds, half the steps, no larger model,
+                                        no chess, no ChaCha20
     python -m experiments.demo --tune   the learning-rate sweep behind configs/demo.py
 
 Game of Life frames, elementary automata, English prose read forward and in reverse, chess as moves
@@ -19,7 +20,9 @@ from experiments import cli
 
 FLAGS = flags.FLAGS
 flags.DEFINE_string("workdir", None, "where records and results go; none: runs/demo[-fast|-tune]")
-flags.DEFINE_bool("fast", False, "two seeds, half the steps, no larger transformer")
+flags.DEFINE_bool(
+    "fast", False, "two seeds, half the steps, no larger transformer, chess or ChaCha20"
+)
 flags.DEFINE_bool("tune", False, "vary the learning rate on one seed instead")
 flags.DEFINE_bool("quiet", False, "no progress")
 
