@@ -1,5 +1,5 @@
 """The book of 145,697 real games, moves then board and board then moves: a first measurement of
-figure 4c at the size of a laptop, 5 seeds, in under an hour on 2 cores.
+figure 4c at the size of a laptop, 5 seeds. It has not been run to its end yet.
 
     python -m experiments.data prepare gnubook
     python -m experiments.sweep --sweep=book --workdir=runs/book

@@ -25,8 +25,6 @@ except ModuleNotFoundError as error:
 
 from epx.games import RESULTS, Games, pack
 
-# Opponents of self-play, which both sides use.
-PLAYERS = ("random", "greedy", "stockfish")
 NODES = 500  # that Stockfish searches for a move
 OPENING = 6  # random half-moves before Stockfish plays: all its games would be one
 
@@ -71,8 +69,9 @@ def play(player: str, first: int, last: int, plies: int) -> Games:
     of the player and i alone, and a game cut earlier is the beginning of one cut later.
 
     Args:
-      player: one of PLAYERS: any legal move, the move that takes or promotes the most (any of them
-        where several do), or Stockfish (NODES nodes a move, after OPENING random half-moves).
+      player: `random`, any legal move; `greedy`, the move that takes or promotes the most, any of
+        them where several do; or `stockfish`, with NODES nodes a move after OPENING random
+        half-moves.
       first, last: numbers of games.
       plies: half-moves after which a game is left unfinished.
 

@@ -3,7 +3,8 @@ of the stream and the example's index: x_i = generator.example(fold_in(stream, i
 therefore the same for any batch size, chunk length or device count, and a resumed run needs no
 saved key.
 
-The streams: `init` (an observer's parameters), `world` (what `make` draws), `train`, `eval`.
+The streams: `init` (an observer's parameters), `world` (what `make` draws), `train`, `eval`, and
+`sample` (what a trained observer generates).
 """
 
 import zlib
@@ -24,6 +25,15 @@ def stream(seed: int | jax.Array, name: str) -> jax.Array:
 def example_key(stream_key: jax.Array, index: jax.Array) -> jax.Array:
     """The key of the example with this index (uint32 or int32 scalar)."""
     return jax.random.fold_in(stream_key, index)
+
+
+def windows(key: jax.Array, training: int, held_out: int) -> jax.Array:
+    """The order in which a finite world gives its examples, int32 of shape (training + held_out,):
+    a permutation of the first `training` drawn from the key, then one of the others, the same under
+    every key, so that all measure on the same and the first few are no one document."""
+    heldout = jax.random.permutation(jax.random.key(0), held_out) + training
+    order_N = jnp.concatenate([jax.random.permutation(key, training), heldout])
+    return order_N.astype(jnp.int32)
 
 
 class Batch(NamedTuple):

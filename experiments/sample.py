@@ -46,7 +46,8 @@ def main() -> int:
     generator, hyper = setup.generators[FLAGS.member], setup.hypers[FLAGS.member]
     real = evaluation.heldout(generator, hyper, jnp.arange(FLAGS.examples, dtype=jnp.uint32))
     given_BxT = ~real.coded_T | (jnp.arange(generator.spec.length) < FLAGS.prompt)
-    keys_B = jax.random.split(streams.stream(FLAGS.seed, "sample"), FLAGS.examples)
+    key, index_B = streams.stream(FLAGS.seed, "sample"), jnp.arange(FLAGS.examples)
+    keys_B = jax.vmap(lambda index: streams.example_key(key, index))(index_B)
     drawn_BxT = jax.jit(sampling.complete, static_argnums=0)(
         setup.observer, params, keys_B, real.tokens_T, given_BxT, real.side
     )

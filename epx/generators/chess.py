@@ -24,7 +24,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from epx import books
+from epx import books, streams
 from epx.games import NOTATIONS, RESULTS, Games, boards, moves_text, take
 from epx.types import Example, Spec, require
 
@@ -134,12 +134,10 @@ def make(
     record = _Record(notation, order, separators, bool(result))
     found = _rows(corpus, games, plies, record, rows, length, changed)
     count = len(found.tokens_NxT)
-    heldout = jax.random.permutation(jax.random.key(0), count - found.size) + found.size
-    order_N = jnp.concatenate([jax.random.permutation(key, found.size), heldout])
     return Chess(
         tokens_NxT=jnp.asarray(found.tokens_NxT),
         coded_N=jnp.asarray(found.coded_N),
-        order_N=order_N.astype(jnp.int32),
+        order_N=streams.windows(key, found.size, count - found.size),
         alphabet=_alphabet(separators),
         length=length,
         size=found.size,

@@ -37,7 +37,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from epx import corpora
+from epx import corpora, streams
 from epx.types import Example, Spec, require
 
 VERSION = 1
@@ -141,11 +141,9 @@ def make(
     changed = path.stat().st_mtime_ns if path.is_file() else 0
     source = _cut(corpus, unit, length, words if unit == "word" else 0, changed)
     windows = len(source.tokens_NxT)
-    heldout = jax.random.permutation(jax.random.key(0), windows - source.size) + source.size
-    order_N = jnp.concatenate([jax.random.permutation(key, source.size), heldout])
     return Text(
         tokens_NxT=jnp.asarray(_turned(source.tokens_NxT, direction, source.alphabet)),
-        order_N=order_N.astype(jnp.int32),
+        order_N=streams.windows(key, source.size, windows - source.size),
         direction=jnp.int32(_DIRECTIONS.index(direction)),
         vocab=len(source.alphabet) or 256,
         length=length,
