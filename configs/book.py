@@ -1,5 +1,5 @@
 """The book of 145,697 real games, moves then board and board then moves: a first measurement of
-figure 4c at the size of a laptop, 5 seeds. It has not been run to its end yet.
+figure 4c at the size of a laptop, 5 seeds.
 
     python -m experiments.data prepare gnubook
     python -m experiments.sweep --sweep=book --workdir=runs/book
@@ -16,7 +16,6 @@ from configs import base
 from epx import sweeps
 
 RATES = (0.2, 0.4, 0.8, 1.6, 3.2)
-TUNING_SEED = 1000
 SEEDS = 5
 
 OBSERVERS = {
@@ -30,16 +29,17 @@ NAMES = {
     "small": "transformer, 1 layer of 16",
     "larger": "transformer, 2 layers of 64",
 }
+ORDERS = {"moves_board": "moves then board", "board_moves": "board then moves"}
 WORLDS: dict[str, dict[str, Any]] = {
     "games": dict(
-        label="whole games, {order}",
+        label="whole games",
         generator=dict(rows="stream", length=256),
-        steps=1000, eval_examples=4096,
+        steps=600, eval_examples=4096,
     ),
     "openings": dict(
-        label="16 half-moves, {order}",
+        label="16 half-moves",
         generator=dict(plies=16, result=False, rows="game", length=138),
-        steps=2500, eval_examples=8192,
+        steps=1800, eval_examples=8192,
     ),
 }  # fmt: skip
 
@@ -65,13 +65,12 @@ def _ensemble(name: str, world: str, observer: str, tune: bool) -> sweeps.Ensemb
     config.run.steps = 500 if tune else chosen["steps"]
     config.run.batch = 32
     config.run.chunk = 25
-    config.checkpoint.every = 250
+    config.checkpoint.every = 250 if tune else 300
     config.checkpoint.keep = 2
     config.eval.examples = 1024 if tune else chosen["eval_examples"]
-    sections = {name: config[name].to_dict() for name in config}
-    sections["label"] = {"world": chosen["label"], "observer": NAMES[observer]}
-    sections["tuning"] = {"rates": RATES, "seed": TUNING_SEED, "chosen_by": "smallest S + H"}
-    seeds = sweeps.vary("run.seed", [TUNING_SEED] if tune else range(SEEDS))
-    varied = sweeps.product(sweeps.vary("optim.lr", RATES), seeds) if tune else seeds
-    orders = sweeps.vary("generator.order", ("moves_board", "board_moves"))
-    return sweeps.Ensemble(name, sections, sweeps.product(orders, varied))
+    orders = sweeps.zipped(
+        sweeps.vary("generator.order", ORDERS),
+        sweeps.vary("label.world", [f"{chosen['label']}, {words}" for words in ORDERS.values()]),
+    )
+    label = {"world": chosen["label"], "observer": NAMES[observer]}
+    return sweeps.tuned(name, config.to_dict(), label, orders, RATES, SEEDS, tune)

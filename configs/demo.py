@@ -15,7 +15,7 @@ from configs import base
 from epx import sweeps
 
 RATES = (0.02, 0.05, 0.1, 0.2, 0.4, 0.8, 1.6, 3.2)
-TUNING_SEED = 1000
+SEEDS = 4
 
 OBSERVERS = {
     "counts": {"name": "counts"},
@@ -50,10 +50,13 @@ WORLDS: dict[str, dict[str, Any]] = {
         batch=32, steps=700, examples=3072, order=2, rates=dict(small=1.6, larger=0.4),
     ),
     "chess": dict(
-        label="chess, {order}",
+        label="chess",
         generator=dict(name="chess", corpus="selfplay-greedy", games=14_500, plies=8,
                        result=False, rows="game", length=104),
-        vary=sweeps.vary("generator.order", ("moves_board", "board_moves")),
+        vary=sweeps.zipped(
+            sweeps.vary("generator.order", ("moves_board", "board_moves")),
+            sweeps.vary("label.world", ("chess, moves then board", "chess, board then moves")),
+        ),
         batch=32, steps=400, examples=1408, order=3, rates=dict(small=1.6, larger=1.6),
     ),
     "lcg": dict(
@@ -100,20 +103,16 @@ def _ensemble(world: str, observer: str, fast: bool, tune: bool) -> sweeps.Ensem
     config.run.steps = chosen["steps"] // 2 if fast else chosen["steps"]
     config.run.batch = chosen["batch"]
     config.run.chunk = 50
-    config.run.seeds = 2 if fast else 4
     config.checkpoint.every = 200
     config.eval.examples = 1024 if fast else chosen["examples"]
-    sections = {name: config[name].to_dict() for name in config}
-    sections["label"] = {"world": chosen["label"], "observer": NAMES[observer]}
-    sections["tuning"] = {"rates": RATES, "seed": TUNING_SEED, "chosen_by": "smallest S + H"}
-    if tune:
-        varied = sweeps.product(
-            sweeps.vary("optim.lr", RATES), sweeps.vary("run.seed", [TUNING_SEED])
-        )
-    else:
-        varied = sweeps.vary("run.seed", range(config.run.seeds))
     # Numbered, so that a report of the folder keeps the order.
     number = list(WORLDS).index(world) * len(OBSERVERS) + list(OBSERVERS).index(observer) + 1
-    return sweeps.Ensemble(
-        f"{number:02d}-{world}-{observer}", sections, sweeps.product(chosen["vary"], varied)
+    return sweeps.tuned(
+        f"{number:02d}-{world}-{observer}",
+        config.to_dict(),
+        label={"world": chosen["label"], "observer": NAMES[observer]},
+        worlds=chosen["vary"],
+        rates=RATES,
+        seeds=2 if fast else SEEDS,
+        tune=tune,
     )

@@ -1,6 +1,6 @@
 """Host side: finds, prepares and caches books of chess games. A book is parsed or played once, in
 parts, by `epx.rules`; what is kept are the arrays of `epx.games`. A preparation that is interrupted
-goes on with the parts that it has. Needs numpy only where a book is in the cache.
+goes on with the parts that it has. Needs numpy only, where a book is in the cache.
 
 Books: `gnubook`, the games of Debian's source package gnuchess-book; `selfplay-random`,
 `selfplay-greedy` and `selfplay-stockfish`, made on the spot; and any file in PGN.
@@ -11,19 +11,16 @@ import difflib
 import hashlib
 import json
 import logging
-import os
 import re
 import shutil
-import tempfile
 from collections.abc import Callable, Iterator
 from concurrent.futures import ProcessPoolExecutor
 from multiprocessing import get_context
 from pathlib import Path
 from typing import NamedTuple
 
-import numpy as np
-
-from epx import corpora, debian, games
+from epx import caches, debian, games
+from epx.caches import Listed, Verified
 from epx.games import Games
 
 _LOG = logging.getLogger(__name__)
@@ -71,7 +68,7 @@ def load(name: str, count: int = 0, plies: int = 0, cache: Path | None = None) -
       count: how many games, from the first one on; 0 is all of a file, SELFPLAY_GAMES of self-play.
       plies: half-moves after which games are cut; 0 keeps those of a file whole, and those of
         self-play to SELFPLAY_PLIES.
-      cache: the folder of caches in place of `corpora.cache_folder()`. Where it cannot be written,
+      cache: the folder in place of `caches.folder()`. Where it cannot be written,
         a book is parsed or played anew by each process, with a warning.
 
     Raises:
@@ -86,7 +83,7 @@ def load(name: str, count: int = 0, plies: int = 0, cache: Path | None = None) -
     whole = len(book.games.results_G)
     if count > whole:
         raise ValueError(f"games={count!r}: 1 to {whole}, the games in corpus={name!r}, or 0 (all)")
-    chosen = games.take(book.games, 0, count or whole)
+    chosen = games.take(book.games, slice(count)) if count else book.games
     return book._replace(games=games.cut(chosen, plies) if plies else chosen)
 
 
@@ -133,15 +130,15 @@ def _skipped(reasons: list[str]) -> str:
     return f"games skipped: {len(reasons)}" + "".join(f"\n  {reason}" for reason in shown)
 
 
-def listing(cache: Path | None = None) -> list[corpora.Listed]:
+def listing(cache: Path | None = None) -> list[Listed]:
     """The books with a name, and what the cache holds of them; self-play of its default size."""
     return [
-        corpora.listed(name, about, licence, _default_file(name, cache))
+        caches.listed(name, about, licence, _default_file(name, cache))
         for name, (about, licence) in _LISTED.items()
     ]
 
 
-def verify(name: str, cache: Path | None = None) -> corpora.Verified:
+def verify(name: str, cache: Path | None = None) -> Verified:
     """Recomputes the sha256 of a prepared book's games and compares it with the one that it was
     written with and, for gnubook, with that of everybody else.
 
@@ -152,16 +149,16 @@ def verify(name: str, cache: Path | None = None) -> corpora.Verified:
         raise ValueError(f"{name}: no book has this name; known are {', '.join(_LISTED)}")
     path = _default_file(name, cache)
     if not path.is_file():
-        return corpora.Verified(name, "not prepared", f"there is no {path}")
+        return Verified(name, "not prepared", f"there is no {path}")
     book = _read(path)
     if book is None:
-        return corpora.Verified(name, "damaged", f"{path}; prepare it again")
+        return Verified(name, "damaged", f"{path}; prepare it again")
     found = f"{len(book.games.results_G)} games, {len(book.skipped)} skipped"
     if name != "gnubook":
-        return corpora.Verified(name, "ok", f"whole, {found}")
+        return Verified(name, "ok", f"whole, {found}")
     if book.sha256 == _GNUBOOK_GAMES_SHA256:
-        return corpora.Verified(name, "ok", f"whole, {found}, those known for version 1.02")
-    return corpora.Verified(name, "damaged", f"{found}, not those known for version 1.02")
+        return Verified(name, "ok", f"whole, {found}, those known for version 1.02")
+    return Verified(name, "damaged", f"{found}, not those known for version 1.02")
 
 
 def _default_file(name: str, cache: Path | None) -> Path:
@@ -171,11 +168,7 @@ def _default_file(name: str, cache: Path | None) -> Path:
 
 
 def _file(key: str, cache: Path | None) -> Path:
-    return _folder(cache) / "books" / f"{key}-{_RECIPE}.npz"
-
-
-def _folder(cache: Path | None) -> Path:
-    return corpora.cache_folder() if cache is None else cache
+    return caches.folder(cache) / "books" / f"{key}-{_RECIPE}.npz"
 
 
 # A task is one part of a book: the name of a function below and its arguments.
@@ -195,7 +188,7 @@ def _pgn(
 ) -> tuple[Path, Callable[[], list[Task]]]:
     """Where the cache keeps the games of a file, and how to cut it into parts."""
     if name == "gnubook":
-        return _file(name, cache), lambda: _pgn_tasks(_gnubook(_folder(cache), report))
+        return _file(name, cache), lambda: _pgn_tasks(_gnubook(caches.folder(cache), report))
     path = Path(name).expanduser()
     if not path.is_file():
         near = difflib.get_close_matches(name, _LISTED, n=1)
@@ -263,8 +256,8 @@ def _in_parts(tasks: list[Task], path: Path, report: Callable[[str], None], work
         _write(path, book)
     except OSError as error:
         _LOG.warning("%s is prepared but not cached (%s); set EPX_CACHE", path.stem, error)
-    # Another process may be at the same book; what it finds missing, it makes.
-    shutil.rmtree(folder, ignore_errors=True)
+    else:  # another process may be at the same book; what it finds missing, it makes
+        shutil.rmtree(folder, ignore_errors=True)
     return book
 
 
@@ -283,34 +276,16 @@ def _results(tasks: list[Task], workers: int) -> Iterator[Book]:
 
 
 def _book(found: Games, skipped: list[str]) -> Book:
-    return Book(found, skipped, _digest(found))
-
-
-def _digest(found: Games) -> str:
-    return hashlib.sha256(b"".join(array.tobytes() for array in found)).hexdigest()
+    return Book(found, skipped, caches.digest(found))
 
 
 def _read(path: Path) -> Book | None:
-    try:
-        with np.load(path, allow_pickle=False) as file:
-            found = Games(file["moves_P"], file["starts_G"], file["results_G"])
-            book = Book(found, json.loads(str(file["skipped"])), str(file["sha256"]))
-    except (FileNotFoundError, NotADirectoryError):
+    found = caches.read(path, Games._fields, ["skipped"])
+    if found is None:
         return None
-    except Exception as error:  # a damaged archive raises almost anything; the remedy is the same
-        _LOG.warning("%s is damaged (%s) and is prepared anew", path, error)
-        return None
-    if _digest(found) != book.sha256:
-        _LOG.warning("%s is damaged (its games have another sha256); prepared anew", path)
-        return None
-    return book
+    kept = Games(*(found[name] for name in Games._fields))
+    return Book(kept, json.loads(str(found["skipped"])), str(found["sha256"]))
 
 
 def _write(path: Path, book: Book) -> None:
-    path.parent.mkdir(parents=True, exist_ok=True)
-    texts = {"skipped": np.array(json.dumps(book.skipped)), "sha256": np.array(book.sha256)}
-    # Renamed only when complete: a reader beside us sees the old file or the new one.
-    with tempfile.TemporaryDirectory(dir=path.parent) as folder:
-        partial = Path(folder) / path.name
-        np.savez(partial, **book.games._asdict(), **texts)
-        os.replace(partial, path)
+    caches.write(path, book.games._asdict(), skipped=json.dumps(book.skipped))

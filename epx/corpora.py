@@ -6,17 +6,15 @@ without JAX can prepare a cache.
 """
 
 import difflib
-import hashlib
 import logging
-import os
 import re
-import tempfile
 from dataclasses import dataclass
 from pathlib import Path
-from typing import NamedTuple
 
 import numpy as np
 
+from epx import caches
+from epx.caches import Listed, Verified
 from epx.debian import Report
 from epx.recipes import KNOWN, RECIPES, Made
 
@@ -48,45 +46,6 @@ class Corpus:
     source: str = "a file of the user"
 
 
-class Listed(NamedTuple):
-    """A prepared corpus, of text or of games, as `listing` reports it.
-
-    Attributes:
-      name, about, licence: what to ask for, what it is, under which terms.
-      file: where the cache keeps it; None where it is made on the spot each time.
-      size: bytes of that file; None where it is not in the cache.
-      sha256: that the file was written with, hexadecimal; None where there is none.
-    """
-
-    name: str
-    about: str
-    licence: str
-    file: Path | None
-    size: int | None
-    sha256: str | None = None
-
-
-class Verified(NamedTuple):
-    """What `verify` finds.
-
-    Attributes:
-      name: of the corpus.
-      state: `ok`, `damaged` or `not prepared`.
-      detail: what was compared, in words.
-    """
-
-    name: str
-    state: str
-    detail: str
-
-
-def cache_folder() -> Path:
-    """The user's folder for caches: $EPX_CACHE, else $XDG_CACHE_HOME/epx, else ~/.cache/epx."""
-    if chosen := os.environ.get("EPX_CACHE"):
-        return Path(chosen).expanduser()
-    return Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "epx"
-
-
 def load(corpus: str, cache: Path | None = None) -> Corpus:
     """The corpus of a prepared name, or of a file of the user.
 
@@ -95,8 +54,8 @@ def load(corpus: str, cache: Path | None = None) -> Corpus:
 
     Args:
       corpus: a name in `listing()`, or the path of a UTF-8 text file.
-      cache: the folder of caches in place of `cache_folder()`. Where it cannot be written, a corpus
-        that is made from the running Python is prepared anew by each process, with a warning.
+      cache: the folder in place of `caches.folder()`. Where it cannot be written, a corpus that is
+        made from the running Python is prepared anew by each process, with a warning.
 
     Raises:
       ValueError: `corpus` is neither a name nor a file, or the file is not UTF-8, or the name has
@@ -131,7 +90,7 @@ def prepare(name: str, cache: Path | None = None, report: Report = _LOG.info) ->
     found = _read(path, name) if recipe.cached else None
     if found is not None:
         return found
-    made = recipe.make(_folder(cache) / "downloads", report)
+    made = recipe.make(caches.folder(cache) / "downloads", report)
     corpus = _join(name, made, recipe.licence)
     if recipe.cached:
         _write(path, corpus)
@@ -177,23 +136,13 @@ def held_out_start(corpus: Corpus, fraction: float = 0.1) -> int:
 
 
 def listing(cache: Path | None = None) -> list[Listed]:
-    """The prepared corpora, and what `cache` (by default `cache_folder()`) holds of them."""
+    """The prepared corpora, and what `cache` (by default `caches.folder()`) holds of them."""
     return [
-        listed(name, recipe.about, recipe.licence, _cache_file(name, cache), recipe.cached)
-        for name, recipe in RECIPES.items()
+        caches.listed(
+            name, made.about, made.licence, _cache_file(name, cache) if made.cached else None
+        )
+        for name, made in RECIPES.items()
     ]
-
-
-def listed(name: str, about: str, licence: str, file: Path, cached: bool = True) -> Listed:
-    """A row of a listing: `file`, an archive of numpy with an entry `sha256`, is looked at."""
-    if not (cached and file.is_file()):
-        return Listed(name, about, licence, file if cached else None, None)
-    try:
-        with np.load(file, allow_pickle=False) as archive:
-            sha256 = str(archive["sha256"])
-    except Exception:  # a damaged archive raises almost anything; `verify` says so
-        sha256 = None
-    return Listed(name, about, licence, file, file.stat().st_size, sha256)
 
 
 def _user_file(corpus: str) -> Corpus:
@@ -227,7 +176,7 @@ def _join(name: str, made: Made, licence: str) -> Corpus:
 
 
 def _digest(text: str) -> str:
-    return hashlib.sha256(text.encode()).hexdigest()
+    return caches.digest([np.frombuffer(text.encode(), np.uint8)])
 
 
 def _compare(corpus: Corpus) -> tuple[str, str]:
@@ -243,45 +192,26 @@ def _compare(corpus: Corpus) -> tuple[str, str]:
     )
 
 
-def _folder(cache: Path | None) -> Path:
-    return cache_folder() if cache is None else cache
-
-
 def _cache_file(name: str, cache: Path | None) -> Path:
     if name not in RECIPES:
         raise _unknown(name)
     edition = f"-{RECIPES[name].edition}" if RECIPES[name].edition else ""
-    return _folder(cache) / "corpora" / f"{name}-{_RECIPE}{edition}.npz"
+    return caches.folder(cache) / "corpora" / f"{name}-{_RECIPE}{edition}.npz"
 
 
 def _read(path: Path, name: str) -> Corpus | None:
-    try:
-        with np.load(path, allow_pickle=False) as file:
-            text = file["text"].tobytes().decode("utf-8")
-            sha256, source = str(file["sha256"]), str(file["source"])
-            licence = RECIPES[name].licence
-            corpus = Corpus(name, text, file["starts"], licence, sha256, source)
-    except (FileNotFoundError, NotADirectoryError):
+    found = caches.read(path, ["text"], ["starts", "source"])
+    if found is None:
         return None
-    except Exception as error:  # a damaged archive raises almost anything; the remedy is the same
-        _LOG.warning("%s is damaged (%s) and is not used", path, error)
-        return None
-    if _digest(text) != sha256:
-        _LOG.warning("%s is damaged (its text has another sha256) and is not used", path)
-        return None
-    return corpus
+    text = found["text"].tobytes().decode("utf-8")
+    licence, source = RECIPES[name].licence, str(found["source"])
+    return Corpus(name, text, found["starts"], licence, str(found["sha256"]), source)
 
 
 def _write(path: Path, corpus: Corpus) -> None:
     text = np.frombuffer(corpus.text.encode(), np.uint8)
-    facts = {"sha256": np.array(corpus.sha256), "source": np.array(corpus.source)}
     try:
-        path.parent.mkdir(parents=True, exist_ok=True)
-        # Renamed only when complete: a reader beside us sees the old file or the new one.
-        with tempfile.TemporaryDirectory(dir=path.parent) as folder:
-            partial = Path(folder) / path.name
-            np.savez(partial, text=text, starts=corpus.starts, **facts)
-            os.replace(partial, path)
+        caches.write(path, {"text": text}, starts=corpus.starts, source=corpus.source)
         _LOG.info("prepared %s: %d characters in %s", corpus.name, len(corpus.text), path)
     except OSError as error:
         _LOG.warning("%s is prepared but not cached (%s); set EPX_CACHE", corpus.name, error)

@@ -16,7 +16,8 @@ NOTATIONS = ("san", "uci", "lan")
 
 PAWN, ROOK = 1, 4
 _PIECES = np.frombuffer(b"\0PNBRQK", np.uint8)
-_ASCII_a, _ASCII_1 = b"a"[0], b"1"[0]
+_CASTLING = np.frombuffer(b"O-O-O\0\0\0", np.uint8)
+_NONE = np.uint8(0)  # no character
 
 
 class Field(NamedTuple):
@@ -75,19 +76,24 @@ def field(moves: np.ndarray, name: str) -> np.ndarray:
 def cut(games: Games, plies: int) -> Games:
     """Every game up to its half-move number `plies`; a game that is longer than that has no
     result there."""
-    kept_G = np.minimum(games.plies_G, plies)
-    starts_G = np.concatenate([[0], np.cumsum(kept_G)])
-    place_P = np.arange(starts_G[-1]) + np.repeat(games.starts_G[:-1] - starts_G[:-1], kept_G)
     unfinished = RESULTS.index("*")
     results_G = np.where(games.plies_G > plies, unfinished, games.results_G).astype(np.uint8)
+    return _gather(games, games.starts_G[:-1], np.minimum(games.plies_G, plies), results_G)
+
+
+def take(games: Games, chosen: np.ndarray | slice) -> Games:
+    """The games of these numbers, in this order."""
+    begins_G = games.starts_G[:-1][chosen]
+    return _gather(games, begins_G, games.plies_G[chosen], games.results_G[chosen])
+
+
+def _gather(
+    games: Games, begins_G: np.ndarray, plies_G: np.ndarray, results_G: np.ndarray
+) -> Games:
+    """Games of so many half-moves that begin at these places among those of `games`."""
+    starts_G = np.concatenate([[0], np.cumsum(plies_G)])
+    place_P = np.arange(starts_G[-1]) + np.repeat(begins_G - starts_G[:-1], plies_G)
     return Games(games.moves_P[place_P], starts_G, results_G)
-
-
-def take(games: Games, first: int, last: int) -> Games:
-    """The games from number `first` up to `last`, excluded."""
-    starts_G = games.starts_G[first : last + 1]
-    moves_P = games.moves_P[starts_G[0] : starts_G[-1]]
-    return Games(moves_P, starts_G - starts_G[0], games.results_G[first:last])
 
 
 def join(parts: list[Games]) -> Games:
@@ -111,7 +117,7 @@ def moves_text(games: Games, notation: str, after_white: str, after_black: str) 
     """
     columns = _uci(games.moves_P) if notation == "uci" else _algebraic(games.moves_P, notation)
     white_P = (np.arange(len(games.moves_P)) - np.repeat(games.starts_G[:-1], games.plies_G)) % 2
-    columns.append(np.where(white_P == 0, ord(after_white), ord(after_black)))
+    columns.append(np.where(white_P == 0, _ascii(after_white), _ascii(after_black)))
     characters = np.empty((len(games.moves_P), len(columns)), np.uint8)
     for place, column in enumerate(columns):
         characters[:, place] = column
@@ -122,9 +128,10 @@ def moves_text(games: Games, notation: str, after_white: str, after_black: str) 
 
 
 def _uci(moves_P: np.ndarray) -> list[np.ndarray]:
-    """Characters of each move, a column a place; 0 where there is none."""
+    """Characters of each move, uint8, a column a place; 0 where there is none. Bytes throughout: of
+    a book of ten million half-moves a column of integers would be 80 MB."""
     promotion = _PIECES[field(moves_P, "promotion")]
-    small = np.where(promotion > 0, promotion + 32, 0)
+    small = np.where(promotion > 0, promotion + np.uint8(32), _NONE)
     return [*_square(field(moves_P, "source")), *_square(field(moves_P, "target")), small]
 
 
@@ -133,29 +140,36 @@ def _algebraic(moves_P: np.ndarray, notation: str) -> list[np.ndarray]:
     piece, capture = field(moves_P, "piece"), field(moves_P, "capture")
     promotion = _PIECES[field(moves_P, "promotion")]
     long = notation == "lan"
-    tell_file = long | field(moves_P, "tell_file") | ((piece == PAWN) & capture)
-    tell_rank = long | field(moves_P, "tell_rank")
+    tell_file = long | (field(moves_P, "tell_file") > 0) | ((piece == PAWN) & (capture > 0))
+    tell_rank = long | (field(moves_P, "tell_rank") > 0)
     file, rank = _square(field(moves_P, "source"))
     columns = [
-        np.where(piece == PAWN, 0, _PIECES[piece]),
-        file * tell_file,
-        rank * tell_rank,
-        np.where(capture, ord("x"), ord("-") if long else 0),
+        np.where(piece == PAWN, _NONE, _PIECES[piece]),
+        np.where(tell_file, file, _NONE),
+        np.where(tell_rank, rank, _NONE),
+        np.where(capture, _ascii("x"), _ascii("-") if long else _NONE),
         *_square(field(moves_P, "target")),
-        np.where(promotion > 0, ord("="), 0),
+        np.where(promotion > 0, _ascii("="), _NONE),
         promotion,
     ]
     castling = field(moves_P, "castling") > 0
     queenside = field(moves_P, "target") < field(moves_P, "source")
     for place, column in enumerate(columns):
-        letter = b"O-O-O\0\0\0"[place]
-        columns[place] = np.where(castling, letter * (queenside | (place < 3)), column)
+        letter = _CASTLING[place]
+        written = letter if place < 3 else np.where(queenside, letter, _NONE)
+        columns[place] = np.where(castling, written, column)
     mate, check = field(moves_P, "mate"), field(moves_P, "check")
-    return [*columns, np.where(mate, ord("#"), np.where(check, ord("+"), 0))]
+    return [*columns, np.where(mate, _ascii("#"), np.where(check, _ascii("+"), _NONE))]
 
 
 def _square(square: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    return square % 8 + _ASCII_a, square // 8 + _ASCII_1
+    """Characters of file and rank, uint8."""
+    file, rank = square % 8 + _ascii("a"), square // 8 + _ascii("1")
+    return file.astype(np.uint8), rank.astype(np.uint8)
+
+
+def _ascii(character: str) -> np.uint8:
+    return np.uint8(ord(character))
 
 
 _BACK_RANK = [4, 2, 3, 5, 6, 3, 2, 4]

@@ -60,7 +60,9 @@ def worlds_by_observers(found: Sequence[Cell], path: Path | str) -> Figure:
     names = [name for name in (*observers, *(ruler[-1] for ruler in RULERS)) if name in legend]
     handles = [legend[name] for name in names]
     figure.legend(handles, names, loc="outside lower left", ncols=len(names), frameon=False)
-    figure.suptitle(_title(found), x=0.01, ha="left", fontsize=14, fontweight="bold")
+    subject = "The same data, different observers" if len(observers) > 1 else observers[0]
+    title = f"{subject}   ({_seeds(found)})"
+    figure.suptitle(title, x=0.01, ha="left", fontsize=14, fontweight="bold")
     figure.savefig(path, dpi=150)
     return figure
 
@@ -99,10 +101,7 @@ def _rulers(axis: Axes, found: Sequence[Cell], worlds: list[str]) -> None:
             axis.scatter(x, y, s=size, marker=marker, color=color, zorder=3, label=label)
 
 
-def _title(found: Sequence[Cell]) -> str:
+def _seeds(found: Sequence[Cell]) -> str:
     seeds = sorted({cell["seeds"] for cell in found})
     note = ", exploratory" if any(cell["exploratory"] for cell in found) else ""
-    return (
-        "The same data hold different structure for different observers   "
-        f"({'–'.join(map(str, seeds))} seeds, 95 % intervals{note})"
-    )
+    return f"{', '.join(map(str, seeds))} seeds, 95 % intervals{note}"

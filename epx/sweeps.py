@@ -14,6 +14,7 @@ from epx.plan import Plan, Setup
 
 Overrides = dict[str, Any]
 DTYPES = ("float32", "bfloat16")
+TUNING_SEED = 1000  # apart from those that are measured
 
 
 class Ensemble(NamedTuple):
@@ -22,6 +23,40 @@ class Ensemble(NamedTuple):
     name: str
     config: dict[str, Any]
     members: list[Overrides]
+
+
+def tuned(
+    name: str,
+    config: dict[str, Any],
+    label: dict[str, str],
+    worlds: Sequence[Overrides],
+    rates: Sequence[float],
+    seeds: int,
+    tune: bool,
+) -> Ensemble:
+    """An ensemble whose learning rate was chosen from several, by the shortest S + H.
+
+    Args:
+      name: of its folder.
+      config: its sections; `optim.lr` is the rate that was chosen.
+      label: what tables and figures call its `world` and `observer`; words in braces are their
+        keys. Members may vary `label.world`.
+      worlds: what tells its worlds from each other.
+      rates: those it was chosen from.
+      seeds: how many are measured, from 0 on.
+      tune: instead, every rate on TUNING_SEED.
+    """
+    if tune:
+        each = product(vary("optim.lr", rates), vary("run.seed", [TUNING_SEED]))
+    else:
+        each = vary("run.seed", range(seeds))
+    sections = {
+        **config,
+        "run": config["run"] | {"seeds": 1 if tune else seeds},
+        "label": label,
+        "tuning": {"rates": rates, "seed": TUNING_SEED, "chosen_by": "smallest S + H"},
+    }
+    return Ensemble(name, sections, product(worlds, each))
 
 
 def vary(key: str, values: Iterable[Any]) -> list[Overrides]:
@@ -74,8 +109,8 @@ def assemble(config: dict[str, Any], members: Sequence[Overrides] | None = None)
     Args:
       config: sections of plain values as in `configs/base.py`; arguments of the world, observer
         and code may be left out and take their defaults.
-      members: what the members of the ensemble vary: `run.seed`, any key of `optim`, and keys of
-        `generator` that do not change shapes. None varies the seed, `run.seeds` times.
+      members: what the members of the ensemble vary: `run.seed`, any key of `optim`, keys of
+        `generator` that do not change shapes, and `label`. None varies the seed, `run.seeds` times.
 
     Raises:
       ValueError: a key or value that is not accepted, before anything is compiled.
@@ -94,6 +129,8 @@ def assemble(config: dict[str, Any], members: Sequence[Overrides] | None = None)
     plan = _plan(config)
     _check_varied(members)
     varied = [override(config, member) for member in members]
+    for one in varied:
+        _check_label(one)
     hypers = [optim.hyper(one["run"]["seed"], **one["optim"]) for one in varied]
     generators = [
         components.make("generator", one["generator"], key=streams.stream(hyper.seed, "world"))
@@ -113,11 +150,23 @@ def assemble(config: dict[str, Any], members: Sequence[Overrides] | None = None)
 def _check_varied(members: Sequence[Overrides]) -> None:
     for key in {key for member in members for key in member}:
         section, _, name = key.partition(".")
-        if key != "run.seed" and (section not in ("optim", "generator") or name == "name"):
+        free = section in ("optim", "generator", "label") and name != "name"
+        if key != "run.seed" and not free:
             raise ValueError(
-                f"{key}: members of an ensemble share it; accepted are run.seed, keys of optim, "
-                "and those of generator that leave all shapes alone"
+                f"{key}: members of an ensemble share it; accepted are run.seed, label.world, keys "
+                "of optim, and those of generator that leave all shapes alone"
             )
+
+
+def _check_label(config: dict[str, Any]) -> None:
+    for name, label in config.get("label", {}).items():
+        try:
+            label.format(**config[{"world": "generator"}.get(name, name)])
+        except (LookupError, ValueError, AttributeError) as error:
+            raise ValueError(
+                f"label.{name}={label!r}: accepted are world and observer, texts with keys of "
+                f"generator or observer in braces ({error!r})"
+            ) from None
 
 
 def _plan(config: dict[str, Any]) -> Plan:

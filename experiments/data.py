@@ -14,7 +14,7 @@ from types import ModuleType
 
 from absl import flags
 
-from epx import books, components, corpora
+from epx import books, caches, components, corpora
 from experiments import cli
 
 # The generators that read prepared corpora, and where those come from.
@@ -53,7 +53,7 @@ def _expect(legal: object, message: str) -> None:
         cli.fail(message, 2)
 
 
-def rows() -> dict[str, tuple[str, corpora.Listed]]:
+def rows() -> dict[str, tuple[str, caches.Listed]]:
     """By name: the generator that reads a prepared corpus, and what the cache holds of it."""
     return {row.name: (kind, row) for kind, where in MODULES.items() for row in where.listing()}
 
@@ -75,10 +75,10 @@ def table() -> str:
         lines.append((row.name, kind, _size(row), sha256, row.licence, row.about))
     widths = [max(map(len, column)) for column in zip(*lines)]
     padded = ("  ".join(word.ljust(width) for word, width in zip(line, widths)) for line in lines)
-    return "\n".join([*(line.rstrip() for line in padded), f"\ncache: {corpora.cache_folder()}"])
+    return "\n".join([*(line.rstrip() for line in padded), f"\ncache: {caches.folder()}"])
 
 
-def _size(row: corpora.Listed) -> str:
+def _size(row: caches.Listed) -> str:
     if row.file is None:
         return "not needed"
     return "not prepared" if row.size is None else f"{row.size / 1e6:.1f} MB"
@@ -86,7 +86,7 @@ def _size(row: corpora.Listed) -> str:
 
 def prepare(name: str, where: ModuleType) -> int:
     """Puts a corpus into the cache, unless it is there, and says where it lies."""
-    cli.say(f"{name}: preparing it in {corpora.cache_folder()}")
+    cli.say(f"{name}: preparing it in {caches.folder()}")
     cores = {"workers": os.cpu_count() or 1} if where is books else {}
     try:
         where.prepare(name, report=lambda line: cli.say(f"{name}: {line}"), **cores)

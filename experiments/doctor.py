@@ -15,7 +15,7 @@ from pathlib import Path
 import jax
 
 import epx
-from epx import corpora
+from epx import caches, corpora
 from experiments import cli, host
 
 _PACKAGES = ("jax", "jaxlib", "flax", "optax", "orbax-checkpoint", "numpy", "ml_collections")
@@ -59,7 +59,7 @@ def _hardware() -> list[tuple[str, str]]:
 
 
 def _storage() -> list[tuple[str, str]]:
-    cache = corpora.cache_folder().absolute()
+    cache = caches.folder().absolute()
     folders = {"xla cache": host.compile_cache(), "corpora cache": cache / "corpora"}
     held = [(name, f"{folder}: {_held(folder)}") for name, folder in folders.items()]
     return [*held, ("free disk", _free(cache))]

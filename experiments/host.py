@@ -6,7 +6,7 @@ from pathlib import Path
 
 import jax
 
-from epx import corpora
+from epx import caches
 
 # Of a container: microseconds of CPU time granted in a period of so many.
 _CPU_QUOTA = Path("/sys/fs/cgroup/cpu.max")
@@ -40,7 +40,7 @@ def cores() -> int:
 
 def compile_cache() -> Path:
     """Where compiled programs are kept between runs."""
-    return corpora.cache_folder() / "xla"
+    return caches.folder() / "xla"
 
 
 def unused_gpu() -> str | None:

@@ -39,8 +39,9 @@ def follow(chunks: Iterator[run.Progress], show: Show, start: float = 0.0, end: 
             part = start + (end - start) * chunk.step / chunk.steps
             show(part, f"step {chunk.step} of {chunk.steps}{loss}{compiled}")
             if received:
-                return received[0]
-    return 0
+                break
+    # A signal that came behind the last chunk has the whole run behind it.
+    return received[0] if received else 0
 
 
 @contextlib.contextmanager

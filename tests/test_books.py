@@ -96,7 +96,9 @@ def test_self_play_is_that_of_the_rules():
     for one, other in zip(book.games, rules.play("random", 0, 8, 6)):
         np.testing.assert_array_equal(one, other)
     other = books.load("selfplay-random", count=4, plies=5)
-    assert moves(other) == moves(book._replace(games=games.cut(games.take(book.games, 0, 4), 5)))
+    assert moves(other) == moves(
+        book._replace(games=games.cut(games.take(book.games, slice(4)), 5))
+    )
 
 
 def test_self_play_of_its_default_size(monkeypatch):

@@ -60,9 +60,14 @@ def rows(world):
     return found[: spec.size], found[spec.size :]
 
 
+def shuffled(items):
+    return [items[game] for game in np.random.RandomState(0).permutation(len(items))]
+
+
 def split(written):
-    """Records of training and held-out games: a tenth of them."""
+    """Records of training and held-out games: a tenth of them, drawn once for everybody."""
     held_out = max(1, round(0.1 * len(written)))
+    written = shuffled(written)
     return written[:-held_out], written[-held_out:]
 
 
@@ -178,11 +183,21 @@ def test_order_is_a_permutation_drawn_from_the_key():
     assert len({tuple(order[world.size :]) for order in orders}) == 1, "all measure on the same"
 
 
+def test_held_out_games_are_drawn_from_the_whole_book(tmp_path):
+    """Half of the book opens one way, then half another way: both are held out."""
+    openings = ["1. e4 e5 *\n\n"] * 100 + ["1. d4 d5 *\n\n"] * 100
+    (tmp_path / "mine.pgn").write_text("".join(f'[Event "?"]\n\n{moves}' for moves in openings))
+    found = chess.make(KEY, str(tmp_path / "mine.pgn"), order="moves", rows="game", length=16)
+    drawn = [row[1] for row, _ in rows(found)[1]]
+    assert len(drawn) == 20 and 5 <= drawn.count("e") <= 15
+
+
 def test_the_result_is_that_of_the_game_as_cut(pgn):
     """A game that goes on behind the cut has none."""
     world = chess.make(KEY, corpus=pgn, plies=7, order="moves", rows="game", length=64)
     found = [row.rstrip(END) for part in rows(world) for row, _ in part]
-    for n, (text, plies) in enumerate(zip(found, PLIES, strict=True)):
+    for text, n in zip(found, shuffled(range(len(PLIES))), strict=True):
+        plies = PLIES[n]
         assert text.endswith(",*" if plies > 7 else f"{',;'[1 - plies % 2]}{RESULTS[n % 4]}")
 
 
@@ -204,7 +219,7 @@ def test_every_character_of_a_notation_has_a_token(notation, long_games):
     alphabet = chess._alphabet(",;|")
     assert set(text) <= set(alphabet[2:])
     (tokens,) = chess._tokens(
-        games.take(long_games.games, 0, 1), chess._Record("san", "board", ",;|", 0)
+        games.take(long_games.games, slice(1)), chess._Record("san", "board", ",;|", 0)
     )
     assert [alphabet[token] for token in tokens[1:-1]] == list(
         games.boards(long_games.games)[0].decode()

@@ -139,17 +139,6 @@ def test_unwritable_cache_is_done_without(small, tmp_path, monkeypatch, caplog):
     assert "EPX_CACHE" in caplog.text
 
 
-def test_cache_folder(monkeypatch, tmp_path):
-    monkeypatch.delenv("EPX_CACHE", raising=False)
-    monkeypatch.delenv("XDG_CACHE_HOME", raising=False)
-    monkeypatch.setenv("HOME", str(tmp_path))
-    assert corpora.cache_folder() == tmp_path / ".cache" / "epx"
-    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "xdg"))
-    assert corpora.cache_folder() == tmp_path / "xdg" / "epx"
-    monkeypatch.setenv("EPX_CACHE", str(tmp_path / "mine"))
-    assert corpora.cache_folder() == tmp_path / "mine"
-
-
 def test_listing_says_what_is_cached(small):
     assert {row.size for row in corpora.listing()} == {None}
     made = corpora.load("pydoc")

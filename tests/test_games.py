@@ -180,7 +180,7 @@ def test_known_positions(pgn):
 
 
 def test_known_notations():
-    opera = games.take(games.join([only(OPERA)] * 2), 1, 2)
+    opera = games.take(games.join([only(OPERA)] * 2), slice(1, 2))
     assert texts(opera)[0].endswith("Bxd7+,Nxd7;Qb8+,Nxb8;Rd8#,")
     assert texts(opera, "uci")[0].endswith("b5d7,f6d7;b3b8,d7b8;d1d8,")
     assert texts(opera, "lan")[0].endswith("Bb5xd7+,Nf6xd7;Qb3-b8+,Nd7xb8;Rd1-d8#,")
@@ -200,12 +200,14 @@ def test_a_game_cut_at_its_start():
 
 def test_cut_take_and_join(thousand):
     _, found = thousand
-    parts = [games.take(found, *ends) for ends in ((0, 1), (1, 1), (1, 700), (700, 1000))]
+    parts = [games.take(found, slice(*ends)) for ends in ((0, 1), (1, 1), (1, 700), (700, 1000))]
     assert_same(games.join(parts), found)
     assert_same(games.cut(found, int(found.plies_G.max())), found)
     assert_same(games.cut(games.cut(found, 30), 8), games.cut(found, 8))
-    assert_same(games.cut(parts[2], 8), games.take(games.cut(found, 8), 1, 700))
-    assert texts(games.take(found, 1, 700)) == texts(found)[1:700]
+    assert_same(games.cut(parts[2], 8), games.take(games.cut(found, 8), slice(1, 700)))
+    assert texts(games.take(found, slice(1, 700))) == texts(found)[1:700]
+    some = np.array([3, 999, 3, 0])
+    assert texts(games.take(found, some)) == [texts(found)[game] for game in some]
     assert found.plies_G.tolist() == [len(text.split()) for text in _spaced(found)]
 
 
@@ -214,7 +216,7 @@ def _spaced(found):
 
 
 def test_no_games_at_all():
-    nothing = games.take(only(OPERA), 0, 0)
+    nothing = games.take(only(OPERA), slice(0))
     assert texts(nothing) == [] and games.boards(nothing) == []
     assert_same(rules.parse("")[0], nothing)
     assert_same(games.cut(nothing, 3), nothing)
@@ -352,7 +354,7 @@ def played():
 
 @pytest.mark.parametrize("player", PLAYERS)
 def test_self_play_is_that_of_its_recipe(player, played):
-    found = games.take(played[player], 0, 10)
+    found = games.take(played[player], slice(10))
     content = "\n".join([*texts(found), *(RESULTS[n] for n in found.results_G)])
     assert hashlib.sha256(content.encode()).hexdigest()[:12] == GOLDENS[player], (
         f"the first games of selfplay-{player} are others than those of this golden: that is a bug,"
@@ -364,7 +366,7 @@ def test_self_play_is_that_of_its_recipe(player, played):
 
 @pytest.mark.parametrize("player", PLAYERS)
 def test_a_game_does_not_depend_on_the_range_it_is_asked_in(player, played):
-    assert_same(rules.play(player, 7, 12, 200), games.take(played[player], 7, 12))
+    assert_same(rules.play(player, 7, 12, 200), games.take(played[player], slice(7, 12)))
     assert len({*texts(played[player])}) == 60, "no two games are the same"
 
 
@@ -376,7 +378,7 @@ def test_a_shorter_game_is_the_beginning_of_a_longer(player, played):
     for plies in {0, 1, 40, *lengths}:
         some = [n for n, own in enumerate(found.plies_G.tolist()) if own == plies] or [0, 1]
         for n in some:
-            short = games.cut(games.take(found, n, n + 1), plies)
+            short = games.cut(games.take(found, slice(n, n + 1)), plies)
             assert_same(rules.play(player, n, n + 1, plies), short)
 
 
@@ -409,7 +411,7 @@ def _ahead(board: chess.Board) -> int:
 def test_greedy_takes_the_most(played):
     """Of all legal moves, none would leave it further ahead; and it takes any of those that tie."""
     gains = ties = 0
-    for boards in replay(games.take(played["greedy"], 0, 15)):
+    for boards in replay(games.take(played["greedy"], slice(15))):
         before = chess.Board()
         for after in boards:
             sign = 1 if before.turn else -1
@@ -436,7 +438,7 @@ def test_greedy_would_rather_take_a_queen_than_make_one():
 def test_stockfish_plays_the_same_twice():
     once = rules.play("stockfish", 0, 3, 16)
     assert_same(rules.play("stockfish", 0, 3, 16), once)
-    assert_same(rules.play("stockfish", 1, 3, 16), games.take(once, 1, 3))
+    assert_same(rules.play("stockfish", 1, 3, 16), games.take(once, slice(1, 3)))
     assert_same(rules.play("stockfish", 0, 3, 12), games.cut(once, 12))
     assert len({*texts(once)}) == 3 and once.plies_G.tolist() == [16] * 3
 

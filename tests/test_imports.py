@@ -16,8 +16,8 @@ LEVELS = [
     {"components", "sweeps"},
 ]
 APART = {
-    "corpora", "recipes", "handbook", "debian", "books", "games", "rules", "record", "ledger",
-    "tables", "plots", "baselines",
+    "caches", "corpora", "recipes", "handbook", "debian", "books", "games", "rules", "record",
+    "ledger", "tables", "plots", "baselines",
 }  # fmt: skip
 NUMPY_ONLY = {"numpy", "matplotlib"}
 

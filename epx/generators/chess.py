@@ -9,7 +9,7 @@ the position first. Records fill rows one after the other, or one row each.
 >>> world = make(jax.random.key(0), corpus="selfplay-random", games=20, plies=4, result=False,
 ...              rows="game", length=90)
 >>> world.spec
-Spec(vocab=44, length=90, size=18, version=1, held_out=2)
+Spec(vocab=44, length=90, size=18, version=2, held_out=2)
 >>> print("".join(world.symbols(world.tokens_NxT[0])).strip())
 ⊢d3,Nh6;Nh3,b6;|rnbqkb1r/p1pppppp/1p5n/8/8/3P3N/PPP1PPPP/RNBQKB1R w KQkq - 0 3
 """
@@ -28,7 +28,7 @@ from epx import books, streams
 from epx.games import NOTATIONS, RESULTS, Games, boards, moves_text, take
 from epx.types import Example, Spec, require
 
-VERSION = 1
+VERSION = 2
 TINY = dict(corpus="selfplay-random", games=40, plies=4, length=16)
 
 _LOG = logging.getLogger(__name__)
@@ -51,7 +51,7 @@ class Chess:
     """N rows of T tokens.
 
     Attributes:
-      tokens_NxT: uint8; the rows for training, then those held out, in the order of the book.
+      tokens_NxT: uint8; the rows for training, then those held out.
       coded_N: int32, how many tokens of a row are coded; behind them it is filled with end tokens.
       order_N: int32, the row of each index: a permutation of the training rows, then one of the
         held-out rows, the same under every key.
@@ -99,8 +99,9 @@ def make(
 ) -> Chess:
     """A book of chess games.
 
-    The last tenth of the games is held out. Members of an ensemble may vary `order` between
-    `moves_board` and `board_moves`.
+    Games are shuffled, in one way for everybody, and the last tenth of them is held out; of the
+    real book's, about one in a hundred is also a training game, move for move. Members of an
+    ensemble may vary `order` between `moves_board` and `board_moves`.
 
     Args:
       key: draws the order of the training rows, the same for every order of a record.
@@ -135,8 +136,8 @@ def make(
     found = _rows(corpus, games, plies, record, rows, length, changed)
     count = len(found.tokens_NxT)
     return Chess(
-        tokens_NxT=jnp.asarray(found.tokens_NxT),
-        coded_N=jnp.asarray(found.coded_N),
+        tokens_NxT=found.tokens_NxT,
+        coded_N=found.coded_N,
         order_N=streams.windows(key, found.size, count - found.size),
         alphabet=_alphabet(separators),
         length=length,
@@ -155,8 +156,10 @@ class _Record(NamedTuple):
 
 
 class _Rows(NamedTuple):
-    tokens_NxT: np.ndarray
-    coded_N: np.ndarray
+    """Arrays on the device, which the members of an ensemble share."""
+
+    tokens_NxT: jax.Array
+    coded_N: jax.Array
     size: int
 
 
@@ -172,10 +175,13 @@ def _rows(
     if count < 2:
         raise ValueError(f"corpus={corpus!r} holds one legal game, and one more has to be held out")
     first_held_out = count - max(1, round(_HELD_OUT * count))
+    # Books are collections of collections: one after the other, the last games would be of another
+    # kind. RandomState's draws are the same in every version of numpy.
+    shuffled_G = np.random.RandomState(0).permutation(count)
     fill = {"stream": _stream, "game": _one_each}[rows]
     parts = [
-        fill(_tokens(take(found, *part), record), length)
-        for part in ((0, first_held_out), (first_held_out, count))
+        fill(_tokens(take(found, part_G), record), length)
+        for part_G in np.split(shuffled_G, [first_held_out])
     ]
     for part, name in zip(parts, ("training", "held-out")):
         if not len(part[0]):
@@ -184,7 +190,7 @@ def _rows(
                 f"of that length with rows={rows}"
             )
     tokens_NxT, coded_N = (np.concatenate(arrays) for arrays in zip(*parts))
-    return _Rows(tokens_NxT, coded_N, size=len(parts[0][0]))
+    return _Rows(jnp.asarray(tokens_NxT), jnp.asarray(coded_N), size=len(parts[0][0]))
 
 
 def _alphabet(separators: str) -> str:
