@@ -24,7 +24,9 @@ class Listed(NamedTuple):
       name, about, licence: what to ask for, what it is, under which terms.
       file: where the cache keeps it; None where it is made on the spot each time.
       size: bytes of that file; None where it is not in the cache.
-      sha256: that the file was written with, hexadecimal; None where there is none.
+      sha256: that the file was written with, hexadecimal; where it is not in the cache, the one
+        that is known beforehand, or None.
+      fetched: whether it has to be prepared, as it needs a download.
     """
 
     name: str
@@ -33,6 +35,16 @@ class Listed(NamedTuple):
     file: Path | None
     size: int | None
     sha256: str | None = None
+    fetched: bool = False
+
+    @property
+    def held(self) -> str:
+        """What the cache holds, in words."""
+        if self.size is not None:
+            return f"{self.size / 1e6:.1f} MB"
+        if self.file is None:
+            return "made each time"
+        return "to be prepared" if self.fetched else "made when used"
 
 
 class Verified(NamedTuple):
@@ -103,13 +115,34 @@ def digest(arrays: Iterable[np.ndarray]) -> str:
     return found.hexdigest()
 
 
-def listed(name: str, about: str, licence: str, file: Path | None) -> Listed:
-    """A row of a listing; `file`, an archive that `write` wrote or will write, is looked at."""
+def compare(source: str, sha256: str, known: tuple[str, str] | None) -> tuple[str, str]:
+    """State and detail, as in `Verified`, of content that is whole, beside a source and the sha256
+    that is known to be made from it."""
+    if known is None or source != known[0]:
+        return "ok", f"whole; made from {source}, for which no sha256 is known beforehand"
+    if sha256 == known[1]:
+        return "ok", f"whole, and what is known to be made from {source}"
+    return "damaged", (
+        f"sha256 {sha256}, but what is made from {source} is known to have {known[1]}: remove its "
+        "file in the cache and what it was made from, and prepare it again"
+    )
+
+
+def listed(
+    name: str,
+    about: str,
+    licence: str,
+    file: Path | None,
+    fetched: bool = False,
+    known: tuple[str, str] | None = None,
+) -> Listed:
+    """A row of a listing; `file`, an archive that `write` wrote or will write, is looked at.
+    Otherwise as in `Listed` and `compare`."""
     if file is None or not file.is_file():
-        return Listed(name, about, licence, file, None)
+        return Listed(name, about, licence, file, None, known and known[1], fetched)
     try:
         with np.load(file, allow_pickle=False) as archive:
             sha256 = str(archive["sha256"])
     except Exception:  # a damaged archive raises almost anything; `verify` says so
         sha256 = None
-    return Listed(name, about, licence, file, file.stat().st_size, sha256)
+    return Listed(name, about, licence, file, file.stat().st_size, sha256, fetched)

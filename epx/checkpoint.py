@@ -61,11 +61,8 @@ def restore(folder: Path, like: State, newest: int) -> tuple[int, State] | None:
             continue
         try:
             return step, read(folder, step, like)
-        except Exception as error:  # whatever a damaged file makes orbax raise
-            logging.warning(
-                "checkpoint of step %d in %s is damaged (%s); going back to the one before, or to "
-                "the beginning", step, folder, _reason(error),
-            )  # fmt: skip
+        except RecordError as error:
+            logging.warning("%s; going back to the one before, or to the beginning", error)
             kept = folder / f"damaged-{step:09d}"
             shutil.rmtree(kept, ignore_errors=True)
             os.rename(_path(folder, step), kept)
@@ -81,15 +78,18 @@ def read(folder: Path, step: int, like: State) -> State:
     """The state after `step` steps, as numpy arrays in the shapes of `like`; nothing is changed.
 
     Raises:
-      ValueError: its arrays are not those that were saved; orbax raises other kinds where a file
-        is missing or damaged.
+      RecordError: a file of it is missing or damaged, or its arrays are not those that were saved.
     """
     target = jax.tree.map(lambda leaf: np.zeros(leaf.shape, leaf.dtype), like)
-    with ocp.StandardCheckpointer() as checkpointer:
-        sealed = checkpointer.restore(_path(folder, step), _sealed(target))
+    damaged = f"checkpoint of step {step} in {folder} is damaged"
+    try:
+        with ocp.StandardCheckpointer() as checkpointer:
+            sealed = checkpointer.restore(_path(folder, step), _sealed(target))
+    except Exception as error:  # whatever a damaged file makes orbax raise
+        raise RecordError(f"{damaged} ({_reason(error)})") from error
     state = jax.tree.map(np.asarray, sealed["state"])
     if not np.array_equal(_digest(state), sealed["sha256"]):
-        raise ValueError("its sha256 does not agree with its arrays")
+        raise RecordError(f"{damaged} (its sha256 does not agree with its arrays)")
     return state
 
 

@@ -89,18 +89,31 @@ def aes128_encrypt(key_16: jax.Array, block_16: jax.Array) -> jax.Array:
 
 
 def threefry2x32(key_2: jax.Array, counter_2: jax.Array, rounds: int = 20) -> jax.Array:
-    """One block of Threefry-2x32, uint32 of shape (2,), from a uint32 key and counter."""
-    keys = (*key_2, key_2[0] ^ key_2[1] ^ jnp.uint32(0x1BD11BDA))
-    left, right = counter_2[0] + keys[0], counter_2[1] + keys[1]
-    rotations = (13, 15, 26, 6, 17, 29, 16, 24)
-    for n in range(rounds):
-        left += right
-        right = _rotate(right, rotations[n % 8]) ^ left
-        if n % 4 == 3:
-            injection = n // 4 + 1
-            left += keys[injection % 3]
-            right += keys[(injection + 1) % 3] + jnp.uint32(injection)
-    return jnp.stack([left, right])
+    """One block of Threefry-2x32 (Random123), uint32 of shape (2,).
+
+    Args:
+      key_2, counter_2: uint32, in the order in which the authors print their vectors.
+      rounds: 0 or more; a key is added behind every fourth.
+    """
+    keys_3 = jnp.stack([*key_2, key_2[0] ^ key_2[1] ^ jnp.uint32(0x1BD11BDA)])
+    rotations_2x4 = jnp.array([[13, 15, 26, 6], [17, 29, 16, 24]], jnp.uint32)
+
+    def mix(words, rotation):
+        left = words[0] + words[1]
+        return left, _rotate(words[1], rotation) ^ left
+
+    def four_rounds(group, words):
+        for rotation in rotations_2x4[group % 2]:
+            words = mix(words, rotation)
+        injection = group + 1
+        right = words[1] + keys_3[(injection + 1) % 3] + injection.astype(jnp.uint32)
+        return words[0] + keys_3[injection % 3], right
+
+    start = counter_2[0] + keys_3[0], counter_2[1] + keys_3[1]
+    words = lax.fori_loop(0, rounds // 4, four_rounds, start)
+    for rotation in rotations_2x4[rounds // 4 % 2, : rounds % 4]:
+        words = mix(words, rotation)
+    return jnp.stack(words)
 
 
 def speck32_64_encrypt(key_4: jax.Array, block_2: jax.Array, rounds: int = 22) -> jax.Array:
@@ -156,7 +169,8 @@ def blum_blum_shub(state: jax.Array, p: int = BLUM_PRIMES[0], q: int = BLUM_PRIM
 
 
 def mt19937(seed: int | jax.Array, count: int) -> jax.Array:
-    """The first `count` outputs of the Mersenne Twister, uint32, from `init_genrand(seed)`."""
+    """The first `count` outputs of the Mersenne Twister (MT19937), uint32 of shape (count,), from
+    `init_genrand(seed)`; `count` is a number of Python, not traced."""
 
     def fill(word, n):
         word = jnp.uint32(1812433253) * (word ^ (word >> 30)) + n

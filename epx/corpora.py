@@ -68,7 +68,8 @@ def load(corpus: str, cache: Path | None = None) -> Corpus:
     found = _read(_cache_file(corpus, cache), corpus)
     if found is None:
         raise ValueError(
-            f"corpus={corpus!r} is not in the cache: python -m experiments.data prepare {corpus}"
+            f"generator.corpus={corpus!r} is not in the cache: python -m experiments.data prepare "
+            f"{corpus}"
         )
     return found
 
@@ -94,7 +95,7 @@ def prepare(name: str, cache: Path | None = None, report: Report = _LOG.info) ->
     corpus = _join(name, made, recipe.licence)
     if recipe.cached:
         _write(path, corpus)
-    state, detail = _compare(corpus)
+    state, detail = caches.compare(corpus.source, corpus.sha256, KNOWN.get(name))
     if state != "ok":
         _LOG.warning("%s: %s", name, detail)
     return corpus
@@ -107,15 +108,13 @@ def verify(name: str, cache: Path | None = None) -> Verified:
     Raises:
       ValueError: no such name.
     """
-    path = _cache_file(name, cache)
-    if not RECIPES[name].cached:
-        return Verified(name, *_compare(prepare(name, cache)))
-    if not path.is_file():
+    path, cached = _cache_file(name, cache), RECIPES[name].cached
+    if cached and not path.is_file():
         return Verified(name, "not prepared", f"there is no {path}")
-    found = _read(path, name)
+    found = _read(path, name) if cached else prepare(name, cache)
     if found is None:
         return Verified(name, "damaged", f"{path}; prepare it again")
-    return Verified(name, *_compare(found))
+    return Verified(name, *caches.compare(found.source, found.sha256, KNOWN.get(name)))
 
 
 def held_out_start(corpus: Corpus, fraction: float = 0.1) -> int:
@@ -128,8 +127,8 @@ def held_out_start(corpus: Corpus, fraction: float = 0.1) -> int:
         raise ValueError(f"fraction={fraction!r}: a number between 0 and 1, both excluded")
     if len(corpus.starts) < 2:
         raise ValueError(
-            f"corpus={corpus.name!r} is a single document and has no boundary to hold a part out"
-            " at; separate its documents by blank lines"
+            f"generator.corpus={corpus.name!r} is a single document and has no boundary to hold a "
+            "part out at; separate its documents by blank lines"
         )
     boundaries = corpus.starts[1:]
     return int(boundaries[np.argmin(np.abs(boundaries - (1 - fraction) * len(corpus.text)))])
@@ -137,35 +136,35 @@ def held_out_start(corpus: Corpus, fraction: float = 0.1) -> int:
 
 def listing(cache: Path | None = None) -> list[Listed]:
     """The prepared corpora, and what `cache` (by default `caches.folder()`) holds of them."""
-    return [
-        caches.listed(
-            name, made.about, made.licence, _cache_file(name, cache) if made.cached else None
-        )
-        for name, made in RECIPES.items()
-    ]
+    return [listed(name, cache) for name in RECIPES]
+
+
+def listed(name: str, cache: Path | None = None) -> Listed:
+    """One prepared corpus, as `listing` has it. Raises ValueError where there is no such name."""
+    path, recipe = _cache_file(name, cache), RECIPES[name]
+    file = path if recipe.cached else None
+    return caches.listed(name, recipe.about, recipe.licence, file, recipe.fetched, KNOWN.get(name))
 
 
 def _user_file(corpus: str) -> Corpus:
     path = Path(corpus).expanduser()
     if not path.is_file():
-        raise _unknown(
-            corpus, " nor an existing file; the path of a UTF-8 text file is also accepted"
-        )
+        raise _unknown(corpus, "neither a prepared corpus nor the path of a UTF-8 text file")
     try:
         text = path.read_bytes().decode("utf-8")
     except UnicodeDecodeError as error:
-        raise ValueError(f"corpus={corpus!r} must be UTF-8 text: {error}") from error
+        raise ValueError(f"generator.corpus={corpus!r} must be UTF-8 text: {error}") from error
     # A paragraph keeps the blank lines after it, and its own indentation.
     ends = (match.end() for match in re.finditer(r"\n(?:[ \t]*\r?\n)+", text))
     starts = np.array([0, *(end for end in ends if end < len(text))], np.int64)
     return Corpus(corpus, text, starts, "of the file", _digest(text))
 
 
-def _unknown(name: str, also: str = "") -> ValueError:
+def _unknown(name: str, what: str) -> ValueError:
     near = difflib.get_close_matches(name, RECIPES, n=1)
     return ValueError(
-        f"corpus={name!r} is {'neither' if also else 'not'} a prepared corpus"
-        f" ({', '.join(RECIPES)}){also}" + (f" (did you mean {near[0]!r}?)" if near else "")
+        f"generator.corpus={name!r} is {what}; prepared are {', '.join(RECIPES)}"
+        + (f" (did you mean {near[0]!r}?)" if near else "")
     )
 
 
@@ -179,22 +178,9 @@ def _digest(text: str) -> str:
     return caches.digest([np.frombuffer(text.encode(), np.uint8)])
 
 
-def _compare(corpus: Corpus) -> tuple[str, str]:
-    """State and detail, as in `Verified`, of a text that is whole."""
-    source, sha256 = KNOWN.get(corpus.name, (None, None))
-    if corpus.source != source:
-        return "ok", f"whole; made from {corpus.source}, for which no sha256 is known beforehand"
-    if corpus.sha256 == sha256:
-        return "ok", f"whole, and the text that is known to be made from {source}"
-    return "damaged", (
-        f"sha256 {corpus.sha256}, but what is made from {source} is known to have {sha256}: remove "
-        "its file in the cache and what it was made from, and prepare it again"
-    )
-
-
 def _cache_file(name: str, cache: Path | None) -> Path:
     if name not in RECIPES:
-        raise _unknown(name)
+        raise _unknown(name, "no prepared corpus")
     edition = f"-{RECIPES[name].edition}" if RECIPES[name].edition else ""
     return caches.folder(cache) / "corpora" / f"{name}-{_RECIPE}{edition}.npz"
 

@@ -113,13 +113,16 @@ def prequential(
       members: members to use; None takes all.
 
     Raises:
-      ValueError: an anchor that this record does not offer, or no test tokens.
+      ValueError: an anchor that is none of ANCHORS, or no test tokens.
+      RecordError: this record does not offer the anchor, or has no evaluation yet.
       RecordError: the record has no evaluation, or every member failed.
     """
     offered = anchors(record)
     anchor = anchor or offered[0]
+    if anchor not in ANCHORS:
+        raise ValueError(f"anchor={anchor}: accepted are {', '.join(ANCHORS)}")
     if anchor not in offered:
-        raise ValueError(f"anchor={anchor} is not offered by {record.path}: {', '.join(offered)}")
+        raise RecordError(f"no anchor {anchor} in {record.path}, which has {', '.join(offered)}")
     step = max(record.evals)
     rows = {name: np.asarray(v[:, :step], np.float64) for name, v in record.rows.items()}
     well = _well(record, step)

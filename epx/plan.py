@@ -110,11 +110,13 @@ class Setup(NamedTuple):
 
 
 def stack(trees: Sequence[PyTree]) -> PyTree:
-    """Members of equal shape as one tree with a leading member axis.
+    """Members of equal shape, as `check_shapes` says, as one tree with a leading member axis."""
+    check_shapes(trees)
+    return jax.tree.map(lambda *leaves: jnp.stack([jnp.asarray(leaf) for leaf in leaves]), *trees)
 
-    Raises:
-      ValueError: members that differ in more than their arrays.
-    """
+
+def check_shapes(trees: Sequence[PyTree]) -> None:
+    """Raises ValueError where members differ in more than the values of their arrays."""
     shapes = [jax.tree.map(lambda leaf: (jnp.shape(leaf), jnp.result_type(leaf)), t) for t in trees]
     for index, shape in enumerate(shapes):
         if shape != shapes[0]:
@@ -122,4 +124,3 @@ def stack(trees: Sequence[PyTree]) -> PyTree:
                 f"member {index} cannot share an ensemble with member 0: {trees[index]!r:.200} "
                 f"and {trees[0]!r:.200} differ in more than the values of their arrays"
             )
-    return jax.tree.map(lambda *leaves: jnp.stack([jnp.asarray(leaf) for leaf in leaves]), *trees)

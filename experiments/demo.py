@@ -30,6 +30,8 @@ flags.DEFINE_bool("quiet", False, "no progress")
 def main() -> int:
     """Runs what is not done yet, then reports; returns the exit code."""
     began = time.monotonic()
+    if FLAGS.fast and FLAGS.tune:
+        cli.fail("--fast and --tune: one or the other", 2)
     cli.say("demo: it starts; loading JAX")
     from configs import demo  # after the first word: these imports take seconds on a cold disk
     from experiments import ensembles
@@ -37,12 +39,12 @@ def main() -> int:
     kind = "-tune" if FLAGS.tune else "-fast" if FLAGS.fast else ""
     workdir = Path(FLAGS.workdir or f"runs/demo{kind}")
     chosen = demo.ensembles(FLAGS.fast, FLAGS.tune)
-    stopped = ensembles.train("demo", chosen, workdir, FLAGS.quiet)
-    if stopped:
-        return stopped
+    status = ensembles.train("demo", chosen, workdir, FLAGS.quiet)
+    if status > 1:
+        return status
     ensembles.report("demo", chosen, workdir, FLAGS.tune)
     cli.say(f"demo: done in {(time.monotonic() - began) / 60:.1f} minutes")
-    return 0
+    return status
 
 
 if __name__ == "__main__":

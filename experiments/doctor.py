@@ -15,10 +15,19 @@ from pathlib import Path
 import jax
 
 import epx
-from epx import caches, corpora
-from experiments import cli, host
+from epx import books, caches, corpora
+from experiments import cli, cores, host
 
-_PACKAGES = ("jax", "jaxlib", "flax", "optax", "orbax-checkpoint", "numpy", "ml_collections")
+_PACKAGES = (
+    "jax",
+    "jaxlib",
+    "flax",
+    "optax",
+    "orbax-checkpoint",
+    "numpy",
+    "ml_collections",
+    "chess",
+)
 
 
 def _version(package: str) -> str:
@@ -54,28 +63,31 @@ def _hardware() -> list[tuple[str, str]]:
     return [
         ("backend", jax.default_backend()),
         ("devices", f"{len(devices)} ({kinds})"),
-        ("cores", str(host.cores())),
+        ("cores", str(cores.granted())),
     ]
 
 
 def _storage() -> list[tuple[str, str]]:
     cache = caches.folder().absolute()
-    folders = {"xla cache": host.compile_cache(), "corpora cache": cache / "corpora"}
-    held = [(name, f"{folder}: {_held(folder)}") for name, folder in folders.items()]
+    parts = {"xla cache": host.compile_cache(), "corpora cache": cache / "corpora"}
+    parts |= {"books cache": cache / "books", "downloads": cache / "downloads"}
+    held = [(name, f"{folder}: {_held(folder)}") for name, folder in parts.items()]
     return [*held, ("free disk", _free(cache))]
 
 
 def _corpora() -> list[tuple[str, str]]:
-    rows = []
-    for corpus in corpora.listing():
-        if corpus.file is None:
-            state = "made when asked for"
-        elif corpus.size is None:
-            state = "not prepared yet"
-        else:
-            state = f"{corpus.size / 1e6:.1f} MB in the cache"
-        rows.append((f"corpus {corpus.name}", f"{corpus.about}; {corpus.licence}; {state}"))
-    return rows
+    found = [row for where in (corpora, books) for row in where.listing()]
+    return [(f"corpus {row.name}", f"{row.held}; {row.licence}; {row.about}") for row in found]
+
+
+def _programs() -> list[tuple[str, str]]:
+    """What some corpora need beside Python."""
+    needs = {"apt-get": "downloads of corpora", "stockfish": "selfplay-stockfish"}
+    path = os.pathsep.join([os.environ.get("PATH", os.defpath), "/usr/games"])
+    return [
+        (name, f"{shutil.which(name, path=path) or 'not installed'}; for {use}")
+        for name, use in needs.items()
+    ]
 
 
 def main() -> int:
@@ -89,7 +101,7 @@ def main() -> int:
         asked = jax.config.jax_platforms or "any platform"
         rows.append(("backend", f"none: JAX could not start {asked} ({error!r})"))
         status = 1
-    for name, value in rows + _storage() + _corpora():
+    for name, value in rows + _storage() + _programs() + _corpora():
         print(f"{name:22}{value}")
     if warning:
         print(warning)

@@ -28,33 +28,39 @@ def train(
       quiet: no progress.
 
     Returns:
-      0, or 128 + the signal that stopped it. A mistake ends the process with one line.
+      0; 1 where no member of an ensemble has a finite loss; 128 + the signal that stopped it. A
+      mistake ends the process with one line.
     """
     host.prepare()
     with cli.config_errors():
         setups = [sweeps.assemble(e.config, e.members) for e in ensembles]
         for setup in setups:
             setup.plan.check(setup.generators[0].spec, len(setup.hypers))
-    seconds = [_seconds(setup) for setup in setups]
+    folders = [workdir / "records" / ensemble.name for ensemble in ensembles]
+    seconds = [_seconds(setup, folder) for setup, folder in zip(setups, folders)]
     runs = sum(len(setup.hypers) for setup in setups)
     cli.say(
         f"{label}: {len(setups)} ensembles, {runs} runs; this takes about {sum(seconds) / 60:.0f} "
         "minutes on two cores. Stop it whenever you like: the same command goes on"
     )
-    done, total = 0.0, sum(seconds)
+    done, total, status = 0.0, max(sum(seconds), 1.0), 0
     with run_errors(), progress.display(label, quiet) as show:
-        for ensemble, setup, own in zip(ensembles, setups, seconds):
+        for setup, folder, own in zip(setups, folders, seconds):
 
-            def named(part, text, name=ensemble.name):
+            def named(part, text, name=folder.name):
                 show(part, f"{name}: {text}")
 
-            chunks = run.train(setup, workdir / "records" / ensemble.name)
-            stopped = progress.follow(chunks, named, done / total, (done + own) / total)
+            chunks = run.train(setup, folder)
+            try:
+                stopped = progress.follow(chunks, named, done / total, (done + own) / total)
+            except run.RunError as error:  # the others can still be measured
+                cli.say(f"{label}: {folder.name}: {error}")
+                stopped, status = 0, 1
             if stopped:
                 cli.say(f"{label}: stopped; the same command goes on from {workdir}")
                 return 128 + stopped
             done += own
-    return 0
+    return status
 
 
 def report(label: str, ensembles: Sequence[sweeps.Ensemble], workdir: Path, tune: bool) -> None:
@@ -65,6 +71,7 @@ def report(label: str, ensembles: Sequence[sweeps.Ensemble], workdir: Path, tune
         if tune:
             print(tables.tuning(found))
             return
+        found = tables.told_apart(found)
         record.write_json(workdir / "summary.json", {"cells": found})
         plots.worlds_by_observers(found, workdir / "figure.png")
     print(tables.text(found))
@@ -83,11 +90,15 @@ def run_errors() -> Iterator[None]:
         cli.fail(str(error), 1)
 
 
-def _seconds(setup: Setup) -> float:
+def _seconds(setup: Setup, folder: Path) -> float:
+    """Forecast of what is left to do of an ensemble."""
     spec, plan = setup.generators[0].spec, setup.plan
+    if record.is_complete(folder, plan.steps):
+        return 0.0
+    steps = plan.steps - record.intact_steps(folder)
     forward, update = setup.observer.flops(spec.length)
     flops = len(setup.hypers) * (
-        plan.steps * plan.batch * (forward + update) + 2 * plan.eval_examples * forward
+        steps * plan.batch * (forward + update) + 2 * plan.eval_examples * forward
     )
     return OVERHEAD_SECONDS + flops / _speed(setup.config["observer"])
 

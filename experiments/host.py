@@ -7,9 +7,8 @@ from pathlib import Path
 import jax
 
 from epx import caches
+from experiments import cores
 
-# Of a container: microseconds of CPU time granted in a period of so many.
-_CPU_QUOTA = Path("/sys/fs/cgroup/cpu.max")
 # Any of these, or nvidia-smi on the path, says that an NVIDIA driver is installed.
 _DRIVER_FILES = ("/proc/driver/nvidia/version", "/dev/nvidia0")
 
@@ -18,24 +17,11 @@ def prepare() -> None:
     """Settles what must stand before JAX starts a backend: one host device per core, each single
     threaded (XLA hardly threads element-wise work), and the compile cache of the user."""
     if "xla_force_host_platform_device_count" not in os.environ.get("XLA_FLAGS", ""):
-        jax.config.update("jax_num_cpu_devices", cores())
+        jax.config.update("jax_num_cpu_devices", cores.granted())
     if not jax.config.jax_compilation_cache_dir:
         jax.config.update("jax_compilation_cache_dir", str(compile_cache()))
     jax.config.update("jax_persistent_cache_min_compile_time_secs", 0.0)
     jax.config.update("jax_persistent_cache_min_entry_size_bytes", 0)
-
-
-def cores() -> int:
-    """Cores that this process may use: a scheduler or container may grant fewer than there are."""
-    if hasattr(os, "sched_getaffinity"):  # Linux only
-        granted = len(os.sched_getaffinity(0))
-    else:
-        granted = os.cpu_count() or 1
-    if _CPU_QUOTA.exists():
-        quota, period = _CPU_QUOTA.read_text().split()
-        if quota != "max":
-            granted = min(granted, max(1, int(quota) // int(period)))
-    return granted
 
 
 def compile_cache() -> Path:

@@ -35,7 +35,7 @@ def main() -> int:
             print(tables.sensitivity(found))
         if FLAGS.summary:
             record.write_json(Path(FLAGS.summary), {"cells": found})
-        if FLAGS.figure:
+        if FLAGS.figure and tables.measured(found):
             plots.worlds_by_observers(found, FLAGS.figure)
     except (record.RecordError, OSError) as error:
         cli.fail(str(error), 1)
@@ -53,7 +53,8 @@ def read(
     paths = record.find(folder)
     if not paths:
         raise record.RecordError(f"{folder} holds no records")
-    return tables.cells([record.load(path) for path in paths], anchor, test_tokens)
+    found = tables.cells([record.load(path) for path in paths], anchor, test_tokens)
+    return tables.told_apart(found)
 
 
 if __name__ == "__main__":

@@ -1,5 +1,5 @@
 """What a trained observer generates, beside the real thing: held-out examples whose coded tokens
-are sampled again, each given all the tokens before it.
+are sampled again, each given all the tokens before it. A sample is as long as the real example.
 
     python -m experiments.train --config=life:tiny --workdir=runs/life
     python -m experiments.sample --record=runs/life
@@ -41,7 +41,7 @@ def main() -> int:
     folder = Path(FLAGS.record)
     with ensembles.run_errors(), cli.config_errors():
         setup = _setup(record.load(folder))
-        step, state = _state(setup, folder / "ckpt")
+        step, state = _state(setup, folder)
     params = state.params if setup.observer.update or FLAGS.weights == "raw" else state.ema
     generator, hyper = setup.generators[FLAGS.member], setup.hypers[FLAGS.member]
     real = evaluation.heldout(generator, hyper, jnp.arange(FLAGS.examples, dtype=jnp.uint32))
@@ -51,7 +51,9 @@ def main() -> int:
     drawn_BxT = jax.jit(sampling.complete, static_argnums=0)(
         setup.observer, params, keys_B, real.tokens_T, given_BxT, real.side
     )
-    print(f"{folder}: member {FLAGS.member} after {step} steps; {decoded.LEGEND}")
+    member = ", ".join(f"{k}={v}" for k, v in setup.config["members"][FLAGS.member].items())
+    legend = decoded.legend(np.asarray(~given_BxT), "sampled")
+    print(f"{folder}: member {FLAGS.member} ({member}) after {step} steps; {legend}")
     versions = {"real": real.tokens_T, "sampled": drawn_BxT}
     bits = {k: _bits(setup, params, t, real.side, ~given_BxT) for k, t in versions.items()}
     for n in range(FLAGS.examples):
@@ -71,7 +73,7 @@ def _setup(found: record.Record) -> Setup:
 
     Raises:
       RecordError: it was not made from a config, or its world is no longer the same.
-      ValueError: no such member.
+      ValueError: no such member, or an observer that cannot be sampled from.
     """
     config = dict(found.config)
     facts, members = config.pop("facts"), config.pop("members", None)
@@ -79,7 +81,12 @@ def _setup(found: record.Record) -> Setup:
         raise record.RecordError(f"{found.path} was made by measure(): only its program knows how")
     if FLAGS.member >= len(members):
         raise ValueError(f"--member={FLAGS.member}: 0 to {len(members) - 1}")
+    # Where it was trained does not matter here.
+    config["run"] = config["run"] | {"require_accelerator": False, "devices": None}
     setup = sweeps.assemble(config, members)
+    if not (setup.observer.start and setup.observer.step):
+        name = config["observer"]["name"]
+        raise ValueError(f"observer.name={name}: has no start and step, which sampling needs")
     changed = record.difference(facts, describe.facts(setup, stack(setup.generators)))
     if changed:
         raise record.RecordError(
@@ -89,14 +96,21 @@ def _setup(found: record.Record) -> Setup:
 
 
 def _state(setup: Setup, folder: Path) -> tuple[int, State]:
-    """The saved state of the chosen member and step."""
-    steps = checkpoint.steps(folder)
-    step = FLAGS.step if FLAGS.step is not None else (steps or [0])[-1]
+    """The saved state of the chosen member and step.
+
+    Raises:
+      RecordError: there is none, or it is damaged.
+      ValueError: there is none of this step.
+    """
+    steps = checkpoint.steps(folder / "ckpt")
+    if not steps:
+        raise record.RecordError(f"{folder} has no saved state to sample from")
+    step = steps[-1] if FLAGS.step is None else FLAGS.step
     if step not in steps:
-        raise ValueError(f"--step={step}: states are saved after {steps or 'no'} steps")
-    code = setup.code(setup.observer, setup.plan.cut(setup.plan.layout(len(setup.hypers))))
+        raise ValueError(f"--step={step}: states are saved after {steps} steps")
+    code = setup.code(setup.observer, streams.Batch(1, 1))
     shapes = jax.eval_shape(jax.vmap(code.init), stack(setup.hypers))
-    state = checkpoint.read(folder, step, shapes)
+    state = checkpoint.read(folder / "ckpt", step, shapes)
     return step, jax.tree.map(lambda leaf: leaf[FLAGS.member], state)
 
 

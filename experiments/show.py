@@ -29,8 +29,7 @@ def world(reference: str, overrides: dict[str, str], count: int) -> int:
     spec = generator.spec
     drawn = SAMPLE if spec.size is None else min(SAMPLE, spec.size)
     batch = sample(generator, seed, drawn)
-    # One sentence where marks would say nothing.
-    marked = "every token is coded" if batch.coded_T.all() else decoded.LEGEND
+    marked = decoded.legend(batch.coded_T, "coded")
     print(f"{config['generator']['name']}: the first examples of seed {seed}; {marked}")
     for n in range(min(count, drawn)):
         lines = decoded.lines(generator, batch.tokens_T[n], batch.coded_T[n])

@@ -25,11 +25,11 @@ def main() -> int:
         cli.fail("--sweep and --workdir are needed: what to run, and where the records go", 2)
     with cli.config_errors():
         chosen = cli.module(FLAGS.sweep, "sweep", "ensembles").ensembles(tune=FLAGS.tune)
-    stopped = ensembles.train("sweep", chosen, Path(FLAGS.workdir), FLAGS.quiet)
-    if stopped:
-        return stopped
-    ensembles.report("sweep", chosen, Path(FLAGS.workdir), FLAGS.tune)
-    return 0
+    cli.say(f"sweep: {FLAGS.sweep} in {FLAGS.workdir}; reading its worlds")
+    status = ensembles.train("sweep", chosen, Path(FLAGS.workdir), FLAGS.quiet)
+    if status <= 1:
+        ensembles.report("sweep", chosen, Path(FLAGS.workdir), FLAGS.tune)
+    return status
 
 
 if __name__ == "__main__":

@@ -56,9 +56,12 @@ def _say_start() -> None:
 def _say_result(done: record.Record) -> None:
     measured = ledger.prequential(done)
     structure, entropy = measured.structure_bits, measured.entropy_bits_per_tok
+    seeds = len(measured.members)
     logging.info(
-        "S = %.4g ± %.2g bits, H = %.4f ± %.4f bits per coded token, %d members; record in %s",
-        *structure, *entropy, len(measured.members), done.path,
+        "S = %.4g%s bits, H = %.4f%s bits per coded token, %d members; record in %s",
+        structure.mean, f" ± {structure.half_width:.2g}" if seeds > 1 else "",
+        entropy.mean, f" ± {entropy.half_width:.4f}" if seeds > 1 else "",
+        seeds, done.path,
     )  # fmt: skip
 
 

@@ -10,7 +10,7 @@ import tarfile
 import numpy as np
 import pytest
 
-from epx import books, games, rules
+from epx import books, caches, games, parts, rules
 
 FIRST = ("e4", "d4", "c4", "b4", "a4", "Nf3", "Nc3", "f4", "g4", "h4")
 
@@ -19,15 +19,15 @@ FIRST = ("e4", "d4", "c4", "b4", "a4", "Nf3", "Nc3", "f4", "g4", "h4")
 def small_parts(monkeypatch, tmp_path):
     """A cache of the test's own, and parts of a few games."""
     monkeypatch.setenv("EPX_CACHE", str(tmp_path / "cache"))
-    monkeypatch.setattr(books, "_PART_BYTES", 60)
-    monkeypatch.setattr(books, "_PART_GAMES", 3)
+    monkeypatch.setattr(parts, "_PART_BYTES", 60)
+    monkeypatch.setattr(parts, "_PART_GAMES", 3)
 
 
 @pytest.fixture
 def ran(monkeypatch):
     """The tasks that are run, as they come."""
-    tasks, run = [], books._run
-    monkeypatch.setattr(books, "_run", lambda task: tasks.append(task) or run(task))
+    tasks, run = [], parts._run
+    monkeypatch.setattr(parts, "_run", lambda task: tasks.append(task) or run(task))
     return tasks
 
 
@@ -59,7 +59,7 @@ def interrupted(name, after, **arguments):
     """A preparation that is stopped when so many parts are done."""
 
     def stop(line):
-        if f" {after} of " in line:
+        if line.startswith(f"{after} of "):
             raise KeyboardInterrupt
 
     with pytest.raises(KeyboardInterrupt):
@@ -88,7 +88,7 @@ def test_a_book_is_prepared_once_and_read_back(name, pgn, tmp_path, ran):
 def test_workers_change_nothing(pgn, workers):
     said = []
     assert moves(books.prepare(pgn, report=said.append, workers=workers)) == EXPECTED
-    assert [line.split(": ")[1] for line in said] == [f"{n} of 5 parts" for n in range(1, 6)]
+    assert said == [f"{n} of 5 parts" for n in range(1, 6)]
 
 
 def test_self_play_is_that_of_the_rules():
@@ -156,7 +156,7 @@ def test_a_damaged_part_is_made_anew(pgn, tmp_path, ran, caplog):
 
 def test_parts_that_were_cut_elsewhere_are_not_mixed_in(pgn, monkeypatch, tmp_path):
     interrupted(pgn, after=2)
-    monkeypatch.setattr(books, "_PART_BYTES", 200)
+    monkeypatch.setattr(parts, "_PART_BYTES", 200)
     assert moves(books.prepare(pgn)) == EXPECTED
     assert len(stored(tmp_path / "cache")) == 1
 
@@ -178,7 +178,7 @@ def test_a_file_is_cut_between_games_only(tmp_path):
     texts = ["1. e4 {a\n\ncomment} e5 *", "1. Ke2 *", "1. d4", "1. c4 e5\n*", "1. a9 *", "1. b4 *"]
     path, starts = write(tmp_path, texts)
     for size in (1, 30, 80, 120, 10**6):
-        books._PART_BYTES = size  # the fixture puts it back
+        parts._PART_BYTES = size  # the fixture puts it back
         book = books.prepare(path, tmp_path / str(size))
         assert moves(book) == ["e4,e5;", "c4,e5;", "b4,"]
         assert [line.split(":")[0] for line in book.skipped] == [
@@ -269,7 +269,7 @@ def test_a_file_without_a_legal_game(tmp_path, content, load):
 
 
 def test_more_games_than_there_are(pgn):
-    with pytest.raises(ValueError, match=r"games=11: 1 to 10, .*mine\.pgn"):
+    with pytest.raises(ValueError, match=r"generator\.games=11: accepted are 1 to 10, .*mine\.pgn"):
         books.load(pgn, count=11)
 
 
@@ -283,6 +283,47 @@ def test_an_unknown_name_is_helped(name, tmp_path):
     assert "did you mean" in message
     with pytest.raises(ValueError, match="existing file"):
         books.load(str(tmp_path))  # a folder is no file
+
+
+def test_parts_are_kept_where_the_whole_is_not_written(pgn, tmp_path, ran, monkeypatch, caplog):
+    """The disk is full at the last file: nothing is done twice."""
+    write_archive = caches.write
+
+    def full(path, *content, **beside):
+        if path.parent.suffix != ".parts":
+            raise OSError(28, "No space left on device")
+        write_archive(path, *content, **beside)
+
+    monkeypatch.setattr(caches, "write", full)
+    assert moves(books.prepare(pgn)) == EXPECTED and len(ran) == 5
+    assert "not cached" in caplog.text and len(list(tmp_path.rglob("*.parts/*.npz"))) == 5
+    ran.clear()
+    monkeypatch.setattr(caches, "write", write_archive)
+    assert moves(books.prepare(pgn)) == EXPECTED and not ran
+    assert len(stored(tmp_path / "cache")) == 1
+
+
+def test_a_worker_that_is_killed_is_said(pgn, monkeypatch):
+    def killed(*_):
+        raise parts.BrokenProcessPool("A process in the process pool was terminated abruptly")
+
+    monkeypatch.setattr(parts.ProcessPoolExecutor, "map", killed)
+    with pytest.raises(OSError, match="was killed, perhaps for want of memory"):
+        books.prepare(pgn, workers=2)
+
+
+def test_verify_names_every_game_skipped(tmp_path, caplog):
+    path, starts = write(tmp_path, ["1. e4 e5 *", *["1. e4 e4 *"] * 20])
+    assert books.verify(path).state == "not prepared"
+    books.prepare(path)
+    assert f"line {starts[1]}: " in caplog.text and "and 15 more" in caplog.text
+    found = books.verify(path)
+    assert found.state == "ok" and "1 games, whole; made from a file of the user" in found.detail
+    assert all(f"\n  line {line}: move 1" in found.detail for line in starts[1:])
+    caplog.clear()
+    caplog.set_level(logging.INFO)
+    books.load(path)
+    assert "1 games, 20 skipped" in caplog.text, "also out of the cache"
 
 
 # --- gnubook, from a package that somebody put there by hand ---
@@ -306,7 +347,7 @@ def test_gnubook_has_to_be_prepared(package, caplog):
     made = books.prepare("gnubook", report=said.append)
     assert moves(made) == moves(books.load("gnubook")) == EXPECTED
     assert said[-1].endswith("5 of 5 parts")
-    assert "another version" in caplog.text
+    assert made.source == "gnuchess-book 9"
 
 
 def test_gnubook_from_a_damaged_package(package):
@@ -329,10 +370,13 @@ def test_verify_and_listing(package, tmp_path, monkeypatch):
     assert (row.sha256, row.size) == (made.sha256, row.file.stat().st_size)
     assert row.licence and row.about
     found = books.verify("gnubook")
-    assert found.state == "damaged" and "not those known" in found.detail
-    monkeypatch.setattr(books, "_GNUBOOK_GAMES_SHA256", made.sha256)
+    assert found.state == "ok" and "no sha256 is known" in found.detail, "another version"
+    monkeypatch.setattr(books, "KNOWN", {"gnubook": ("gnuchess-book 9", made.sha256)})
     found = books.verify("gnubook")
-    assert found.state == "ok" and "10 games, 0 skipped" in found.detail
+    assert found.state == "ok" and "10 games, whole, and what is known" in found.detail
+    monkeypatch.setattr(books, "KNOWN", {"gnubook": ("gnuchess-book 9", "0" * 64)})
+    assert books.verify("gnubook").state == "damaged", "games that were parsed in another way"
+    monkeypatch.setattr(books, "KNOWN", {})
     row.file.write_bytes(_other_games(row.file.read_bytes()))
     assert books.verify("gnubook").state == "damaged"
     with pytest.raises(ValueError, match="gnubok"):

@@ -10,6 +10,7 @@ import numpy as np
 import pytest
 from cryptography.hazmat.primitives.ciphers import Cipher, algorithms, modes
 
+from epx import ciphers
 from epx.generators import cipher
 
 KEY = jax.random.key(5)
@@ -197,7 +198,7 @@ def test_rounds_are_those_of_the_cipher(rounds):
     seed_8 = jax.random.bits(KEY, (8,), jnp.uint32)
     zero_3 = jnp.zeros(3, jnp.uint32)
     world = cipher.make(KEY, "chacha", rounds=rounds, length=20 * 32)
-    blocks = [cipher.chacha_block(seed_8, n, zero_3, rounds).tolist() for n in range(2)]
+    blocks = [ciphers.chacha_block(seed_8, n, zero_3, rounds).tolist() for n in range(2)]
     found = one(world).tokens_T.tolist()
     assert found == cut(itertools.chain(*blocks), 0, 32, 1, 20 * 32)
 

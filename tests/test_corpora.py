@@ -147,7 +147,7 @@ def test_listing_says_what_is_cached(small):
     assert rows["pydoc"].file == small
     assert rows["pydoc"].sha256 == made.sha256
     small.write_bytes(b"damaged")
-    assert corpora.listing()[0][-2:] == (7, None)
+    assert corpora.listing()[0][-3:] == (7, None, False)
     assert rows["zen"].file is None
     assert all(row.about and row.licence for row in rows.values())
 
@@ -220,5 +220,5 @@ def test_unknown_name_is_helped(tmp_path):
     assert "pydoc, code, zen" in message
     assert "path of a UTF-8 text file" in message
     assert "did you mean 'pydoc'?" in message
-    with pytest.raises(ValueError, match="existing file"):
+    with pytest.raises(ValueError, match="nor the path of a UTF-8 text file"):
         corpora.load(str(tmp_path))  # a folder is no file

@@ -53,8 +53,9 @@ def test_list_leaves_no_trace(tmp_path):
     rows = {line.split()[0]: line for line in done.stdout.splitlines()[1:] if line}
     for row in corpora.listing(tmp_path):
         assert row.licence in rows[row.name] and row.about in rows[row.name]
-    assert "not prepared" in rows["gcide"] and "text" in rows["gcide"]
+    assert "to be prepared" in rows["gcide"] and "text" in rows["gcide"]
     assert "chess" in rows["gnubook"]
+    assert corpora.KNOWN["gcide"][1][:12] in rows["gcide"], "what it is known to have"
     assert not (tmp_path / "none").exists()
 
 
@@ -79,6 +80,22 @@ def test_prepare_list_verify(cache):
     file.unlink()
     done = data(cache, "verify", "gcide")
     assert done.returncode == 1 and "gcide: not prepared" in done.stdout
+
+
+def test_a_pgn_of_ones_own(tmp_path):
+    """Parsed by all cores; what was skipped is named as often as one asks."""
+    file = tmp_path / "mine.pgn"
+    file.write_text('[Event "?"]\n\n1. e4 e5 *\n\n[Event "?"]\n\n1. e4 e6 2. Ke3 *\n')
+    done = data(tmp_path / "cache", "prepare", str(file))
+    assert done.returncode == 0 and "books" in done.stdout
+    done = data(tmp_path / "cache", "verify", str(file))
+    assert done.returncode == 0 and "games skipped: 1\n  line 5: move 2" in done.stdout
+
+
+def test_one_that_fails_does_not_stop_the_next(cache):
+    done = data(cache, "prepare", "tdavid", "zen", PATH="")
+    assert done.returncode == 1 and "data: tdavid: " in done.stderr
+    assert done.stdout.splitlines()[-1] == "zen: made each time"
 
 
 def test_a_failed_download_is_one_line(tmp_path):

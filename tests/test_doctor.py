@@ -9,7 +9,7 @@ from types import SimpleNamespace
 import jax
 import pytest
 
-from experiments import host
+from experiments import cores, host
 
 ROOT = Path(__file__).parent.parent
 
@@ -36,7 +36,8 @@ def test_report(tmp_path):
     assert report["backend"] == "cpu"
     assert int(report["cores"]) >= 1
     assert report["free disk"].endswith("GB")
-    assert "not prepared yet" in report["corpus pydoc"]
+    assert "made when used" in report["corpus pydoc"]
+    assert "to be prepared" in report["corpus gcide"] + report["corpus gnubook"]
     assert not (tmp_path / "c").exists()  # it looks and leaves no trace
 
 
@@ -105,6 +106,6 @@ def test_asked_for_cpu_has_another_remedy(machine, tmp_path):
 )
 def test_a_container_may_grant_fewer_cores(monkeypatch, tmp_path, quota, granted):
     (tmp_path / "cpu.max").write_text(quota)
-    monkeypatch.setattr(host, "_CPU_QUOTA", tmp_path / "cpu.max")
-    monkeypatch.setattr(host.os, "sched_getaffinity", lambda _: set(range(8)), raising=False)
-    assert host.cores() == granted
+    monkeypatch.setattr(cores, "_CPU_QUOTA", tmp_path / "cpu.max")
+    monkeypatch.setattr(cores.os, "sched_getaffinity", lambda _: set(range(8)), raising=False)
+    assert cores.granted() == granted

@@ -10,14 +10,14 @@ import pytest
 ROOT = Path(__file__).parent.parent
 LEVELS = [
     {"types"},
-    {"streams", "nll", "optim", "flops", "ciphers", "generators", "observers"},
+    {"streams", "nll", "optim", "flops", "ciphers", "keystreams", "generators", "observers"},
     {"codes", "devices", "evaluation", "plan", "describe", "sampling"},
     {"checkpoint", "run"},
     {"components", "sweeps"},
 ]
 APART = {
-    "caches", "corpora", "recipes", "handbook", "debian", "books", "games", "rules", "record",
-    "ledger", "tables", "plots", "baselines",
+    "caches", "corpora", "recipes", "handbook", "debian", "books", "parts", "games", "rules",
+    "record", "ledger", "tables", "plots", "baselines",
 }  # fmt: skip
 NUMPY_ONLY = {"numpy", "matplotlib"}
 

@@ -139,9 +139,11 @@ def test_interval_covers_the_anchor_error(together):
     assert 0.945 < covered <= 1.0
 
 
-def test_unknown_anchor_names_the_offered(tmp_path):
+def test_an_anchor_that_is_not_there(tmp_path):
     run = write(tmp_path, [[3, 2, 1]], [[10, 10, 10]], [[1, 3]], [[20, 20]])
-    with pytest.raises(ValueError, match=r"anchor=oracle.*ema, raw, tail"):
+    with pytest.raises(ValueError, match=r"anchor=best.*ema, raw, tail, oracle"):
+        ledger.prequential(run, "best")
+    with pytest.raises(record.RecordError, match=r"no anchor oracle in .*ema, raw, tail"):
         ledger.prequential(run, "oracle")
 
 

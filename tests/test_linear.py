@@ -67,13 +67,27 @@ def test_the_matrix_is_what_was_asked_for(bits, nonzeros):
     np.testing.assert_array_equal(matrix @ inverse % 2, np.eye(bits))
 
 
-def test_odd_multiples_are_singular():
-    """The reason why they are refused, seen in all matrices of three bits with a 1 a row."""
-    for places in itertools.product(range(2), repeat=3):
-        matrix = np.eye(3, dtype=int)
-        for row, place in enumerate(places):
-            matrix[row, [n for n in range(3) if n != row][place]] = 1
-        assert round(np.linalg.det(matrix)) % 2 == 0
+@pytest.mark.parametrize("bits", [2, 3, 4])
+def test_what_is_refused_has_no_invertible_matrix(bits):
+    """And what is accepted has one: seen in all matrices with as many ones in every row, give or
+    take one."""
+    for nonzeros in range(bits * (bits - 1) // 2 + 1):
+        rows = [
+            [
+                (*ones[:row], 1, *ones[row:])
+                for ones in itertools.product(range(2), repeat=bits - 1)
+                if sum(ones) in (nonzeros // bits, -(-nonzeros // bits))
+            ]
+            for row in range(bits)
+        ]
+        matrices = [np.array(m) for m in itertools.product(*rows)]
+        matrices = [m for m in matrices if m.sum() == bits + nonzeros]
+        exists = any(round(np.linalg.det(m)) % 2 for m in matrices)
+        if exists:
+            linear.make(KEY, bits=bits, nonzeros=nonzeros)
+        else:
+            with pytest.raises(ValueError, match="no odd multiple"):
+                linear.make(KEY, bits=bits, nonzeros=nonzeros)
 
 
 def test_members_draw_matrices_of_their_own():

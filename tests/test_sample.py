@@ -1,7 +1,9 @@
-"""The binaries that run sweeps and show samples, from end to end on the smallest worlds."""
+"""The binary that shows samples, from end to end on the smallest worlds."""
 
+import json
 import os
 import re
+import shutil
 import subprocess
 import sys
 from pathlib import Path
@@ -9,24 +11,12 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from epx import run, sweeps
+from epx import record, run, sweeps
 from epx.generators import life
+from epx.ledger import LN2
 from experiments import decoded
 
 ROOT = Path(__file__).parent.parent
-SWEEP = """
-from configs import base
-from epx import sweeps
-
-def ensembles(tune=False):
-    config = base.get_config("tiny")
-    config.generator.update(dict(name="life", height=3, width=3))
-    config.observer.update(dict(name="counts", order=2))
-    config.run.steps, config.run.chunk, config.checkpoint.every = 20, 10, 10
-    sections = {name: config[name].to_dict() for name in config}
-    seeds = sweeps.vary("run.seed", [9] if tune else [0, 1])
-    return [sweeps.Ensemble("01-life-counts", sections, seeds)]
-"""
 
 
 def binary(name, *arguments):
@@ -49,17 +39,81 @@ def trained(tmp_path_factory):
 def test_sample_beside_the_real_thing(trained):
     done = binary("sample", f"--record={trained}", "--examples=3")
     assert done.returncode == 0, done.stderr
-    heads = re.findall(r"real, (\d\.\d+) bits a token +sampled, (\d\.\d+) bits", done.stdout)
-    assert len(heads) == 3
+    assert shown(done).shape == (2, 3)
     assert "after 40 steps" in done.stdout
     assert done.stdout.count("⟨") > 6
     assert binary("sample", f"--record={trained}", "--examples=3").stdout == done.stdout
     assert binary("sample", f"--record={trained}", "--seed=1").stdout != done.stdout
 
 
-def test_sample_of_an_earlier_state(trained):
-    done = binary("sample", f"--record={trained}", "--step=30", "--member=1", "--weights=raw")
-    assert "member 1 after 30 steps" in done.stdout
+def shown(done):
+    """The printed bits a token, real and sampled, of each example."""
+    assert done.returncode == 0, done.stderr
+    heads = re.findall(r"real, (\d+\.\d+) bits a token +sampled, (\d+\.\d+) bits", done.stdout)
+    return np.array(heads, float).T
+
+
+@pytest.mark.parametrize(("member", "weights"), [(0, "ema"), (1, "raw"), (1, "ema")])
+def test_the_bits_are_those_of_the_evaluation(trained, member, weights):
+    """Of the member and the weights that were asked for."""
+    arguments = (f"--member={member}", f"--weights={weights}", "--examples=3")
+    real, _ = shown(binary("sample", f"--record={trained}", *arguments))
+    held_out = record.load(trained).evals[40]
+    expected = held_out[f"{weights}_nats"][member, :3] / held_out["coded_tok"][member, :3] / LN2
+    np.testing.assert_allclose(real, expected, atol=6e-4)
+
+
+def test_an_earlier_state(trained):
+    done = binary("sample", f"--record={trained}", "--step=30")
+    assert "after 30 steps" in done.stdout
+    newest = binary("sample", f"--record={trained}")
+    assert (shown(done)[0] != shown(newest)[0]).all()
+
+
+@pytest.mark.parametrize("prompt", [12, 18])
+def test_a_prompt_is_given(trained, prompt):
+    """Nine cells are side information of the step, then nine are coded, in rows of three."""
+    done = binary("sample", f"--record={trained}", f"--prompt={prompt}", "--examples=2")
+    assert shown(done).shape == (2, 2)
+    assert "(run.seed=0) after 40 steps; what is sampled stands" in done.stdout
+    drawn = (line for line in done.stdout.splitlines() if set(line) <= set("█· ⟨⟩"))
+    rows = [line.split() for line in drawn if line.strip()]
+    given = prompt // 3
+    for example in (rows[: len(rows) // 2], rows[len(rows) // 2 :]):
+        assert len(example) >= 6
+        for real, sampled in example[:given]:
+            assert real == sampled and "⟨" not in real
+
+
+def test_a_record_of_other_devices_is_sampled_here(trained, tmp_path):
+    """Brought back from a machine with a GPU and eight devices."""
+    copy = tmp_path / "gpu"
+    shutil.copytree(trained, copy)
+    config = json.loads((copy / "config.json").read_text())
+    config["run"] |= {"require_accelerator": True, "devices": 8}
+    (copy / "config.json").write_text(json.dumps(config))
+    assert shown(binary("sample", f"--record={copy}")).shape == (2, 4)
+
+
+def test_a_counter_is_sampled(tmp_path, tiny_config):
+    tiny_config["observer"] = {"name": "counts", "order": 2}
+    for _ in run.train(sweeps.assemble(tiny_config), tmp_path / "counts"):
+        pass
+    assert shown(binary("sample", f"--record={tmp_path / 'counts'}")).shape == (2, 4)
+
+
+def test_damaged_and_missing_states_are_said_in_a_line(trained, tmp_path):
+    copy = tmp_path / "copy"
+    shutil.copytree(trained, copy)
+    for file in (copy / "ckpt" / "000000040").rglob("*"):
+        if file.is_file():
+            file.write_bytes(b"")
+    done = binary("sample", f"--record={copy}")
+    assert done.returncode == 1 and "checkpoint of step 40" in done.stderr
+    assert "is damaged" in done.stderr and "Traceback" not in done.stderr
+    shutil.rmtree(copy / "ckpt")
+    done = binary("sample", f"--record={copy}")
+    assert done.returncode == 1 and "has no saved state to sample from" in done.stderr
 
 
 @pytest.mark.parametrize(
@@ -76,24 +130,6 @@ def test_sample_says_what_is_wrong(trained, argument, code, words):
     assert words in done.stderr and "Traceback" not in done.stderr
 
 
-def test_a_sweep_of_ones_own_runs_reports_and_stops_where_done(tmp_path):
-    file = tmp_path / "mine.py"
-    file.write_text(SWEEP)
-    command = ("sweep", f"--sweep={file}", f"--workdir={tmp_path / 'w'}", "--quiet")
-    done = binary(*command)
-    assert done.returncode == 0, done.stderr
-    assert "1 ensembles, 2 runs" in done.stderr and "S bit/token" in done.stdout
-    assert (tmp_path / "w" / "summary.json").exists()
-    again = binary(*command)
-    assert again.returncode == 0 and again.stdout == done.stdout
-
-
-def test_an_unknown_sweep_is_named(tmp_path):
-    done = binary("sweep", "--sweep=boook", f"--workdir={tmp_path}")
-    assert done.returncode == 2
-    assert "--sweep=boook: no such file; did you mean book?" in done.stderr
-
-
 class Letters:
     """A world of letters for the marks."""
 
@@ -103,6 +139,13 @@ class Letters:
         return ["abc\n"[token] for token in tokens_T]
 
 
+class Controls(Letters):
+    """A world whose characters would move a terminal."""
+
+    def symbols(self, tokens_T):
+        return [["\033[1m", "\n", "\t"][token] for token in tokens_T]
+
+
 def test_marks_and_columns():
     tokens_T, charged_T = np.array([0, 1, 2, 3, 0, 1]), np.array([0, 0, 1, 1, 1, 0], bool)
     assert decoded.lines(Letters(), tokens_T, charged_T) == ["ab⟨c⟩", "⟨a⟩b"]
@@ -110,4 +153,8 @@ def test_marks_and_columns():
     assert decoded.lines(Letters(), tokens_T, charged_T, width=2) == ["ab", "⟨c⟩", "⟨a⟩b"]
     filled = np.array([0, 3, 3, 3]), np.array([1, 1, 0, 0], bool)
     assert decoded.lines(Letters(), *filled) == ["⟨a⟩"]
+    assert decoded.lines(Controls(), np.array([0, 1, 2]), np.ones(3, bool)) == [
+        "\N{SYMBOL FOR ESCAPE}[1m",
+        "\N{SYMBOL FOR HORIZONTAL TABULATION}",
+    ]
     assert decoded.beside(["ab", "c"], ["d"], 3) == "ab   d\nc    "

@@ -173,7 +173,9 @@ def _rows(
     found = books.load(corpus, games, plies).games
     count = len(found.results_G)
     if count < 2:
-        raise ValueError(f"corpus={corpus!r} holds one legal game, and one more has to be held out")
+        raise ValueError(
+            f"generator.corpus={corpus!r} holds one legal game, and one more has to be held out"
+        )
     first_held_out = count - max(1, round(_HELD_OUT * count))
     # Books are collections of collections: one after the other, the last games would be of another
     # kind. RandomState's draws are the same in every version of numpy.

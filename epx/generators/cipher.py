@@ -3,22 +3,8 @@ makes of it. Little is unknown, so Shannon's entropy is tiny, yet a bounded obse
 from a short period (the low bits of an LCG) to full noise (ChaCha). Of each word of output the bits
 from `low_bit` on are shown, and all shown bits, lowest first, are cut into tokens of
 `bits_per_token` bits, the first bit the lowest. Mode `pairs` is Gohr's real-or-random task (CRYPTO
-2019): two ciphertexts under one key and a label, which alone is coded.
-
-    algorithm       words    key_bits  rounds  what the seed is; the words
-    chacha          32 bits  256       20      the key; blocks 0, 1, ... of nonce 0
-    aes128          8 bits   128       (10)    the key; blocks 0, 1, ...
-    threefry2x32    32 bits  64        20      the key; counters (0, 0), (0, 1), ...
-    speck32_64      16 bits  64        22      the key; blocks (0, 0), (0, 1), ...
-    lcg             32 bits  32                state 0; states 1, 2, ...
-    randu           31 bits  30                state 0 is 2 seed + 1; states 1, 2, ...
-    xorshift32      32 bits  31                state 0 is seed + 1; states 1, 2, ...
-    mt19937         32 bits  32                for `init_genrand`; outputs 0, 1, ...
-    blum_blum_shub  1 bit    30                state 0 is seed + 2; low bits of states 1, 2, ...
-
-With fewer `key_bits` the seed is a smaller number. As a key it is written in little-endian bytes,
-lowest first. A block is one number too, written as in the published vectors, its first word the
-highest; the block of ChaCha is its counter and its nonce.
+2019): two ciphertexts under one key and a label, which alone is coded. `epx.keystreams` has a table
+of the algorithms, their seeds and their words.
 
 >>> world = make(jax.random.key(0), algorithm="lcg", shown_bits=1, length=8)
 >>> world.spec
@@ -29,15 +15,12 @@ Spec(vocab=2, length=8, size=None, version=1, held_out=0)
 """
 
 import functools
-from collections.abc import Callable
 from dataclasses import dataclass, field
-from typing import NamedTuple
 
 import jax
 import jax.numpy as jnp
 
-from epx import ciphers
-from epx.ciphers import aes128_encrypt, chacha_block, speck32_64_encrypt, threefry2x32
+from epx.keystreams import ALGORITHMS, Block
 from epx.types import Example, Spec, require
 
 VERSION = 1
@@ -46,104 +29,6 @@ TINY = dict(algorithm="lcg", low_bit=3, shown_bits=2, bits_per_token=2, length=6
 _STATIC = {"static": True}
 _MOST_BITS = 18  # of a seed that the oracle enumerates
 _CHUNK = 2**12  # seeds that it follows at once, at most
-
-
-class _Weak(NamedTuple):
-    """A generator with a seed of one word.
-
-    Attributes:
-      generate: (seed, count) -> the first words, all uint32.
-      word_bits: of a word of output.
-      key_bits: of a whole seed.
-      rounds: 0, there is no choice.
-    """
-
-    generate: Callable[[jax.Array, int], jax.Array]
-    word_bits: int
-    key_bits: int
-    rounds: int = 0
-
-    def words(self, seed: jax.Array, rounds: int, count: int) -> jax.Array:
-        """The first words of the stream."""
-        return self.generate(seed[0], count)
-
-
-class _Block(NamedTuple):
-    """A block cipher. All words are held in uint32.
-
-    Attributes:
-      encrypt: (seed, block, rounds) -> output; the seed in words of 32 bits, lowest first.
-      word_bits: of a word of the block and of the output.
-      key_bits: of a whole key.
-      rounds: the official number, or 0 where there is no choice.
-      block_words: of the block.
-      output_words: of the output.
-      counter_word: the word of the block that counts; it carries into the ones before it.
-      difference: that of the plaintexts of a real pair where none is asked for.
-    """
-
-    encrypt: Callable[[jax.Array, jax.Array, int], jax.Array]
-    word_bits: int
-    key_bits: int
-    rounds: int
-    block_words: int
-    output_words: int
-    counter_word: int
-    difference: int
-
-    def words(self, seed: jax.Array, rounds: int, count: int) -> jax.Array:
-        """The first words of the stream: the counter mode."""
-        counter_B = jnp.arange(-(-count // self.output_words), dtype=jnp.uint32)
-        block_BxN = jnp.zeros((len(counter_B), self.block_words), jnp.uint32)
-        for place, word_B in enumerate(_split(counter_B, self.word_bits).T):
-            block_BxN = block_BxN.at[:, self.counter_word - place].set(word_B)
-        outputs = jax.vmap(lambda block_N: self.encrypt(seed, block_N, rounds))(block_BxN)
-        return outputs.reshape(-1)[:count]
-
-
-def _split(words: jax.Array, bits: int) -> jax.Array:
-    """Each uint32 word as a row of words of `bits` bits, lowest first."""
-    return (words[:, None] >> jnp.arange(0, 32, bits, dtype=jnp.uint32)) & jnp.uint32(2**bits - 1)
-
-
-def _chacha(seed: jax.Array, block_4: jax.Array, rounds: int) -> jax.Array:
-    return chacha_block(seed, block_4[0], block_4[1:], rounds)
-
-
-def _aes128(seed: jax.Array, block_16: jax.Array, rounds: int) -> jax.Array:
-    key_16 = _split(seed, 8).reshape(16).astype(jnp.uint8)
-    return aes128_encrypt(key_16, block_16.astype(jnp.uint8)).astype(jnp.uint32)
-
-
-def _speck32_64(seed: jax.Array, block_2: jax.Array, rounds: int) -> jax.Array:
-    key_4 = _split(seed, 16).reshape(4)[::-1].astype(jnp.uint16)
-    return speck32_64_encrypt(key_4, block_2.astype(jnp.uint16), rounds).astype(jnp.uint32)
-
-
-def _from_state(step: Callable, first: Callable, word_bits: int, key_bits: int) -> _Weak:
-    """The states that follow `first(seed)`."""
-
-    def generate(seed, count):
-        def follow(state, _):
-            state = step(state)
-            return state, state
-
-        return jax.lax.scan(follow, first(seed), length=count)[1]
-
-    return _Weak(generate, word_bits, key_bits)
-
-
-_ALGORITHMS: dict[str, _Weak | _Block] = {
-    "chacha": _Block(_chacha, 32, 256, 20, 4, 16, counter_word=0, difference=0x8000),
-    "aes128": _Block(_aes128, 8, 128, 0, 16, 16, counter_word=15, difference=1),
-    "threefry2x32": _Block(threefry2x32, 32, 64, 20, 2, 2, counter_word=1, difference=1),
-    "speck32_64": _Block(_speck32_64, 16, 64, 22, 2, 2, counter_word=1, difference=0x00400000),
-    "lcg": _from_state(ciphers.lcg, lambda seed: seed, 32, 32),
-    "randu": _from_state(ciphers.randu, lambda seed: 2 * seed + 1, 31, 30),
-    "xorshift32": _from_state(ciphers.xorshift32, lambda seed: seed + 1, 32, 31),
-    "mt19937": _Weak(ciphers.mt19937, 32, 32),
-    "blum_blum_shub": _from_state(ciphers.blum_blum_shub, lambda seed: seed + 2, 1, 30),
-}
 
 
 @jax.tree_util.register_dataclass
@@ -176,7 +61,8 @@ class Cipher:
     def oracle_nats(self, example: Example) -> jax.Array | None:
         """Nats per token, float32 of shape T: the log of the factor by which the token thins the
         seeds that agree with the tokens so far. None for pairs, and where the tokens depend on
-        more than 18 bits of the seed. Not for a traced `low_bit`: it says how many seeds count."""
+        more than 18 bits of the seed. Infinite at the first token that no seed agrees with, and not
+        a number behind it. Not for a traced `low_bit`: it says how many seeds count."""
         bits = self._seed_bits()
         if self.mode == "pairs" or bits > _MOST_BITS:
             return None
@@ -213,15 +99,15 @@ class Cipher:
 
     def _whole(self, words: jax.Array) -> jax.Array:
         """The uint32 words of a seed, and zeros in the higher ones that it leaves out."""
-        return jnp.pad(words, (0, -(-_ALGORITHMS[self.algorithm].key_bits // 32) - len(words)))
+        return jnp.pad(words, (0, -(-ALGORITHMS[self.algorithm].key_bits // 32) - len(words)))
 
     def _stream(self, seed: jax.Array) -> jax.Array:
         count = -(-self.length * self.bits_per_token // self.shown_bits)
-        words = _ALGORITHMS[self.algorithm].words(seed, self.rounds, count)
+        words = ALGORITHMS[self.algorithm].words(seed, self.rounds, count)
         return self._tokens(words, self.length)
 
     def _pair(self, key: jax.Array) -> Example:
-        cipher = _ALGORITHMS[self.algorithm]
+        cipher = ALGORITHMS[self.algorithm]
         seed_key, plain_key, label_key = jax.random.split(key, 3)
         seed = self._seed(seed_key)
         plain_2xN = jax.random.bits(plain_key, (2, cipher.block_words), jnp.uint32)
@@ -257,7 +143,7 @@ def make(
     mode: str = "stream",
     difference: int = 0,
 ) -> Cipher:
-    """A pseudo-random stream, or pairs of blocks; the table of the algorithms is in the module.
+    """A pseudo-random stream, or pairs of blocks.
 
     Args:
       key: not used; an example's seed comes from the example's own key.
@@ -279,9 +165,9 @@ def make(
     Raises:
       ValueError: an argument outside these bounds.
     """
-    accepted = ", ".join(_ALGORITHMS)
-    require("generator.algorithm", algorithm, algorithm in _ALGORITHMS, accepted)
-    chosen, given = _ALGORITHMS[algorithm], f"with algorithm={algorithm}"
+    accepted = ", ".join(ALGORITHMS)
+    require("generator.algorithm", algorithm, algorithm in ALGORITHMS, accepted)
+    chosen, given = ALGORITHMS[algorithm], f"with algorithm={algorithm}"
     if chosen.rounds:
         require("generator.rounds", rounds, rounds >= 0, f"1 or more, or 0 for {chosen.rounds}")
     else:
@@ -297,8 +183,11 @@ def make(
     require("generator.mode", mode, mode in ("stream", "pairs"), "stream, pairs")
     shown_bits = shown_bits or most
     if mode == "pairs":
-        require("generator.mode", mode, isinstance(chosen, _Block), f"stream {given}")
-        most = 1 + 2 * (chosen.output_words * shown_bits // bits_per_token)
+        require("generator.mode", mode, isinstance(chosen, Block), f"stream {given}")
+        most = chosen.output_words * shown_bits
+        accepted = f"1 to {most}, the bits shown of a block"
+        require("generator.bits_per_token", bits_per_token, bits_per_token <= most, accepted)
+        most = 1 + 2 * (most // bits_per_token)
         legal = length % 2 == 1 and 3 <= length <= most
         require("generator.length", length, legal, f"odd numbers, 3 to {most}, with mode=pairs")
         words = _block_words(chosen, difference)
@@ -319,7 +208,7 @@ def make(
     )
 
 
-def _block_words(chosen: _Block, difference: int) -> jax.Array:
+def _block_words(chosen: Block, difference: int) -> jax.Array:
     """The words of a block that is given as one number."""
     bits, count = chosen.word_bits, chosen.block_words
     accepted = f"0 to 2^{bits * count} - 1"

@@ -120,7 +120,8 @@ def make(
 
 @functools.partial(jax.jit, static_argnames=("bits", "nonzeros"))
 def _draw(key: jax.Array, bits: int, nonzeros: int) -> jax.Array:
-    """One matrix after the other until one is invertible, as about every fourth is."""
+    """One matrix after the other until one is invertible: half of them where rows are sparse, one
+    in a hundred of 256 bits with a single zero less than allowed."""
     identity = jnp.eye(bits, dtype=jnp.int32)
 
     def matrix(attempt):

@@ -31,7 +31,6 @@ import re
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
-from typing import NamedTuple
 
 import jax
 import jax.numpy as jnp
@@ -140,9 +139,10 @@ def make(
     path = Path(corpus).expanduser()
     changed = path.stat().st_mtime_ns if path.is_file() else 0
     source = _cut(corpus, unit, length, words if unit == "word" else 0, changed)
+    tokens_NxT = _on_device(source, direction)
     windows = len(source.tokens_NxT)
     return Text(
-        tokens_NxT=jnp.asarray(_turned(source.tokens_NxT, direction, source.alphabet)),
+        tokens_NxT=tokens_NxT,
         order_N=streams.windows(key, source.size, windows - source.size),
         direction=jnp.int32(_DIRECTIONS.index(direction)),
         vocab=len(source.alphabet) or 256,
@@ -154,7 +154,8 @@ def make(
     )
 
 
-class _Source(NamedTuple):
+@dataclass(frozen=True, eq=False)
+class _Source:
     tokens_NxT: np.ndarray
     size: int
     alphabet: tuple[str, ...]
@@ -185,6 +186,12 @@ def _cut(corpus: str, unit: str, length: int, words: int, changed: int) -> _Sour
     sizes_V = np.array([len(symbol.encode()) for symbol in alphabet] or [1] * 256)
     bytes_per_token = float(sizes_V[windows[1]].mean())
     return _Source(np.concatenate(windows), len(windows[0]), alphabet, bytes_per_token)
+
+
+# Two directions of one text, or of two in turn.
+@functools.lru_cache(maxsize=2)
+def _on_device(source: _Source, direction: str) -> jax.Array:
+    return jnp.asarray(_turned(source.tokens_NxT, direction, source.alphabet))
 
 
 def _frequent(text: str, words: int) -> tuple[str, ...]:
