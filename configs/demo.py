@@ -1,4 +1,4 @@
-"""The demo: eight kinds of data, each under an exact counter, a small and a larger transformer.
+"""The demo: seven kinds of data, each under an exact counter, a small and a larger transformer.
 
     python -m experiments.demo          about 9 minutes on 2 cores
     python -m experiments.demo --fast   under 90 s: two seeds, half the steps, no larger model,

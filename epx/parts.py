@@ -8,6 +8,7 @@ import contextlib
 import hashlib
 import json
 import re
+import signal
 from collections.abc import Callable, Iterator
 from concurrent.futures import ProcessPoolExecutor
 from concurrent.futures.process import BrokenProcessPool
@@ -101,10 +102,14 @@ def _results(tasks: list[Task], workers: int) -> Iterator[Part]:
     if workers == 1 or len(tasks) < 2:
         yield from map(_run, tasks)
         return
-    # A forked child would inherit the locks of JAX's threads.
-    with ProcessPoolExecutor(workers, mp_context=get_context("spawn")) as pool:
+    # A forked child would inherit the locks of JAX's threads; Ctrl-C is for the parent.
+    context, deaf = get_context("spawn"), (signal.SIGINT, signal.SIG_IGN)
+    with ProcessPoolExecutor(workers, context, signal.signal, deaf) as pool:
         try:
             yield from pool.map(_run, tasks)
+        except KeyboardInterrupt:
+            pool.shutdown(cancel_futures=True)
+            raise
         except BrokenProcessPool as error:
             raise OSError(
                 "a process that prepared a part was killed, perhaps for want of memory; the same "

@@ -6,13 +6,16 @@ import importlib.util
 import inspect
 import logging as python_logging
 import re
+import signal
 import sys
+import typing
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from types import ModuleType
 from typing import Any
 
 from absl import app, flags, logging
+from ml_collections import ConfigDict
 
 from configs import base
 from epx import components
@@ -55,7 +58,15 @@ def launch(
     logging.get_absl_handler().addFilter(_is_for_the_user)
     sys.unraisablehook = _unraisable
     arguments = [config] if takes_config else [words, overrides] if takes_words else []
-    app.run(lambda _: main(*arguments), [argv[0]], lambda argv: argv)
+    app.run(lambda _: _interruptible(main, arguments), [argv[0]], lambda argv: argv)
+
+
+def _interruptible(main: Callable[..., int | None], arguments: list) -> int | None:
+    """A run notices Ctrl-C itself; before it starts, and in whatever else takes long, this does."""
+    try:
+        return main(*arguments)
+    except KeyboardInterrupt:
+        fail("stopped; the same command goes on", 128 + signal.SIGINT)
 
 
 def _is_for_the_user(line: python_logging.LogRecord) -> bool:
@@ -124,13 +135,22 @@ def load(reference: str, overrides: dict[str, str]) -> dict[str, Any]:
         section, _, key = dotted.partition(".")
         _check_key(dotted, section, config)
         _check_key(dotted, key, config[section])
-        if section in components.FOLDERS:
-            optional = config[section][key] is None
-            kind = str if optional else type(config[section][key])
-        else:
-            kind, optional = loaded[section].get_type(key), config[section][key] is None
-        config[section][key] = _value(dotted, text, kind, optional)
+        config[section][key] = _value(dotted, text, *_type(section, key, config, loaded))
     return config
+
+
+def _type(section: str, key: str, config: dict[str, Any], loaded: ConfigDict) -> tuple[type, bool]:
+    """The type of a key and whether it may be None: of an argument as it is annotated, or else that
+    of its default."""
+    if section not in components.FOLDERS or key == "name":
+        return loaded[section].get_type(key), config[section][key] is None
+    parameter = components.arguments(section, config[section]["name"])[key]
+    wanted = typing.get_args(parameter.annotation) or (parameter.annotation,)
+    known = [kind for kind in wanted if kind in (bool, int, float, str)]
+    optional = type(None) in wanted or parameter.default is None
+    if known:
+        return known[0], optional
+    return (str if parameter.default is None else type(parameter.default)), optional
 
 
 def _rank(section: str) -> int:
@@ -218,11 +238,10 @@ def _help(doc: str, config: dict[str, Any] | None) -> str:
     parts += [f"  --{flag.name}={flag.value}  {flag.help}" for flag in own]
     if config is not None:
         parts.append(f"\nKeys, here with the values of --config={FLAGS.config or EXAMPLE}:")
-        types = base.get_config()
         for section, keys in config.items():
             meanings = _meanings(section, keys)
             for key, value in keys.items():
-                kind = (type(value) if value is not None else types[section].get_type(key)).__name__
+                kind = _type(section, key, config, base.get_config())[0].__name__
                 parts.append(
                     f"  --config.{section}.{key}={value}  ({kind}) {meanings.get(key, '')}"
                 )

@@ -1,6 +1,7 @@
 """Four simulated devices and a cache of this test run's own."""
 
 import os
+import shutil
 import tempfile
 from pathlib import Path
 
@@ -12,11 +13,16 @@ import pytest
 jax.config.update("jax_num_cpu_devices", 4)
 
 # Workers of one run, and the binaries they start, share compiled programs; runs do not.
-RUN = os.environ.get("PYTEST_XDIST_TESTRUNUID", str(os.getpid()))
+RUN = os.environ.setdefault("EPX_TEST_RUN", str(os.getpid()))
 CACHE = Path(tempfile.gettempdir()) / f"epx-tests-{RUN}"
 os.environ["EPX_CACHE"] = str(CACHE)
 jax.config.update("jax_compilation_cache_dir", str(CACHE / "xla"))
 jax.config.update("jax_persistent_cache_min_compile_time_secs", 0.0)
+
+
+def pytest_sessionfinish(session):
+    if not hasattr(session.config, "workerinput"):
+        shutil.rmtree(CACHE, ignore_errors=True)
 
 
 @pytest.fixture

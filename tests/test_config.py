@@ -107,6 +107,27 @@ def test_values_are_read_by_their_type(key, text, value):
     assert found == value and type(found) is type(value)
 
 
+ANNOTATED = """
+def make(key, p: float = 1, depth: int | None = None, name_of: str | None = None, bare=3):
+    return p
+"""
+
+
+@pytest.mark.parametrize(
+    ("key", "text", "value"),
+    [("p", "0.5", 0.5), ("depth", "3", 3), ("depth", "none", None), ("name_of", "x", "x"),
+     ("name_of", "None", None), ("bare", "4", 4)],
+)  # fmt: skip
+def test_values_of_a_world_of_ones_own_are_read_as_annotated(
+    tmp_path, monkeypatch, key, text, value
+):
+    (tmp_path / "annotated_world.py").write_text(ANNOTATED)
+    monkeypatch.syspath_prepend(tmp_path)
+    overrides = {"generator.name": "annotated_world", f"generator.{key}": text}
+    found = cli.load("life:tiny", overrides)["generator"][key]
+    assert found == value and type(found) is type(value)
+
+
 def test_a_second_pass_must_be_allowed():
     overrides = {"generator.corpus": "zen", "generator.length": "8", "eval.examples": "5"}
     setup = sweeps.assemble(cli.load("text:tiny", overrides))

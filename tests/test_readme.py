@@ -39,11 +39,27 @@ def test_a_world_of_your_own(tmp_path):
         name = re.match(r"# (\w+\.py)\n", block)[1]
         (tmp_path / name).write_text(block)
         assert len(block.splitlines()) <= 45
-    train, report = blocks(text, "bash")[0].strip().splitlines()
+    _, train, report = blocks(text, "bash")[0].strip().splitlines()
     command(train, tmp_path)
     cells = json.loads(command(report + " --format=json", tmp_path))
     assert cells[0]["world"] == "palindrome" and cells[0]["S_bits"][0] > 0
     assert cells[0]["oracle_bits_per_tok"] == [0, 0]
+
+
+def test_the_commands_between(tmp_path, monkeypatch):
+    """Trained, reported, shown and sampled as printed; what needs a download is left out."""
+    monkeypatch.setenv("EPX_CACHE", str(tmp_path / "cache"))
+    lines = [
+        line.partition("  #")[0]
+        for title in ("Train, report, resume", "Worlds, and looking at them")
+        for block in blocks(section(title), "bash")
+        for line in block.strip().splitlines()
+    ]
+    ready = [line for line in lines if not re.search("gnubook|handbook", line)]
+    assert len(ready) == 5
+    said = [command(line, tmp_path) for line in ready]
+    assert "eca" in said[1] and (tmp_path / "runs" / "r30.png").exists()
+    assert "example 1" in said[2] and "gnubook" in said[3] and "sampled" in said[4]
 
 
 def test_five_lines_in_a_notebook(tmp_path):

