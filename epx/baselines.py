@@ -1,6 +1,7 @@
 """What general-purpose compressors make of the same tokens: a ruler that anybody can lay beside H.
 They see the coded tokens alone, without the context that an observer may read."""
 
+import functools
 import gzip
 import lzma
 
@@ -13,12 +14,17 @@ def compressed_bits(tokens: np.ndarray, vocab: int) -> dict[str, int]:
     Each takes the better of two layouts, one token to a whole number of bytes and tokens packed
     into as few bits as hold the vocabulary: bytes show repetition, packing is fair to noise.
     """
-    layouts = (_bytes(tokens, vocab), _packed(tokens, vocab))
-    return {
-        "gzip_bits": 8 * min(len(gzip.compress(data, 9, mtime=0)) for data in layouts),
-        "xz_bits": 8
-        * min(len(lzma.compress(data, preset=9 | lzma.PRESET_EXTREME)) for data in layouts),
-    }
+    sizes = [_sizes(_bytes(tokens, vocab)), _sizes(_packed(tokens, vocab))]
+    gzip_bytes, xz_bytes = map(min, zip(*sizes))
+    return {"gzip_bits": 8 * gzip_bytes, "xz_bits": 8 * xz_bytes}
+
+
+# Observers that are compared are measured on the same tokens, one after the other.
+@functools.lru_cache(maxsize=32)
+def _sizes(data: bytes) -> tuple[int, int]:
+    """Bytes of gzip and of xz."""
+    extreme = 9 | lzma.PRESET_EXTREME
+    return len(gzip.compress(data, 9, mtime=0)), len(lzma.compress(data, preset=extreme))
 
 
 def _bytes(tokens: np.ndarray, vocab: int) -> bytes:

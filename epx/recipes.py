@@ -212,7 +212,7 @@ def _handbook_pages(file: Path) -> Iterator[tuple[str, str, str]]:
 
 
 def _handbook_recipe(language: str, called: str) -> Recipe:
-    about = f"the Debian Administrator's Handbook, what five languages have of it: {called}"
+    about = f"the Debian handbook, what five languages have of it: {called} (35 MB to download)"
     make = functools.partial(_handbook, language)
     return Recipe(about, "GPL-2+ or CC-BY-SA-3.0", make, fetched=True)
 
@@ -225,9 +225,14 @@ RECIPES = {
     "zen": Recipe("the Zen of Python: 21 lines, for tests", "PSF-2.0", _zen, cached=False),
     "kjv": Recipe("the King James Bible, by chapter: English", "public domain", _kjv),
     "tdavid": Recipe(
-        "Spurgeon's commentary on the psalms: English", "public domain", _tdavid, fetched=True
+        "Spurgeon's commentary on the psalms: English (5 MB to download)",
+        "public domain",
+        _tdavid,
+        fetched=True,
     ),
-    "gcide": Recipe("an English dictionary, by headword", "GPL-2+", _gcide, fetched=True),
+    "gcide": Recipe(
+        "an English dictionary, by headword (15 MB to download)", "GPL-2+", _gcide, fetched=True
+    ),
 } | {f"handbook-{code}": _handbook_recipe(code, called) for code, called in _CALLED.items()}
 
 _BOOK = "debian-handbook 11.20220922"

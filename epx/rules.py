@@ -45,9 +45,10 @@ class Skipped(NamedTuple):
 
 
 def parse(text: str, first_line: int = 1) -> tuple[Games, list[Skipped]]:
-    """The games of a text in PGN, and those left out: with an illegal or ambiguous move, without a
-    result at their end (cut off) or with more behind it, without a move, or from another position
-    than the initial one. Variations, comments and annotations are passed over.
+    """The games of a text in PGN, and those left out: with an illegal or ambiguous move or letters
+    of another language, without a result at their end (cut off) or with more behind it, without a
+    move, or from another position than the initial one. Variations, comments and annotations are
+    passed over.
 
     Args:
       text: whole games in PGN.
@@ -57,8 +58,10 @@ def parse(text: str, first_line: int = 1) -> tuple[Games, list[Skipped]]:
     for lines in _pieces(text, first_line):
         reader = functools.partial(_Reader, lines)
         while (game := chess.pgn.read_game(lines, Visitor=reader)) is not None:
-            if game.fault:
-                skipped.append(Skipped(game.line, game.fault))
+            strange = (word for line, word in lines.strange if game.line <= line <= lines.number)
+            fault = game.fault or next((f"{word} is no move" for word in strange), "")
+            if fault:
+                skipped.append(Skipped(game.line, fault))
             else:
                 found.append((game.moves, game.outcome))
     return _games(found), skipped
@@ -134,13 +137,26 @@ def _telling(board: chess.Board, move: chess.Move) -> dict[str, bool]:
     return {"tell_file": bool(rivals) and (same_rank or not same_file), "tell_rank": same_file}
 
 
+# The package takes f3 out of Sf3, nf3 or a figurine, and would play a pawn where a knight is meant.
+_MOVE = r"[NBKRQ]?[a-h]?[1-8]?[-x]?[a-h][1-8]"
+_LETTER = r"(?:(?!P)[^\W\d_]|[\u2654-\u2658\u265a-\u265e])"  # all but a pawn's
+_COMMENT = r"\{[^}]*\}?|;.*|^[%\[].*"
+_STRANGE = re.compile(rf"{_COMMENT}|{_MOVE}|(?P<strange>{_LETTER}{_MOVE})", re.MULTILINE)
+
+
 class _Lines(io.StringIO):
-    """A text that knows the number of the line last read, and whether a game in it had tags."""
+    """A text that knows the number of the line last read, whether a game in it had tags, and the
+    lines where something strange stands before a move."""
 
     def __init__(self, text: str, first_line: int):
         super().__init__(text)
         self.number = first_line - 1
         self.tagged = False
+        self.strange = [
+            (first_line + text.count("\n", 0, found.start()), found["strange"])
+            for found in _STRANGE.finditer(text)
+            if found["strange"]
+        ]
 
     def readline(self, *size) -> str:
         line = super().readline(*size)

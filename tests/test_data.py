@@ -155,6 +155,29 @@ def test_show_draws_the_world(tmp_path):
     assert 0.8 < float(values["gzip"]) < float(values["xz"])
 
 
+@pytest.mark.parametrize(
+    ("reference", "overrides"),
+    [
+        ("life:tiny", {}),
+        ("iid:tiny", {}),
+        ("cipher:tiny", {}),
+        ("cipher:tiny", {"algorithm": "speck32_64", "mode": "pairs", "length": "5"}),
+        ("chess:tiny", {"corpus": "selfplay-random", "games": "60", "plies": "4"}),
+        ("text:tiny", {"corpus": "zen", "unit": "word", "length": "16"}),
+        ("linear:tiny", {"coded": "labels"}),
+        ("primes:tiny", {}),
+    ],
+)
+def test_every_world_is_shown(reference, overrides, monkeypatch, capsys):
+    monkeypatch.setattr(show.host, "prepare", lambda: None)  # the tests have started JAX
+    keys = {f"generator.{key}": value for key, value in overrides.items()}
+    assert show.world(reference, keys, 2) == 0
+    said = capsys.readouterr().out
+    assert "example 1" in said and "tokens per example" in said and "  xz" in said
+    coded_in_part = reference.startswith(("life", "linear", "chess")) or "mode" in overrides
+    assert ("⟨" in said) == coded_in_part == ("every token is coded" not in said)
+
+
 def test_show_of_a_finite_world(tmp_path):
     arguments = ["--config.generator.corpus=zen", "--config.generator.unit=byte"]
     done = data(tmp_path, "show", "text:tiny", *arguments, "--examples=1")

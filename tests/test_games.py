@@ -244,6 +244,9 @@ CUT_OFF = "breaks off"
         ("1. e4 e5 2. Nf3 Nc6 3. Ng1 Nb8 4. Nd4 *", ["move 4", "illegal"]),
         ("1. Nf3 a6 2. d3 b6 3. Nd2 *", ["move 3", "ambiguous", "'Nd2'"]),
         ("1. a4 b5 2. axb5 a6 3. bxa6 c6 4. a7 d6 5. axb8 *", ["move 5", "illegal"]),
+        ("1. e4 e5 2. Sf3 Sc6 *", ["Sf3 is no move"]),  # German, and a pawn could go there
+        ("1. e4 e5\n2. nf3 *", ["nf3 is no move"]),
+        ("1. ♘f3 ♞f6 *", ["♘f3 is no move"]),
         ("1. e4 e5 2. Nf3", [CUT_OFF]),
         ("1. e4 e5 2. Nf3 {a comment that is left open", [CUT_OFF]),
         ("1. e4 e5 (1... c5 2. Nf3 *", [CUT_OFF]),
@@ -318,6 +321,7 @@ def test_games_without_tags():
         "1. e4 (1. d4 d5 (1... f5 2. g4 fxg4 1-0) 2. c4) 1... e5 2. Nf3 Nc6 (2... Ke3) 3. Bc4 Bc5"
         " 4. O-O *",
         "1. e2-e4 e7e5 2. Ng1f3 Nb8-c6 3. Bf1-c4 f8c5 4. O-O *",
+        "1. Pe4 Pe7-e5 2. Nf3 N Nc6 {Sf3 nf6} 3. Bc4+= Bc5 ; Sf3\n4. O-O e.p. *",
         '[Variant "Standard"]\n\n1. e4 e5 2. Nf3 Nc6 3. Bc4 Bc5 4. O-O *',
         f'[FEN "{chess.STARTING_FEN}"]\n\n1. e4 e5 2. Nf3 Nc6 3. Bc4 Bc5 4. O-O *',
     ],

@@ -107,7 +107,7 @@ def make(
       key: draws the order of the training rows, the same for every order of a record.
       corpus: a prepared book or the path of a file in PGN, see `epx.books.load`.
       games: how many games, from the first one on; 0 is all (of self-play,
-        `epx.books.SELFPLAY_GAMES`).
+        `epx.books.SELFPLAY_GAMES`, which takes minutes unless `plies` cuts them).
       plies: half-moves after which a game is cut and its position taken; 0 is the whole game.
       notation: `san`, `uci` or `lan`.
       order: `moves_board`, `board_moves`, `moves` or `board`.
