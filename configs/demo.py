@@ -41,7 +41,7 @@ WORLDS: dict[str, dict[str, Any]] = {
         label="automaton, rule {rule}",
         generator=dict(name="eca", width=32, steps=16, burnin=64),
         vary=sweeps.vary("generator.rule", (15, 30, 54)),
-        batch=64, steps=500, examples=3072, order=8, rates=dict(small=0.2, larger=0.2),
+        batch=64, steps=500, examples=3072, order=8, rates=dict(small=0.2, larger=0.8),
     ),
     "text": dict(
         label="English, {direction}",
