@@ -81,7 +81,9 @@ def load(name: str, count: int = 0, plies: int = 0, cache: Path | None = None) -
             f"generator.corpus={name!r} is not in the cache: python -m experiments.data prepare "
             f"{name}"
         )
-    book = book or prepare(name, cache, count=count, plies=plies)
+    book = book or prepare(
+        name, cache, lambda line: _LOG.info("%s: %s", name, line), count=count, plies=plies
+    )
     whole = len(book.games.results_G)
     if book.skipped:
         _LOG.info(

@@ -111,6 +111,12 @@ def test_self_play_of_its_default_size(monkeypatch):
     }  # fmt: skip
 
 
+def test_loading_says_how_far_it_is(pgn, caplog):
+    caplog.set_level(logging.INFO)
+    books.load(pgn)
+    assert f"{pgn}: 5 of 5 parts" in caplog.text
+
+
 def test_the_first_games_cut_after_some_moves(pgn):
     assert moves(books.load(pgn, count=3, plies=1)) == ["e4,", "d4,", "c4,"]
     assert moves(books.load(pgn, plies=1)) == [f"{move}," for move in FIRST]

@@ -107,6 +107,16 @@ def test_values_are_read_by_their_type(key, text, value):
     assert found == value and type(found) is type(value)
 
 
+def test_ctrl_c_is_one_line(capsys):
+    def interrupted():
+        raise KeyboardInterrupt
+
+    with pytest.raises(SystemExit) as raised:
+        cli._interruptible(interrupted, [])
+    assert raised.value.code == 130
+    assert capsys.readouterr().err.endswith(": stopped; the same command goes on\n")
+
+
 ANNOTATED = """
 def make(key, p: float = 1, depth: int | None = None, name_of: str | None = None, bare=3):
     return p
