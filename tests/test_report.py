@@ -2,6 +2,7 @@
 
 import json
 import os
+import shutil
 import subprocess
 import sys
 from pathlib import Path
@@ -62,6 +63,15 @@ def test_report_says_what_is_missing(records, tmp_path):
     assert "holds no records" in without_jax(tmp_path, f"--records={tmp_path}").stderr
     done = without_jax(tmp_path, f"--records={records}", "--anchor=best")
     assert done.returncode == 2 and "raw, tail, oracle" in done.stderr
+
+
+def test_no_figure_of_a_run_without_an_evaluation(records, tmp_path):
+    shutil.copytree(records / "counts", tmp_path / "r")
+    shutil.rmtree(tmp_path / "r" / "evals")
+    figure = tmp_path / "figure.png"
+    done = without_jax(tmp_path, f"--records={tmp_path / 'r'}", f"--figure={figure}")
+    assert done.returncode == 1 and "nothing in these records can be measured" in done.stderr
+    assert "has no evaluation yet" in done.stdout and not figure.exists()
 
 
 def test_cells_hold_what_the_summary_promises(records):
