@@ -2,7 +2,7 @@
 2401.17505). The inverse of A is dense, and its parities of many bits are what is hard to learn.
 
     python -m experiments.train --config=configs/linear.py:tiny --workdir=runs/linear
-    python -m experiments.train --config=linear --config.generator.order=reverse \
+    python -m experiments.train --config=linear --config.generator.order=reverse \\
         --workdir=runs/linear_reverse
 """
 

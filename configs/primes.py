@@ -1,7 +1,7 @@
 """Products of two primes: multiplication, or, read from the end, factoring (arXiv 2401.17505).
 
     python -m experiments.train --config=configs/primes.py:tiny --workdir=runs/primes
-    python -m experiments.train --config=primes --config.generator.order=reverse \
+    python -m experiments.train --config=primes --config.generator.order=reverse \\
         --workdir=runs/primes_reverse
 """
 

@@ -64,7 +64,7 @@ def train(
 
 def report(label: str, ensembles: Sequence[sweeps.Ensemble], workdir: Path, tune: bool) -> None:
     """Prints the table and writes summary.json and figure.png; of a sweep of rates, prints what
-    each rate comes to."""
+    each rate comes to. Where nothing could be measured there is no figure."""
     with run_errors():
         found = tables.cells([record.load(workdir / "records" / e.name) for e in ensembles])
         if tune:
@@ -72,7 +72,8 @@ def report(label: str, ensembles: Sequence[sweeps.Ensemble], workdir: Path, tune
             return
         found = tables.told_apart(found)
         record.write_json(workdir / "summary.json", {"cells": found})
-        plots.worlds_by_observers(found, workdir / "figure.png")
+        if tables.measured(found):
+            plots.worlds_by_observers(found, workdir / "figure.png")
     print(tables.text(found))
     cli.say(
         f"{label}: numbers in {workdir / 'summary.json'}, figure in {workdir / 'figure.png'}; "

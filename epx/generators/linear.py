@@ -120,8 +120,8 @@ def make(
 
 @functools.partial(jax.jit, static_argnames=("bits", "nonzeros"))
 def _draw(key: jax.Array, bits: int, nonzeros: int) -> jax.Array:
-    """One matrix after the other until one is invertible: half of them where rows are sparse, one
-    in a hundred of 256 bits with a single zero less than allowed."""
+    """One matrix after the other until one is invertible: every second of 16 bits and 12 ones is,
+    every fifth of 30 bits and 40 ones, and one in twenty of 64 bits and 63 ones."""
     identity = jnp.eye(bits, dtype=jnp.int32)
 
     def matrix(attempt):
