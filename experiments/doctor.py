@@ -102,7 +102,7 @@ def main() -> int:
         rows.append(("backend", f"none: JAX could not start {asked} ({error!r})"))
         status = 1
     for name, value in rows + _storage() + _programs() + _corpora():
-        print(f"{name:22}{value}")
+        print(f"{name:27}{value}")
     if warning:
         print(warning)
     return status

@@ -75,9 +75,10 @@ def report(label: str, ensembles: Sequence[sweeps.Ensemble], workdir: Path, tune
         if tables.measured(found):
             plots.worlds_by_observers(found, workdir / "figure.png")
     print(tables.text(found))
+    written = "numbers in summary.json" + ", figure in figure.png" * bool(tables.measured(found))
     cli.say(
-        f"{label}: numbers in {workdir / 'summary.json'}, figure in {workdir / 'figure.png'}; "
-        f"again from records alone: python -m experiments.report --records={workdir}"
+        f"{label}: {written} of {workdir}; again from records alone: python -m experiments.report "
+        f"--records={workdir}"
     )
 
 

@@ -73,7 +73,8 @@ def _setup(found: record.Record) -> Setup:
 
     Raises:
       RecordError: it was not made from a config, or its world is no longer the same.
-      ValueError: no such member, or an observer that cannot be sampled from.
+      ValueError: no such member, no token left to sample, or an observer that cannot be sampled
+        from.
     """
     config = dict(found.config)
     facts, members = config.pop("facts"), config.pop("members", None)
@@ -84,6 +85,11 @@ def _setup(found: record.Record) -> Setup:
     # Where it was trained does not matter here.
     config["run"] = config["run"] | {"require_accelerator": False, "devices": None}
     setup = sweeps.assemble(config, members)
+    length = setup.generators[0].spec.length
+    if FLAGS.prompt >= length:
+        raise ValueError(
+            f"--prompt={FLAGS.prompt}: 0 to {length - 1}, so that one is left to sample"
+        )
     if not (setup.observer.start and setup.observer.step):
         name = config["observer"]["name"]
         raise ValueError(f"observer.name={name}: has no start and step, which sampling needs")

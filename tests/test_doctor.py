@@ -28,7 +28,7 @@ def _doctor(tmp_path, *arguments, **environment):
 def test_report(tmp_path):
     done = _doctor(tmp_path)
     assert done.returncode == 0, done.stderr
-    report = {line[:22].strip(): line[22:] for line in done.stdout.splitlines()}
+    report = {line[:27].strip(): line[27:] for line in done.stdout.splitlines()}
     assert report["jax"] == jax.__version__
     for name in ("python", "epx", "jaxlib", "flax", "optax", "orbax-checkpoint", "numpy"):
         assert report[name][0].isdigit(), name

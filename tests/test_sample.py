@@ -101,6 +101,26 @@ def test_a_counter_is_sampled(tmp_path, tiny_config):
     assert shown(binary("sample", f"--record={tmp_path / 'counts'}")).shape == (2, 4)
 
 
+WITHOUT_STEP = """
+from epx.observers import counts
+
+def make(vocab, length, order: int = 2):
+    return counts.make(vocab, length, order=order)._replace(start=None, step=None)
+"""
+
+
+def test_an_observer_without_a_step_is_named(tmp_path, tiny_config, monkeypatch):
+    (tmp_path / "without_step.py").write_text(WITHOUT_STEP)
+    monkeypatch.syspath_prepend(tmp_path)
+    monkeypatch.setenv("PYTHONPATH", str(tmp_path))
+    tiny_config["observer"] = {"name": "without_step"}
+    for _ in run.train(sweeps.assemble(tiny_config), tmp_path / "r"):
+        pass
+    done = binary("sample", f"--record={tmp_path / 'r'}")
+    assert done.returncode == 2 and "Traceback" not in done.stderr
+    assert "observer.name=without_step: has no start and step" in done.stderr
+
+
 def test_damaged_and_missing_states_are_said_in_a_line(trained, tmp_path):
     copy = tmp_path / "copy"
     shutil.copytree(trained, copy)
@@ -120,6 +140,7 @@ def test_damaged_and_missing_states_are_said_in_a_line(trained, tmp_path):
     [
         ("--step=7", 2, "--step=7: states are saved after [30, 40] steps"),
         ("--member=2", 2, "--member=2: 0 to 1"),
+        ("--prompt=18", 2, "--prompt=18: 0 to 17"),
         ("--record=nowhere", 1, "nowhere holds no record"),
     ],
 )
