@@ -30,7 +30,7 @@ MEANING = {
     "run.seeds": "members, with consecutive seeds",
     "run.steps": "optimiser steps",
     "run.batch": "examples in a step, over all devices",
-    "run.microbatch": "examples processed at once on a device; none: all",
+    "run.microbatch": "examples at once on a device; none: what a core's cache holds, or all",
     "run.chunk": "steps in one compiled chunk; rows are written after each",
     "run.parallel": "jit or pmap",
     "run.devices": "devices to use; none: all",
@@ -87,6 +87,4 @@ def get_config(size: str = "cpu") -> ConfigDict:
     )
     if size == "paper":
         config.checkpoint.keep = 2  # its states are large
-    else:
-        config.run.microbatch = 8  # what a core's cache holds
     return config

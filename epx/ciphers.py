@@ -45,20 +45,24 @@ def chacha_block(
       nonce_3: uint32, likewise little-endian.
       rounds: 0 or more; rounds 1, 3, ... go over columns, rounds 2, 4, ... over diagonals.
     """
-    constants = jnp.array([0x61707865, 0x3320646E, 0x79622D32, 0x6B206574], jnp.uint32)
-    counter_1 = jnp.asarray(counter, jnp.uint32)[None]
-    start_16 = jnp.concatenate([constants, key_8, counter_1, nonce_3])
+    constants = [jnp.uint32(word) for word in (0x61707865, 0x3320646E, 0x79622D32, 0x6B206574)]
+    # Sixteen scalars, not an array: of many blocks each is a vector, and turning rows is free.
+    start = [*constants, *key_8, jnp.asarray(counter, jnp.uint32), *nonce_3]
 
-    def two_rounds(_, rows):
-        a, b, c, d = quarter_round(*rows)
-        turned = a, jnp.roll(b, -1), jnp.roll(c, -2), jnp.roll(d, -3)  # diagonals become columns
-        a, b, c, d = quarter_round(*turned)
-        return a, jnp.roll(b, 1), jnp.roll(c, 2), jnp.roll(d, 3)
+    def one_round(words, turn):
+        words = list(words)
+        for column in range(4):
+            quarter = [4 * row + (column + turn * row) % 4 for row in range(4)]
+            for place, word in zip(quarter, quarter_round(*(words[n] for n in quarter))):
+                words[place] = word
+        return words
 
-    rows = lax.fori_loop(0, rounds // 2, two_rounds, tuple(start_16.reshape(4, 4)))
+    words = lax.fori_loop(
+        0, rounds // 2, lambda _, words: one_round(one_round(words, turn=0), turn=1), start
+    )
     if rounds % 2:
-        rows = quarter_round(*rows)
-    return jnp.concatenate(rows) + start_16
+        words = one_round(words, turn=0)
+    return jnp.stack([word + first for word, first in zip(words, start)])
 
 
 def aes128_encrypt(key_16: jax.Array, block_16: jax.Array) -> jax.Array:

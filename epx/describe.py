@@ -16,6 +16,7 @@ import epx
 from epx import flops
 from epx.devices import Layout
 from epx.plan import Setup
+from epx.streams import Batch
 from epx.types import Generator, Observer, PyTree, Spec
 
 
@@ -35,8 +36,8 @@ def facts(setup: Setup, generator: Generator) -> dict[str, Any]:
     }
 
 
-def environment(spread: Layout) -> dict[str, Any]:
-    """What bit equality depends on: versions, devices and flags."""
+def environment(spread: Layout, batch: Batch) -> dict[str, Any]:
+    """What bit equality depends on: versions, devices, flags and the order of additions."""
     packages = ("jax", "jaxlib", "flax", "optax", "orbax-checkpoint", "numpy")
     options = (
         "jax_enable_x64",
@@ -51,6 +52,7 @@ def environment(spread: Layout) -> dict[str, Any]:
         "devices": len(spread.devices),
         "machine": platform.machine(),
         "parallel": spread.parallel,
+        "microbatch": batch.microbatch,
         "xla_flags": os.environ.get("XLA_FLAGS", ""),
         "jax_options": {name: getattr(jax.config, name) for name in options},
     }

@@ -34,6 +34,11 @@ class Layout(NamedTuple):
         """Devices that share a batch."""
         return 1 if self.by_member else len(self.devices)
 
+    @property
+    def platform(self) -> str:
+        """`cpu`, `gpu` or `tpu`."""
+        return self.devices[0].platform
+
 
 def layout(parallel: str, devices: int | None, members: int, batch: int) -> Layout:
     """The layout for a number of members and of examples in a batch.
@@ -56,7 +61,7 @@ def layout(parallel: str, devices: int | None, members: int, batch: int) -> Layo
         raise ValueError(f"run.devices={devices}: {len(visible)} visible, give 1 to that or none")
     if devices is None:
         # A tie goes to the members, which need not talk to each other.
-        devices = max(_largest_divisor(n, len(visible)) for n in (members, batch))
+        devices = max(largest_divisor(n, len(visible)) for n in (members, batch))
     if members % devices and batch % devices:
         raise ValueError(
             f"run.devices={devices}: divides neither the {members} members nor run.batch={batch}"
@@ -64,7 +69,8 @@ def layout(parallel: str, devices: int | None, members: int, batch: int) -> Layo
     return Layout(parallel, tuple(visible[:devices]), by_member=members % devices == 0)
 
 
-def _largest_divisor(number: int, limit: int) -> int:
+def largest_divisor(number: int, limit: int) -> int:
+    """The largest divisor of a number that is at most `limit` (1 or more)."""
     return max(d for d in range(1, limit + 1) if number % d == 0)
 
 
@@ -76,7 +82,7 @@ def compile_over(
     The result takes and gives global arrays with that axis. With `donate` the buffers of the last
     argument are reused for the result: it must not be touched again.
     """
-    members = _over_members(function, layout.devices[0].platform)
+    members = _over_members(function, layout.platform)
     by = _by_pmap if layout.parallel == "pmap" else _by_jit
     return by(layout, members, args, (len(args) - 1,) if donate else ())
 

@@ -8,12 +8,15 @@ from typing import Any, NamedTuple
 import jax
 import jax.numpy as jnp
 
-from epx.devices import AXIS, Layout, layout
+from epx.devices import AXIS, Layout, largest_divisor, layout
 from epx.streams import Batch
 from epx.types import Code, Generator, Hyper, Observer, PyTree, Spec
 
 # Indices of examples are 32 bits wide.
 LARGEST_INDEX = 2**31
+# Tokens that a core works on at once: so many leave the activations of a layer in its cache, and
+# more gains nothing from width 16 to 512 (`python -m experiments.bench --only=microbatch`).
+CORE_TOKENS = 256
 
 
 @dataclass(frozen=True)
@@ -68,7 +71,7 @@ class Plan:
 
     def check(self, spec: Spec, members: int) -> None:
         """Raises ValueError where the devices or a finite world do not allow this plan."""
-        self.cut(self.layout(members))
+        self.cut(self.layout(members), spec.length)
         if spec.size is None:
             return
         passes = self.steps * self.batch / spec.size
@@ -85,10 +88,13 @@ class Plan:
                 "examples; give at most that many"
             )
 
-    def cut(self, spread: Layout) -> Batch:
-        """The batch of a step, cut for the devices that share it."""
+    def cut(self, spread: Layout, length: int) -> Batch:
+        """The batch of a step, in examples of `length` tokens, cut for the devices that share it.
+        Where `microbatch` is None, a core takes as many examples at once as its cache holds, and
+        an accelerator takes all."""
         part = self.batch // spread.shards
-        microbatch = min(self.microbatch or part, part)
+        fitting = max(1, CORE_TOKENS // length) if spread.platform == "cpu" else part
+        microbatch = self.microbatch or largest_divisor(part, fitting)
         if part % microbatch:
             raise ValueError(
                 f"run.microbatch={self.microbatch}: must divide the {part} examples of a batch "

@@ -20,6 +20,7 @@ from epx import checkpoint, describe, evaluation, ledger, optim, record, streams
 from epx.codes import prequential
 from epx.devices import Layout, compile_over, place
 from epx.plan import Plan, Setup, stack
+from epx.streams import Batch
 from epx.types import Code, Generator, Hyper, Observer, State
 
 
@@ -59,11 +60,12 @@ def train(setup: Setup, workdir: Path | str) -> Iterator[Progress]:
     plan = setup.plan
     plan.check(setup.generators[0].spec, len(setup.generators))
     spread = plan.layout(len(setup.generators))
-    code = setup.code(setup.observer, plan.cut(spread))
+    batch = plan.cut(spread, setup.generators[0].spec.length)
+    code = setup.code(setup.observer, batch)
     generator, hyper = stack(setup.generators), stack(setup.hypers)
     config = setup.config | {"facts": describe.facts(setup, generator)}
     with record.lock(workdir):
-        for line in record.begin(workdir, config, describe.environment(spread)):
+        for line in record.begin(workdir, config, describe.environment(spread, batch)):
             logging.warning("environment differs, so numbers agree to rounding only: %s", line)
         intact = record.intact_steps(workdir)
         if record.is_complete(workdir, plan.steps):
@@ -73,10 +75,22 @@ def train(setup: Setup, workdir: Path | str) -> Iterator[Progress]:
         record.cut(workdir, step)
         generator, hyper = place(spread, (generator, hyper))
         with ThreadPoolExecutor(max_workers=3) as compilers:
-            programs = _Programs.start(compilers, setup, spread, code, generator, hyper, shapes)
+            programs = _Programs.start(
+                compilers, setup, spread, batch, code, generator, hyper, shapes
+            )
             state = programs.init.result()(hyper) if state is None else place(spread, state)
             yield from _chunks(setup, workdir, programs, (generator, hyper, state), step)
         _finish(setup, workdir)
+
+
+def scan(code: Code, steps: int) -> Callable:
+    """So many steps of a code as a function of one member, (generator, hyper, state) -> (state,
+    rows); the rows have a leading axis K."""
+
+    def run(generator: Generator, hyper: Hyper, state: State):
+        return lax.scan(lambda s, _: code.step(generator, hyper, s), state, length=steps)
+
+    return run
 
 
 class _Programs(NamedTuple):
@@ -93,19 +107,18 @@ class _Programs(NamedTuple):
     evaluate: Future
 
     @classmethod
-    def start(cls, compilers: Executor, setup: Setup, spread: Layout, code: Code, *members):
+    def start(
+        cls, compilers: Executor, setup: Setup, spread: Layout, batch: Batch, code: Code, *members
+    ):
         """Starts compiling for members of these shapes: generator, hyper and state."""
         plan = setup.plan
 
         @functools.cache
         def chunk(steps: int) -> Future:
-            def scan(generator: Generator, hyper: Hyper, state: State):
-                return lax.scan(lambda s, _: code.step(generator, hyper, s), state, length=steps)
-
-            return compilers.submit(compile_over, spread, scan, *members, donate=True)
+            return compilers.submit(compile_over, spread, scan(code, steps), *members, donate=True)
 
         chunk(min(plan.chunk, plan.steps))
-        charge = evaluation.charge(setup.observer, plan.cut(spread), plan.eval_examples)
+        charge = evaluation.charge(setup.observer, batch, plan.eval_examples)
         return cls(
             init=compilers.submit(compile_over, spread, code.init, members[1]),
             chunk=chunk,

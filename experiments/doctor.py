@@ -52,12 +52,14 @@ def _free(folder: Path) -> str:
     return f"{shutil.disk_usage(there).free / 1e9:.1f} GB"
 
 
-def _software() -> list[tuple[str, str]]:
+def software() -> list[tuple[str, str]]:
+    """Versions: name and value."""
     versions = [(package, _version(package)) for package in _PACKAGES]
     return [("python", platform.python_version()), ("epx", epx.__version__), *versions]
 
 
-def _hardware() -> list[tuple[str, str]]:
+def hardware() -> list[tuple[str, str]]:
+    """What JAX runs on: name and value."""
     devices = jax.devices()
     kinds = ", ".join(sorted({device.device_kind for device in devices}))
     return [
@@ -93,9 +95,9 @@ def _programs() -> list[tuple[str, str]]:
 def main() -> int:
     """Prints the report; the exit status is 1 where JAX finds no backend to run on."""
     host.prepare()
-    rows, warning, status = _software(), None, 0
+    rows, warning, status = software(), None, 0
     try:
-        rows += _hardware()
+        rows += hardware()
         warning = host.unused_gpu()
     except (RuntimeError, AssertionError) as error:  # JAX 0.10 asserts where a plugin is missing
         asked = jax.config.jax_platforms or "any platform"

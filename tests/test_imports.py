@@ -10,7 +10,17 @@ import pytest
 ROOT = Path(__file__).parent.parent
 LEVELS = [
     {"types"},
-    {"streams", "nll", "optim", "flops", "ciphers", "keystreams", "generators", "observers"},
+    {
+        "streams",
+        "nll",
+        "optim",
+        "flops",
+        "ciphers",
+        "keystreams",
+        "packed",
+        "generators",
+        "observers",
+    },
     {"codes", "devices", "evaluation", "plan", "describe", "sampling"},
     {"checkpoint", "run"},
     {"components", "sweeps"},

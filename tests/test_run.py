@@ -1,5 +1,6 @@
 """Runs: equal for every way to cut and compile them, resumed bit for bit, and free of leaks."""
 
+import dataclasses
 import itertools
 import json
 import os
@@ -12,10 +13,10 @@ import numpy as np
 import pytest
 
 from epx import ledger, record, run, sweeps
-from epx.devices import layout
+from epx.devices import Layout, layout
 from epx.generators import iid, life, text
 from epx.observers import counts, transformer
-from epx.plan import stack
+from epx.plan import Plan, stack
 from epx.streams import Batch, example_key, stream
 
 
@@ -99,6 +100,30 @@ def test_indices_are_the_same_for_any_cut(axis):
         found = batch.indices(None, jnp.int32(3))
     np.testing.assert_array_equal(np.ravel(found), np.ravel(whole))
     assert np.ravel(whole).tolist() == list(range(48, 64))
+
+
+@pytest.mark.parametrize(
+    "batch, length, devices, wanted",
+    [
+        (96, 64, 1, 4),  # 256 tokens
+        (96, 128, 2, 2),
+        (96, 512, 2, 1),  # never less than an example
+        (90, 64, 2, 3),  # 45 for each device, and 4 divides no 45
+        (4, 8, 1, 4),  # never more than there are
+    ],
+)
+def test_a_core_takes_what_its_cache_holds(batch, length, devices, wanted):
+    plan = Plan(steps=1, batch=batch, devices=devices)
+    assert plan.cut(plan.layout(members=1), length).microbatch == wanted
+    assert dataclasses.replace(plan, microbatch=1).cut(plan.layout(1), length).microbatch == 1
+
+
+def test_an_accelerator_takes_all_at_once():
+    class Accelerator:
+        platform = "gpu"
+
+    spread = Layout("jit", (Accelerator(),) * 2, by_member=False)
+    assert Plan(steps=1, batch=96).cut(spread, 512).microbatch == 48
 
 
 def test_indices_wrap_and_count_passes():

@@ -20,6 +20,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
+from epx import packed
 from epx.types import Example, Spec, require
 
 VERSION = 1
@@ -36,28 +37,24 @@ def evolve(state_W: jax.Array, rule: int | jax.Array, steps: int | jax.Array) ->
     one cell the cell is its own left and right.
     """
     width = state_W.shape[0]
-    # Equal words of up to 32 cells: the low bit of a word is its first cell.
-    bits = max(size for size in range(1, 33) if width % size == 0)
-    places = jnp.arange(bits, dtype=jnp.uint32)
-    words = (state_W.reshape(-1, bits).astype(jnp.uint32) << places).sum(-1, dtype=jnp.uint32)
     # One word per neighbourhood, all ones where the rule has the new cell alive.
     alive = -((jnp.asarray(rule, jnp.uint32) >> jnp.arange(8, dtype=jnp.uint32)) & 1)
-    words = jax.lax.fori_loop(0, steps, lambda _, now: _step(now, alive, bits), words)
-    return ((words[:, None] >> places) & 1).reshape(-1).astype(state_W.dtype)
+    words = jax.lax.fori_loop(
+        0, steps, lambda _, now: _step(now, alive, width), packed.pack(state_W)
+    )
+    return packed.unpack(words, width).astype(state_W.dtype)
 
 
-def _step(words: jax.Array, alive: jax.Array, bits: int) -> jax.Array:
-    """One step of all cells at once; bits of `words` above `bits` stay 0."""
-    used = jnp.uint32((1 << bits) - 1)
-    left = ((words << 1) | (jnp.roll(words, 1) >> (bits - 1))) & used
-    right = (words >> 1) | ((jnp.roll(words, -1) << (bits - 1)) & used)
+def _step(words: jax.Array, alive: jax.Array, width: int) -> jax.Array:
+    """One step of all cells of a packed ring at once."""
+    left, right = packed.neighbours(words, width)
     # Each neighbour halves the outcomes: right chooses within the pairs (0, 1), (2, 3), ...
     outcomes = list(alive)
     for chosen in (right, words, left):
         outcomes = [
             zero ^ (chosen & (zero ^ one)) for zero, one in zip(outcomes[::2], outcomes[1::2])
         ]
-    return outcomes[0] & used
+    return outcomes[0] & packed.used(width)
 
 
 @jax.tree_util.register_dataclass

@@ -7,7 +7,7 @@ first is coded: an ideal predictor pays nothing for it, a bounded one pays for w
 >>> world.spec
 Spec(vocab=16, length=8, size=None, version=1, held_out=0)
 >>> blinker = jnp.zeros((5, 5), int).at[2, 1:4].set(1)
->>> print(step(blinker))
+>>> print(evolve(blinker, 1))
 [[0 0 0 0 0]
  [0 0 1 0 0]
  [0 0 1 0 0]
@@ -21,6 +21,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
+from epx import packed
 from epx.types import Example, Spec, require
 
 VERSION = 1
@@ -31,23 +32,39 @@ _STATIC = {"static": True}
 _DRAWN = {1: "·█", 2: "·▗▖▄▝▐▞▟▘▚▌▙▀▜▛█"}
 
 
-def step(board_HxW: jax.Array) -> jax.Array:
-    """One generation of Life on a torus of any height and width, in the board's own dtype.
+def evolve(board_HxW: jax.Array, steps: int | jax.Array) -> jax.Array:
+    """A torus of any height and width after `steps` generations, in the board's own dtype.
 
     A live cell stays with 2 or 3 live neighbours, a dead one is born with 3. On a torus thinner
     than 3 a cell meets the same neighbour more than once, and itself, and counts every meeting
-    (the semantics of `numpy.roll`).
+    (the semantics of `numpy.roll`). `steps` may be traced.
     """
-    alive_HxW = (board_HxW != 0).astype(jnp.uint8)
-    rows_HxW = alive_HxW + jnp.roll(alive_HxW, 1, axis=1) + jnp.roll(alive_HxW, -1, axis=1)
-    block_HxW = rows_HxW + jnp.roll(rows_HxW, 1, axis=0) + jnp.roll(rows_HxW, -1, axis=0)
-    # block counts the cell itself once: 3 is birth or survival, 4 is survival of a live cell.
-    next_HxW = (block_HxW == 3) | ((block_HxW == 4) & (alive_HxW == 1))
-    return next_HxW.astype(board_HxW.dtype)
+    width = board_HxW.shape[1]
+    rows = jax.lax.fori_loop(
+        0, steps, lambda _, now: _step(now, width), packed.pack(board_HxW != 0)
+    )
+    return packed.unpack(rows, width).astype(board_HxW.dtype)
 
 
-def _advance(board_HxW: jax.Array, steps: int) -> jax.Array:
-    return jax.lax.fori_loop(0, steps, lambda _, board: step(board), board_HxW)
+def _step(rows: jax.Array, width: int) -> jax.Array:
+    """One generation of a board whose rows are packed: live cells are counted in binary, all cells
+    of a word at once."""
+    left, right = packed.neighbours(rows, width)
+    ones, twos = _add(left, rows, right)
+    # The block of nine around a cell, the cell included, holds one + 2 (low + 2 high + carry).
+    one, carry = _add(jnp.roll(ones, 1, axis=0), ones, jnp.roll(ones, -1, axis=0))
+    low, high = _add(jnp.roll(twos, 1, axis=0), twos, jnp.roll(twos, -1, axis=0))
+    # 3 is birth or survival: one + 2, so that either low or carry is left alone.
+    three = one & (low ^ carry) & ~high
+    # 4 is survival of a live cell: two twos, high alone or low with carry.
+    four = ~one & ~(low ^ carry) & (low ^ high)
+    return three | (four & rows)
+
+
+def _add(a: jax.Array, b: jax.Array, c: jax.Array) -> tuple[jax.Array, jax.Array]:
+    """The sum of three numbers of one bit, bit by bit: its ones and its twos."""
+    either = a ^ b
+    return either ^ c, (a & b) | (either & c)
 
 
 @jax.tree_util.register_dataclass
@@ -75,10 +92,10 @@ class Life:
     def example(self, key: jax.Array, index: jax.Array) -> Example:
         """The frames that grow from the random board of `key`; `index` is not used."""
         soup_HxW = jax.random.bernoulli(key, self.density, (self.height, self.width))
-        first_HxW = _advance(soup_HxW, self.burnin)
+        first_HxW = evolve(soup_HxW, self.burnin)
 
         def next_frame(board_HxW, _):
-            later_HxW = _advance(board_HxW, self.stride)
+            later_HxW = evolve(board_HxW, self.stride)
             return later_HxW, self._tokens(later_HxW)
 
         _, later = jax.lax.scan(next_frame, first_HxW, length=self.frames - 1)

@@ -64,19 +64,23 @@ class Layer(nn.Module):
 
     @nn.compact
     def __call__(
-        self, x_BxTxD: jax.Array, positions_T: jax.Array, past: KeysValues | None
+        self, x_NxD: jax.Array, positions_T: jax.Array, past: KeysValues | None
     ) -> tuple[jax.Array, KeysValues]:
-        """The residual stream after this layer, BxTxD float32, with the layer's keys and values.
+        """The residual stream after this layer, NxD float32, with the layer's keys and values.
 
+        The N = B T tokens of all examples have one axis outside of attention: with two, XLA
+        transposes the gradient of every product in memory, which costs a third of a step on a CPU.
         `positions_T` are int32 and consecutive. `past` holds the keys and values of all positions
         (BxSxHxd_h), into which these are written; None where `positions_T` is all there is.
         """
-        B, T, D = x_BxTxD.shape
+        D, T = x_NxD.shape[1], len(positions_T)
         Dense = partial(nn.Dense, use_bias=False, dtype=self.dtype)
-        h_BxTxD = _Norm(name="norm_attention")(x_BxTxD)
+        h_NxD = _Norm(name="norm_attention")(x_NxD)
         # One product for all three, split within each head: no transposition, no copy.
-        fused = Dense(3 * D, kernel_init=_fan_in, name="qkv")(h_BxTxD)
-        queries, keys, values = jnp.split(fused.reshape(B, T, self.heads, -1), 3, axis=-1)
+        fused = Dense(3 * D, kernel_init=_fan_in, name="qkv")(h_NxD)
+        queries, keys, values = jnp.split(
+            fused.reshape(-1, T, self.heads, 3 * D // self.heads), 3, axis=-1
+        )
         # 8/sqrt(d_h) on the keys times the usual 1/sqrt(d_h): the muP scale, usual at d_h = 64.
         keys = (_Norm(name="norm_keys")(keys) * (8 / keys.shape[-1])).astype(self.dtype)
         queries = _Norm(name="norm_queries")(queries).astype(self.dtype)
@@ -84,12 +88,12 @@ class Layer(nn.Module):
             at = (0, positions_T[0], 0, 0)
             keys = jax.lax.dynamic_update_slice(past[0], keys, at)
             values = jax.lax.dynamic_update_slice(past[1], values, at)
-        mixed_BxTxD = _attend(queries, keys, values, positions_T).reshape(B, T, D)
-        h_BxTxD = Dense(D, kernel_init=_zeros, name="out")(mixed_BxTxD)
-        x_BxTxD += h_BxTxD / self.depth
-        h_BxTxF = Dense(4 * D, kernel_init=_fan_in, name="up")(_Norm(name="norm_mlp")(x_BxTxD))
-        h_BxTxD = Dense(D, kernel_init=_zeros, name="down")(ACTIVATIONS[self.activation](h_BxTxF))
-        return x_BxTxD + h_BxTxD / self.depth, (keys, values)
+        mixed_NxD = _attend(queries, keys, values, positions_T).reshape(-1, D)
+        h_NxD = Dense(D, kernel_init=_zeros, name="out")(mixed_NxD)
+        x_NxD += h_NxD / self.depth
+        h_NxF = Dense(4 * D, kernel_init=_fan_in, name="up")(_Norm(name="norm_mlp")(x_NxD))
+        h_NxD = Dense(D, kernel_init=_zeros, name="down")(ACTIVATIONS[self.activation](h_NxF))
+        return x_NxD + h_NxD / self.depth, (keys, values)
 
 
 class Transformer(nn.Module):
@@ -118,14 +122,15 @@ class Transformer(nn.Module):
         embedding_VxD = self.param("embedding", _small, (self.vocab, self.width))
         positions_SxD = self.param("positions", _small, (self.length, self.width))
         x_BxTxD = jnp.where(positions_T[:, None] > 0, embedding_VxD[previous_BxT], 0.0)
-        x_BxTxD += positions_SxD[positions_T]
+        x_NxD = (x_BxTxD + positions_SxD[positions_T]).reshape(-1, self.width)
         present = []
         for i in range(self.depth):
             layer = Layer(self.heads, self.depth, self.activation, self.dtype, name=f"layer_{i}")
-            x_BxTxD, keys_values = layer(x_BxTxD, positions_T, past and past[i])
+            x_NxD, keys_values = layer(x_NxD, positions_T, past and past[i])
             present.append(keys_values)
         head = _Head(self.vocab, dtype=self.dtype, name="head")
-        return head(_Norm(name="norm")(x_BxTxD)), tuple(present)
+        logits_NxV = head(_Norm(name="norm")(x_NxD))
+        return logits_NxV.reshape(*previous_BxT.shape, self.vocab), tuple(present)
 
 
 def make(

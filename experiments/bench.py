@@ -1,0 +1,164 @@
+"""Measures how fast this machine comes to a codelength: a table, and JSON to compare with.
+
+    python -m experiments.bench --fast                                  3 minutes on 2 cores
+    python -m experiments.bench --json=bench.json                       about 45 minutes
+    python -m experiments.bench --only=steps --width=128 --length=128
+    python -m experiments.bench --only=steps,parts --compare=bench.json
+
+Speeds of training are shares of the peak, the rate of a plain matrix product on all devices in the
+same moments: quote these, as seconds move with the machine. Nothing else should run beside it.
+
+Sections:
+
+    steps         training by size (--depth, --width, --length, --batch, --members, --dtype)
+    parts         what a step is made of
+    choices       host devices, microbatches and packed cells, each alone and all together
+    microbatches  tokens that a core takes at once
+    growth        cost by width, length and members
+    compiling     seconds to compile, with an empty and a filled cache
+    worlds        examples by world
+    kernels       automata and ChaCha20
+    starting      seconds to the demo's first line
+    precision     what bfloat16 changes of a codelength; only where it is named
+"""
+
+import itertools
+import json
+import resource
+import time
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import jax
+from absl import flags
+
+from epx import record
+from experiments import bench_training, bench_worlds, cli, doctor, host
+from experiments.bench_pieces import Case
+
+FLAGS = flags.FLAGS
+flags.DEFINE_list("only", None, "sections to measure; none: all but precision")
+flags.DEFINE_bool("fast", False, "one size for each section, and the quick sections alone")
+flags.DEFINE_string("json", None, "file for the numbers")
+flags.DEFINE_string("compare", None, "JSON of an earlier bench, whose ratio to this one is shown")
+flags.DEFINE_string("trace", None, "folder for a profiler's trace of one call of the first step")
+SIZES = ("depth", "width", "length", "batch", "members", "dtype")
+for _size in SIZES:
+    flags.DEFINE_list(_size, None, f"of the section steps: {_size}, several by commas")
+
+# What the section steps measures where no size is named: every combination within a group.
+_CPU = [
+    dict(depth=[1], width=[16], length=[64, 128, 512], batch=[96, 384], members=[1, 2]),
+    dict(depth=[3], width=[64, 128, 256, 512], length=[64, 128, 512], batch=[96, 384],
+         members=[1, 2]),
+]  # fmt: skip
+_ACCELERATOR = [
+    dict(depth=[3, 12], width=[64, 128, 512, 1024], length=[128, 512], batch=[96],
+         members=[1, 16], dtype=["float32", "bfloat16"]),
+]  # fmt: skip
+_FAST = [dict(members=[1, 2])]
+
+
+def main() -> int:
+    """Measures, prints, and writes; returns the exit code."""
+    host.prepare()
+    sections = _sections()
+    earlier = _read(FLAGS.compare) if FLAGS.compare else None
+    if FLAGS.json and Path(FLAGS.json).exists():
+        cli.fail(f"--json={FLAGS.json}: the file exists; name another or remove it", 2)
+    began, rows = time.monotonic(), []
+    for name, measure in sections.items():
+        print(f"\n{name}")
+        for row, numbers in measure():
+            print(f"  {row:64}" + "  ".join(f"{k} {v:.4g}" for k, v in numbers.items()), flush=True)
+            rows.append({"section": name, "row": row} | numbers)
+    result = {"machine": _machine(), "rows": rows, "seconds": time.monotonic() - began}
+    if FLAGS.json:
+        record.write_json(Path(FLAGS.json), result)
+    if earlier:
+        print("\n" + comparison(earlier, result))
+    return 0
+
+
+def comparison(earlier: dict[str, Any], now: dict[str, Any]) -> str:
+    """A line for each number of a row that both have: then, now, and their ratio."""
+    then = {(row["section"], row["row"]): row for row in earlier["rows"]}
+    lines = [f"{'':64}{'number':24}{'then':>12}{'now':>12}{'now/then':>10}"]
+    for row in now["rows"]:
+        old = then.get((row["section"], row["row"]), {})
+        for key in row.keys() & old.keys() - {"section", "row"}:
+            ratio = f"{row[key] / old[key]:.3f}" if old[key] else "-"
+            name = f"{row['section']}: {row['row']}"
+            lines.append(f"{name:64}{key:24}{old[key]:12.4g}{row[key]:12.4g}{ratio:>10}")
+    return "\n".join(lines)
+
+
+def _sections() -> dict[str, Callable[[], bench_training.Rows]]:
+    devices = len(jax.devices())
+    known = {
+        "steps": lambda: bench_training.steps(_cases()),
+        "parts": lambda: bench_training.parts(Case(members=devices)),
+        "choices": bench_training.choices,
+        "microbatches": bench_training.microbatches,
+        "growth": bench_training.growth,
+        "compiling": bench_training.compiling,
+        "worlds": bench_worlds.worlds,
+        "kernels": bench_worlds.kernels,
+        "starting": bench_worlds.starting,
+        "precision": bench_training.precision,
+    }
+    quick = ("steps", "compiling", "kernels", "starting")
+    wanted = FLAGS.only or (
+        quick if FLAGS.fast else [name for name in known if name != "precision"]
+    )
+    for name in wanted:
+        if name not in known:
+            cli.fail(f"--only={name}: accepted are {', '.join(known)}", 2)
+    return {name: known[name] for name in wanted}
+
+
+def _cases() -> list[Case]:
+    named = {size: FLAGS[size].value for size in SIZES if FLAGS[size].value}
+    try:
+        named = {k: v if k == "dtype" else [int(x) for x in v] for k, v in named.items()}
+    except ValueError:
+        cli.fail(f"{named}: sizes are whole numbers", 2)
+    if named:
+        groups = [named]
+    elif FLAGS.fast:
+        groups = _FAST
+    else:
+        groups = _CPU if jax.default_backend() == "cpu" else _ACCELERATOR
+    return [
+        Case(**dict(zip(group, values)))
+        for group in groups
+        for values in itertools.product(*group.values())
+    ]
+
+
+def _machine() -> dict[str, Any]:
+    mebibytes = [
+        resource.getrusage(who).ru_maxrss / 1024
+        for who in (resource.RUSAGE_SELF, resource.RUSAGE_CHILDREN)
+    ]
+    return {
+        "software": dict(doctor.software()),
+        "hardware": dict(doctor.hardware()),
+        "peak_resident_mebibytes": mebibytes[0],
+        "peak_resident_mebibytes_of_the_demo": mebibytes[1],
+    }
+
+
+def _read(file: str) -> dict[str, Any]:
+    try:
+        found = json.loads(Path(file).read_text())
+        if not isinstance(found["rows"], list):
+            raise ValueError("its rows are no list")
+        return found
+    except (OSError, ValueError, KeyError, TypeError) as error:
+        cli.fail(f"--compare={file}: no JSON of a bench ({error})", 2)
+
+
+if __name__ == "__main__":
+    cli.launch(main, __doc__)

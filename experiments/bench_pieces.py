@@ -1,0 +1,200 @@
+"""Pieces of training work, compiled as a run compiles them: whole steps, and steps with parts left
+out. What the bench measures."""
+
+import time
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from typing import Any, NamedTuple
+
+import jax
+import jax.numpy as jnp
+from jax import lax
+
+from epx import evaluation, flops, nll, optim, run
+from epx.codes import prequential
+from epx.devices import compile_over, place
+from epx.generators import eca
+from epx.observers import transformer
+from epx.plan import Plan, stack
+from epx.types import Example, Generator, Spec
+
+RULE, STEPS = 54, 16
+# A call does about so much work at a third of the peak, and at most so many steps.
+WORK_SECONDS, MOST_STEPS = 1.0, 200
+
+
+class Case(NamedTuple):
+    """A size of training; the fields are keys of a config, or `members` of an ensemble."""
+
+    depth: int = 3
+    width: int = 128
+    length: int = 128
+    batch: int = 96
+    members: int = 1
+    dtype: str = "float32"
+    activation: str = "gelu_tanh"
+    microbatch: int | None = None
+    devices: int | None = None
+    burnin: int = 0
+
+    @property
+    def name(self) -> str:
+        """The size in words."""
+        runs = "1 run" if self.members == 1 else f"{self.members} members"
+        size = f"L{self.depth} D{self.width} T{self.length} batch {self.batch}, {runs}"
+        return size + (f", {self.dtype}" if self.dtype != "float32" else "")
+
+    @property
+    def world(self) -> eca.Eca:
+        """The automaton whose examples have this length."""
+        return eca.make(jax.random.key(0), RULE, self.length // 2, steps=STEPS, burnin=self.burnin)
+
+
+@jax.tree_util.register_dataclass
+@dataclass(frozen=True)
+class Unpacked:
+    """The same automaton with one cell to a word: what packing is measured against."""
+
+    packed: eca.Eca
+    burnin: int = field(metadata={"static": True})
+
+    @property
+    def spec(self) -> Spec:
+        return self.packed.spec
+
+    def example(self, key: jax.Array, index: jax.Array) -> Example:
+        """The example of the packed world."""
+        ring_W = jax.random.bernoulli(key, 0.5, (self.packed.width,)).astype(jnp.int32)
+        first_W = unpacked_eca(ring_W, self.packed.rule, self.burnin)
+        later_W = unpacked_eca(first_W, self.packed.rule, self.packed.steps)
+        coded_T = jnp.arange(self.spec.length) >= self.packed.width
+        return Example(jnp.concatenate([first_W, later_W]), coded_T)
+
+
+def unpacked_eca(ring_W: jax.Array, rule: jax.Array | int, steps: int) -> jax.Array:
+    """`eca.evolve`, one cell to a word."""
+
+    def step(_, now_W):
+        neighbourhood_W = 4 * jnp.roll(now_W, 1) + 2 * now_W + jnp.roll(now_W, -1)
+        return (rule >> neighbourhood_W) & 1
+
+    return lax.fori_loop(0, steps, step, ring_W)
+
+
+class Prepared(NamedTuple):
+    """A compiled piece of work.
+
+    Attributes:
+      call: does it once and returns what must be awaited.
+      tokens, flops: processed in a call.
+      mebibytes: of the program: arguments, results and temporaries, on each device.
+      compile_seconds: of its compilation.
+    """
+
+    call: Callable[[], Any]
+    tokens: float
+    flops: float
+    mebibytes: float
+    compile_seconds: float
+
+
+class Members:
+    """The members of a case, on their devices, and pieces of their work."""
+
+    def __init__(self, case: Case, world: Generator | None = None) -> None:
+        self.case, world = case, world or case.world
+        self.observer = transformer.make(
+            world.spec.vocab, case.length, case.depth, case.width,
+            activation=case.activation, dtype=case.dtype,
+        )  # fmt: skip
+        plan = Plan(1, case.batch, microbatch=case.microbatch, devices=case.devices)
+        self.spread = plan.layout(case.members)
+        self.batch = plan.cut(self.spread, case.length)
+        self.code = prequential.make(self.observer, self.batch)
+        hypers = [optim.hyper(seed, lr=0.01) for seed in range(case.members)]
+        self.shared = place(self.spread, (stack([world] * case.members), stack(hypers)))
+        self.state = compile_over(self.spread, self.code.init, self.shared[1])(self.shared[1])
+
+    def steps(self, peak: float) -> Prepared:
+        """Whole steps: charge, gradient, update."""
+        tokens = self.case.members * self.case.batch * self.case.length
+        step_flops = self.case.members * flops.step_flops(
+            self.observer, self.case.length, self.case.batch
+        )
+        count = min(MOST_STEPS, max(1, round(WORK_SECONDS * peak / 3 / step_flops)))
+        program, compile_seconds, mebibytes = self._compiled(
+            run.scan(self.code, count), donate=True
+        )
+
+        def call():
+            self.state, rows = program(*self.shared, self.state)
+            return rows
+
+        return Prepared(call, tokens * count, step_flops * count, mebibytes, compile_seconds)
+
+    def prediction(self) -> Prepared:
+        """The charges of a batch, without learning."""
+
+        def charge(generator, hyper, state):
+            def part(index_B):
+                example = evaluation.heldout(generator, hyper, index_B)
+                logits_BxTxV = self.observer.logits(state.params, example.tokens_T, None)
+                return nll.nats(logits_BxTxV, example.tokens_T).sum()
+
+            return self.batch.total(lax.map(part, self._indices()).sum())
+
+        forward, _ = self.observer.flops(self.case.length)
+        return self._once(charge, forward)
+
+    def data(self) -> Prepared:
+        """The examples of a batch, not even looked at."""
+
+        def draw(generator, hyper, state):
+            def part(index_B):
+                return evaluation.heldout(generator, hyper, index_B).tokens_T.sum()
+
+            return self.batch.total(lax.map(part, self._indices()).sum())
+
+        return self._once(draw, 0.0)
+
+    def products(self) -> Prepared:
+        """The matrix products of the layers alone, as many as charge and gradient take."""
+        width, tokens = self.case.width, self.batch.microbatch * self.case.length
+
+        def chain(generator, hyper, state):
+            layers = [state.params[f"layer_{n}"] for n in range(self.case.depth)]
+
+            def part(x_NxD, _):
+                for layer in 3 * layers:
+                    fused = x_NxD @ layer["qkv"]["kernel"]
+                    x_NxD = fused[:, :width] @ layer["out"]["kernel"]
+                    x_NxD = (x_NxD @ layer["up"]["kernel"]) @ layer["down"]["kernel"] + 1.0
+                return x_NxD, None
+
+            parts = self.batch.size // self.batch.shards // self.batch.microbatch
+            x_NxD = jnp.ones((tokens, width), self.case.dtype)
+            return self.batch.total(lax.scan(part, x_NxD, length=parts)[0].sum())
+
+        return self._once(chain, 6.0 * 12 * self.case.depth * width**2 * self.case.length)
+
+    def _indices(self) -> jax.Array:
+        return self.batch.indices(None, jnp.int32(0))
+
+    def _once(self, function: Callable, example_flops: float) -> Prepared:
+        program, compile_seconds, mebibytes = self._compiled(function)
+        examples = self.case.members * self.case.batch
+        return Prepared(
+            lambda: program(*self.shared, self.state),
+            examples * self.case.length,
+            examples * example_flops,
+            mebibytes,
+            compile_seconds,
+        )
+
+    def _compiled(self, function: Callable, donate: bool = False):
+        began = time.perf_counter()
+        program = compile_over(self.spread, function, *self.shared, self.state, donate=donate)
+        took, memory = time.perf_counter() - began, program.memory_analysis()
+        total = memory.temp_size_in_bytes + memory.argument_size_in_bytes
+        total += memory.output_size_in_bytes - memory.alias_size_in_bytes
+        return program, took, total / 2**20

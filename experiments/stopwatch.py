@@ -1,0 +1,72 @@
+"""Measures functions on all devices at once: compiled through the same layouts as a run, timed in
+turns with a matrix product, whose rate is the machine's peak at that moment."""
+
+import statistics
+import time
+from collections.abc import Callable
+from typing import Any, NamedTuple
+
+import jax
+import jax.numpy as jnp
+
+from epx.devices import compile_over, layout, place
+
+# Side of the square matrices whose product is the peak, by platform.
+_PEAK_SIZE = {"cpu": 1024}
+_PEAK_SIZE_ELSEWHERE = 8192
+
+
+class Timed(NamedTuple):
+    """What a measurement found, medians.
+
+    Attributes:
+      seconds: of one call.
+      peak: FLOP/s of the matrix product in the same moments, all devices together.
+    """
+
+    seconds: float
+    peak: float
+
+
+class Peak:
+    """The matrix product of a dtype, one on each device."""
+
+    def __init__(self, dtype: str = "float32") -> None:
+        devices = len(jax.devices())
+        size = _PEAK_SIZE.get(jax.default_backend(), _PEAK_SIZE_ELSEWHERE)
+        spread = layout("jit", devices, members=devices, batch=devices)
+        ones = jnp.ones((devices, size, size), dtype)
+        self._matrices = place(spread, ones)
+        self._product = compile_over(spread, lambda a: a @ a, ones)
+        self._flops = 2.0 * devices * size**3
+
+    def flops_per_s(self) -> float:
+        """FLOP/s now: the median of a few products."""
+        return self._flops / statistics.median(
+            seconds(self._product, self._matrices) for _ in range(7)
+        )
+
+
+def seconds(function: Callable, *args: Any) -> float:
+    """Seconds of one call, the result awaited."""
+    began = time.perf_counter()
+    jax.block_until_ready(function(*args))
+    return time.perf_counter() - began
+
+
+def timed(call: Callable[[], Any], peak: Peak, repeats: int = 3, patience: float = 20.0) -> Timed:
+    """Times a call in turns with the peak, after one call that is not counted.
+
+    Args:
+      call: does the work once and returns what must be awaited.
+      peak: measured before and after each call, as a machine's speed drifts by a tenth.
+      repeats: calls that are counted.
+      patience: seconds after which a call that has been counted is the last.
+    """
+    warm = seconds(call)
+    found, before = [], peak.flops_per_s()
+    for _ in range(1 if warm > patience else repeats):
+        took, after = seconds(call), peak.flops_per_s()
+        found.append(Timed(took, (before + after) / 2))
+        before = after
+    return Timed(*(statistics.median(values) for values in zip(*found)))
