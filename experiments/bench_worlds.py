@@ -65,9 +65,9 @@ def kernels() -> Rows:
     large = jax.random.bernoulli(jax.random.key(0), 0.5, (1, 1, 2048, 2048))
     alone = layout("jit", 1, members=1, batch=1)
     for name, where, cells, packed, unpacked, generations in (
-        ("ECA, 4096 rings of 64", spread, rings, _eca(eca.evolve), _eca(unpacked_eca), 1000),
-        ("Life, 4096 boards of 16 x 16", spread, boards, life.evolve, unpacked_life, 200),
-        ("Life, a board of 2048 x 2048", alone, large, life.evolve, unpacked_life, 100),
+        ("ECA, 4096 rings of 64", spread, rings, _eca(eca.evolve), _eca(unpacked_eca), 2000),
+        ("Life, 4096 boards of 16 x 16", spread, boards, life.evolve, unpacked_life, 1000),
+        ("Life, a board of 2048 x 2048", alone, large, life.evolve, unpacked_life, 500),
     ):
         done = cells.size * generations
         fast, plain = (

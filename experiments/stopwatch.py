@@ -54,14 +54,14 @@ def seconds(function: Callable, *args: Any) -> float:
     return time.perf_counter() - began
 
 
-def timed(call: Callable[[], Any], peak: Peak, repeats: int = 3, patience: float = 20.0) -> Timed:
+def timed(call: Callable[[], Any], peak: Peak, repeats: int = 3, patience: float = 5.0) -> Timed:
     """Times a call in turns with the peak, after one call that is not counted.
 
     Args:
       call: does the work once and returns what must be awaited.
       peak: measured before and after each call, as a machine's speed drifts by a tenth.
       repeats: calls that are counted.
-      patience: seconds after which a call that has been counted is the last.
+      patience: a call that takes more seconds is counted once.
     """
     warm = seconds(call)
     found, before = [], peak.flops_per_s()

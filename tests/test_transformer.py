@@ -196,3 +196,26 @@ def test_a_shorter_example_is_predicted_like_the_beginning_of_a_longer_one():
 def test_arguments_are_checked(wrong, accepted):
     with pytest.raises(ValueError, match=accepted):
         transformer.make(5, 12, **wrong)
+
+
+@pytest.mark.parametrize("dtype", ["float32", "bfloat16"])
+@pytest.mark.parametrize("batched", [False, True])
+def test_a_product_has_the_gradients_that_jax_finds(dtype, batched):
+    """Its own rule against the derivative of `x @ kernel`, alone and under vmap."""
+    shapes = (3, 7, 5), (3, 5, 4), (3, 7, 4)
+    keys = jax.random.split(jax.random.key(0), 3)
+    x, kernel, weight = (jax.random.normal(k, s, dtype) for k, s in zip(keys, shapes))
+
+    def gradients(multiply):
+        def loss(x, kernel, weight):
+            return (multiply(x, kernel) * weight).astype(jnp.float32).sum()
+
+        if batched:
+            return jax.vmap(jax.grad(loss, argnums=(0, 1)))(x, kernel, weight)
+        return jax.grad(loss, argnums=(0, 1))(x[0], kernel[0], weight[0])
+
+    for found, wanted in zip(gradients(transformer.product), gradients(jnp.matmul)):
+        assert found.dtype == wanted.dtype == dtype
+        np.testing.assert_allclose(
+            found.astype(jnp.float32), wanted.astype(jnp.float32), rtol=1e-6, atol=1e-6
+        )

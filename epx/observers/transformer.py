@@ -42,6 +42,34 @@ _Head = partial(nn.Dense, use_bias=False, kernel_init=_zeros, dot_general=_to_fl
 KeysValues = tuple[jax.Array, jax.Array]
 
 
+@jax.custom_vjp
+def product(x_NxI: jax.Array, kernel_IxO: jax.Array) -> jax.Array:
+    """The product of activations and a kernel, NxO, with the gradient of the kernel computed as its
+    platform likes it: XLA's fast product on a CPU takes no transposed operand, and the slow one in
+    its place costs 4 to 10 % of a step up to width 128."""
+    return x_NxI @ kernel_IxO
+
+
+def _pull_back(operands: tuple[jax.Array, jax.Array], gradient_NxO: jax.Array) -> tuple:
+    x_NxI, kernel_IxO = operands
+    gradient_IxO = jax.lax.platform_dependent(
+        x_NxI,
+        gradient_NxO,
+        cpu=lambda x, gradient: jax.lax.optimization_barrier(x.T) @ gradient,
+        default=lambda x, gradient: x.T @ gradient,
+    )
+    return gradient_NxO @ kernel_IxO.T, gradient_IxO
+
+
+def _dot_general(x_NxI, kernel_IxO, dimension_numbers, precision=None):
+    """`product` as `nn.Dense` calls it, here always with one axis of tokens."""
+    del dimension_numbers, precision
+    return product(x_NxI, kernel_IxO)
+
+
+product.defvjp(lambda x, kernel: (product(x, kernel), (x, kernel)), _pull_back)
+
+
 class Cache(NamedTuple):
     """What one-token decoding remembers.
 
@@ -74,7 +102,7 @@ class Layer(nn.Module):
         (BxSxHxd_h), into which these are written; None where `positions_T` is all there is.
         """
         D, T = x_NxD.shape[1], len(positions_T)
-        Dense = partial(nn.Dense, use_bias=False, dtype=self.dtype)
+        Dense = partial(nn.Dense, use_bias=False, dtype=self.dtype, dot_general=_dot_general)
         h_NxD = _Norm(name="norm_attention")(x_NxD)
         # One product for all three, split within each head: no transposition, no copy.
         fused = Dense(3 * D, kernel_init=_fan_in, name="qkv")(h_NxD)
