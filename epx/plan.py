@@ -94,7 +94,7 @@ class Plan:
         an accelerator takes all."""
         part = self.batch // spread.shards
         fitting = max(1, CORE_TOKENS // length) if spread.platform == "cpu" else part
-        microbatch = self.microbatch or largest_divisor(part, fitting)
+        microbatch = min(self.microbatch or largest_divisor(part, fitting), part)
         if part % microbatch:
             raise ValueError(
                 f"run.microbatch={self.microbatch}: must divide the {part} examples of a batch "

@@ -10,7 +10,7 @@ same moments: quote these, as seconds move with the machine. Nothing else should
 
 Sections:
 
-    steps         training by size (--depth, --width, --length, --batch, --members, --dtype)
+    steps         training by size (--depth, --width, --length, --batch, ...)
     parts         what a step is made of
     choices       host devices, microbatches and packed cells, each alone and all together
     microbatches  tokens that a core takes at once
@@ -34,16 +34,16 @@ import jax
 from absl import flags
 
 from epx import record
-from experiments import bench_training, bench_worlds, cli, doctor, host
-from experiments.bench_pieces import Case
+from experiments import bench_training, bench_worlds, cli, doctor, host, stopwatch
+from experiments.bench_pieces import Case, Members
 
 FLAGS = flags.FLAGS
 flags.DEFINE_list("only", None, "sections to measure; none: all but precision")
 flags.DEFINE_bool("fast", False, "one size for each section, and the quick sections alone")
 flags.DEFINE_string("json", None, "file for the numbers")
 flags.DEFINE_string("compare", None, "JSON of an earlier bench, whose ratio to this one is shown")
-flags.DEFINE_string("trace", None, "folder for a profiler's trace of one call of the first step")
-SIZES = ("depth", "width", "length", "batch", "members", "dtype")
+flags.DEFINE_string("trace", None, "folder for a profiler's trace of a step of the first size")
+SIZES = ("depth", "width", "length", "batch", "members", "microbatch", "dtype")
 for _size in SIZES:
     flags.DEFINE_list(_size, None, f"of the section steps: {_size}, several by commas")
 
@@ -63,21 +63,27 @@ _FAST = [dict(members=[1, 2])]
 def main() -> int:
     """Measures, prints, and writes; returns the exit code."""
     host.prepare()
-    sections = _sections()
+    cases = _cases()
+    sections = _sections(cases)
     earlier = _read(FLAGS.compare) if FLAGS.compare else None
     if FLAGS.json and Path(FLAGS.json).exists():
         cli.fail(f"--json={FLAGS.json}: the file exists; name another or remove it", 2)
-    began, rows = time.monotonic(), []
+    began, rows, result = time.monotonic(), [], {}
     for name, measure in sections.items():
         print(f"\n{name}")
         for row, numbers in measure():
             print(f"  {row:64}" + "  ".join(f"{k} {v:.4g}" for k, v in numbers.items()), flush=True)
             rows.append({"section": name, "row": row} | numbers)
-    result = {"machine": _machine(), "rows": rows, "seconds": time.monotonic() - began}
-    if FLAGS.json:
-        record.write_json(Path(FLAGS.json), result)
+        result = {"machine": _machine(), "rows": rows, "seconds": time.monotonic() - began}
+        if FLAGS.json:  # after each section: what was measured is not lost to a stop
+            record.write_json(Path(FLAGS.json), result)
     if earlier:
         print("\n" + comparison(earlier, result))
+    if FLAGS.trace:
+        call = Members(cases[0]).steps(peak=1.0).call  # so slow a machine that it is one step
+        stopwatch.seconds(call)
+        with jax.profiler.trace(FLAGS.trace):
+            stopwatch.seconds(call)
     return 0
 
 
@@ -94,10 +100,10 @@ def comparison(earlier: dict[str, Any], now: dict[str, Any]) -> str:
     return "\n".join(lines)
 
 
-def _sections() -> dict[str, Callable[[], bench_training.Rows]]:
+def _sections(cases: list[Case]) -> dict[str, Callable[[], bench_training.Rows]]:
     devices = len(jax.devices())
     known = {
-        "steps": lambda: bench_training.steps(_cases()),
+        "steps": lambda: bench_training.steps(cases),
         "parts": lambda: bench_training.parts(Case(members=devices)),
         "choices": bench_training.choices,
         "microbatches": bench_training.microbatches,

@@ -20,7 +20,7 @@ from epx.types import Example, Generator, Spec
 
 RULE, STEPS = 54, 16
 # A call does about so much work at a third of the peak, and at most so many steps.
-WORK_SECONDS, MOST_STEPS = 1.0, 200
+WORK_SECONDS, MOST_STEPS = 0.5, 100
 
 
 class Case(NamedTuple):
@@ -42,6 +42,7 @@ class Case(NamedTuple):
         """The size in words."""
         runs = "1 run" if self.members == 1 else f"{self.members} members"
         size = f"L{self.depth} D{self.width} T{self.length} batch {self.batch}, {runs}"
+        size += f", {self.microbatch} at once" if self.microbatch else ""
         return size + (f", {self.dtype}" if self.dtype != "float32" else "")
 
     @property

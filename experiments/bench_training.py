@@ -1,6 +1,7 @@
 """Sections of the bench about training: its speed by size, what it is made of, and the choices that
 make it fast. Each yields rows, a name and numbers with their units."""
 
+import itertools
 import statistics
 import tempfile
 from collections.abc import Iterable, Iterator
@@ -18,11 +19,18 @@ Rows = Iterator[tuple[str, dict[str, float]]]
 
 
 def steps(cases: Iterable[Case]) -> Rows:
-    """Training steps by size."""
-    peaks = {}
-    for case in cases:
-        peak = peaks.setdefault(case.dtype, stopwatch.Peak(case.dtype))
-        yield case.name, _step(case, peak)
+    """Training steps by size. What the memory of the device does not hold has no numbers."""
+    for dtype, group in itertools.groupby(cases, key=lambda case: case.dtype):
+        peak = stopwatch.Peak(dtype)
+        for case in group:
+            try:
+                found = _step(case, peak)
+            except jax.errors.JaxRuntimeError as error:
+                if "RESOURCE_EXHAUSTED" not in str(error):
+                    raise
+                yield f"{case.name}: does not fit", {}
+            else:
+                yield case.name, found
 
 
 def growth() -> Rows:
@@ -52,7 +60,8 @@ def microbatches() -> Rows:
     for depth, width, length in ((1, 16, 64), (3, 64, 64), (3, 128, 128), (3, 256, 128)):
         for microbatch in (1, 2, 4, 8, 16, 96):
             case = Case(depth, width, length, members=devices, microbatch=microbatch)
-            yield f"{case.name}: {microbatch * length} tokens at once", _step(case, peak)
+            tokens = {"tokens_at_once": microbatch * length}
+            yield case.name, tokens | _step(case, peak)
 
 
 def choices() -> Rows:

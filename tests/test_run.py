@@ -115,7 +115,9 @@ def test_indices_are_the_same_for_any_cut(axis):
 def test_a_core_takes_what_its_cache_holds(batch, length, devices, wanted):
     plan = Plan(steps=1, batch=batch, devices=devices)
     assert plan.cut(plan.layout(members=1), length).microbatch == wanted
-    assert dataclasses.replace(plan, microbatch=1).cut(plan.layout(1), length).microbatch == 1
+    for asked in (1, batch):  # what is asked for goes, up to all that a device sees
+        cut = dataclasses.replace(plan, microbatch=asked).cut(plan.layout(1), length)
+        assert cut.microbatch == min(asked, batch // devices)
 
 
 def test_an_accelerator_takes_all_at_once():

@@ -1,0 +1,147 @@
+"""The bench measures what it says, keeps it, and compares it."""
+
+import json
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import pytest
+
+from epx.generators import life
+from experiments import bench, bench_training, bench_worlds, stopwatch
+from experiments.bench_pieces import Case, Members, Unpacked
+
+ROOT = Path(__file__).parent.parent
+SMALL = Case(depth=1, width=8, length=8, batch=4)
+
+
+def run_bench(*arguments):
+    return subprocess.run(
+        [sys.executable, "-m", "experiments.bench", *arguments],
+        cwd=ROOT, env=os.environ | {"JAX_PLATFORMS": "cpu"}, capture_output=True, text=True,
+        timeout=300,
+    )  # fmt: skip
+
+
+def test_what_packing_is_measured_against_makes_the_same_examples():
+    case = Case(length=64, burnin=7)
+    plain = Unpacked(case.world, case.burnin)
+    for n in range(5):
+        packed, unpacked = (w.example(jax.random.key(n), n) for w in (case.world, plain))
+        np.testing.assert_array_equal(packed.tokens_T, unpacked.tokens_T)
+        np.testing.assert_array_equal(packed.coded_T, unpacked.coded_T)
+    assert plain.spec == case.world.spec
+    board = jax.random.bernoulli(jax.random.key(0), 0.4, (9, 13)).astype(jnp.int32)
+    np.testing.assert_array_equal(bench_worlds.unpacked_life(board, 6), life.evolve(board, 6))
+
+
+def test_a_size_has_one_name():
+    assert SMALL.name == "L1 D8 T8 batch 4, 1 run"
+    assert Case(members=2, dtype="bfloat16").name == "L3 D128 T128 batch 96, 2 members, bfloat16"
+
+
+def test_flops_of_a_step_are_those_of_the_published_count():
+    """6 x matrix parameters + 12 L D T for each token, as the peers' shares were computed."""
+    case = Case(depth=2, width=8, length=16, batch=4, members=2)
+    piece = Members(case).steps(peak=1.0)  # so slow a machine that a call is one step
+    assert piece.tokens == 2 * 4 * 16
+    matrices = 12 * 2 * 8 * 8 + 2 * 8
+    assert piece.flops == piece.tokens * (6 * matrices + 12 * 2 * 8 * 16)
+    assert piece.mebibytes > 0 and piece.compile_seconds > 0
+    assert piece.call()["nats"].shape == (2, 1)
+
+
+def test_parts_are_shares_of_the_whole_step():
+    found = dict(bench_training.parts(SMALL))
+    names = [row.split(": ")[1] for row in found]
+    assert names[0] == "whole step" and found[f"{SMALL.name}: whole step"]["share_of_time"] == 1
+    assert "products of matrices alone" in names and "data alone" in names
+    assert all(np.isfinite(list(numbers.values())).all() for numbers in found.values())
+
+
+def test_a_call_is_timed_between_two_peaks(monkeypatch):
+    clock = iter([9.0, 2.0, 4.0, 3.0])  # the first one warms up
+
+    class Peak:
+        speeds = iter([10.0, 20.0, 30.0, 40.0])
+
+        def flops_per_s(self):
+            return next(self.speeds)
+
+    monkeypatch.setattr(stopwatch, "seconds", lambda call: next(clock))
+    assert stopwatch.timed(None, Peak(), patience=10.0) == (3.0, 25.0)
+
+
+def test_what_takes_long_is_timed_once(monkeypatch):
+    clock = iter([9.0, 8.0])
+
+    class Peak:
+        def flops_per_s(self):
+            return 10.0
+
+    monkeypatch.setattr(stopwatch, "seconds", lambda call: next(clock))
+    assert stopwatch.timed(None, Peak(), patience=5.0) == (8.0, 10.0)
+
+
+def test_rows_that_both_have_are_compared():
+    row = {"section": "steps", "row": "L1"}
+    then = {"rows": [row | {"tokens_per_s": 100.0, "old_number": 1.0, "zero": 0.0}]}
+    now = {"rows": [row | {"tokens_per_s": 150.0, "zero": 1.0}, {"section": "steps", "row": "new"}]}
+    lines = bench.comparison(then, now).splitlines()[1:]
+    assert [line.split()[2:] for line in sorted(lines)] == [
+        ["tokens_per_s", "100", "150", "1.500"],
+        ["zero", "0", "1", "-"],
+    ]
+
+
+def test_the_binary_measures_keeps_and_compares(tmp_path):
+    sizes = ["--only=steps", "--depth=1", "--width=8", "--length=8", "--batch=4", "--members=1,2"]
+    done = run_bench(*sizes, f"--json={tmp_path / 'first.json'}")
+    assert done.returncode == 0, done.stderr
+    kept = json.loads((tmp_path / "first.json").read_text())
+    assert [row["row"] for row in kept["rows"]] == [
+        "L1 D8 T8 batch 4, 1 run",
+        "L1 D8 T8 batch 4, 2 members",
+    ]
+    for row in kept["rows"]:
+        assert row["section"] == "steps" and row["row"] in done.stdout
+        assert 0 < row["share_of_peak"] < 1 and row["tokens_per_s"] > 0
+    assert kept["machine"]["software"]["jax"] == jax.__version__
+    assert kept["machine"]["peak_resident_mebibytes"] > 50
+
+    again = run_bench(*sizes[:-1], f"--compare={tmp_path / 'first.json'}")
+    assert again.returncode == 0, again.stderr
+    compared = again.stdout.split("now/then")[1]
+    assert "share_of_peak" in compared and "2 members" not in compared
+
+    refused = run_bench(*sizes, f"--json={tmp_path / 'first.json'}")
+    assert refused.returncode == 2 and "the file exists" in refused.stderr
+
+
+@pytest.mark.parametrize(
+    "argument, part",
+    [
+        ("--only=steps,stepz", "--only=stepz: accepted are steps, "),
+        ("--width=wide", "whole numbers"),
+        ("--compare=README.md", "no JSON of a bench"),
+        ("--compare=no.json", "no JSON of a bench"),
+    ],
+)
+def test_a_mistake_is_one_line(argument, part):
+    done = run_bench(argument)
+    assert done.returncode == 2 and done.stdout == ""
+    assert len(done.stderr.splitlines()) == 1 and part in done.stderr
+
+
+@pytest.mark.slow
+def test_fast_measures_the_sections_that_it_names(tmp_path):
+    done = run_bench("--fast", f"--json={tmp_path / 'fast.json'}")
+    assert done.returncode == 0, done.stderr
+    rows = json.loads((tmp_path / "fast.json").read_text())["rows"]
+    assert {row["section"] for row in rows} == {"steps", "compiling", "kernels", "starting"}
+    packed = {row["row"]: row.get("times_unpacked", 9) for row in rows}
+    assert min(packed.values()) > 2, "packing cells does not pay"
