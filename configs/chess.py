@@ -13,7 +13,7 @@ from configs import base
 
 
 def get_config(size: str = "cpu") -> base.ConfigDict:
-    """tiny: 10 s; cpu: two minutes on 2 cores, with the games; paper: needs the book."""
+    """tiny: 10 s; cpu: 80 s on 2 cores, with the games; paper: needs the book."""
     config = base.get_config(size)
     config.generator.name = "chess"
     config.generator.corpus = "gnubook" if size == "paper" else "selfplay-greedy"

@@ -81,8 +81,8 @@ def choices() -> Rows:
         slowest = None
         for choice, (case, world) in chosen.items():
             found = _step(case, peak, world)
-            slowest = slowest or found["tokens_per_s"]
-            times = {"times_none": found["tokens_per_s"] / slowest}
+            slowest = slowest or found["share_of_peak"]
+            times = {"times_none": found["share_of_peak"] / slowest}
             yield f"{all_three.name}: {choice}", times | found
 
 

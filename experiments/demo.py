@@ -1,6 +1,6 @@
 """The same data holds different structure for different observers: measures it in minutes.
 
-    python -m experiments.demo          about 9 minutes on 2 cores
+    python -m experiments.demo          about 8 minutes on 2 cores
     python -m experiments.demo --fast   under 90 s: two seeds, half the steps, no larger model,
                                         no chess, no ChaCha20
     python -m experiments.demo --tune   the learning-rate sweep behind configs/demo.py

@@ -11,8 +11,8 @@ from experiments import cli, host, progress
 
 # FLOP/s that this code reached on the two cores where the README's figures were drawn, by family
 # and width of the observer, and seconds around the training of an ensemble.
-SPEED = {("counts", 0): 1.5e8, ("transformer", 16): 3.2e10, ("transformer", 32): 6e10}
-OVERHEAD_SECONDS = 8.0
+SPEED = {("counts", 0): 1.5e8, ("transformer", 16): 4e10, ("transformer", 32): 7.2e10}
+OVERHEAD_SECONDS = 7.0
 
 
 def train(
