@@ -4,7 +4,7 @@ beside `name` are the arguments of their `make`; changing the name resets them t
 A config file is one `get_config(size)`; the size is `cpu` when none is given:
 
     tiny    a working end-to-end run, about 10 s on 2 cores
-    cpu     one to four minutes on 2 cores
+    cpu     one to two minutes on 2 cores
     paper   the published scale, for a GPU
 
     python -m experiments.train --config=configs/life.py:tiny --workdir=runs/life

@@ -8,7 +8,7 @@ from configs import base
 
 
 def get_config(size: str = "cpu") -> base.ConfigDict:
-    """tiny: 10 s; cpu: three and a half minutes on 2 cores."""
+    """tiny: 10 s; cpu: two minutes on 2 cores."""
     config = base.get_config(size)
     config.generator.name = "life"
     config.generator.burnin = 8

@@ -10,7 +10,7 @@ from configs import base
 
 
 def get_config(size: str = "cpu") -> base.ConfigDict:
-    """tiny: 10 s; cpu: two minutes on 2 cores; paper: 30 bits, 4000 steps."""
+    """tiny: 10 s; cpu: a minute and a half on 2 cores; paper: 30 bits, 4000 steps."""
     config = base.get_config(size)
     config.generator.name = "linear"
     config.generator.bits = {"tiny": 8, "cpu": 12, "paper": 30}[size]

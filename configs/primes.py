@@ -9,7 +9,7 @@ from configs import base
 
 
 def get_config(size: str = "cpu") -> base.ConfigDict:
-    """tiny: 10 s; cpu: two minutes on 2 cores; paper: primes of five digits."""
+    """tiny: 10 s; cpu: a minute on 2 cores; paper: primes of five digits."""
     config = base.get_config(size)
     config.generator.name = "primes"
     config.generator.digits = {"tiny": 2, "cpu": 3, "paper": 5}[size]

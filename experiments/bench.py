@@ -47,23 +47,14 @@ SIZES = ("depth", "width", "length", "batch", "members", "microbatch", "dtype")
 for _size in SIZES:
     flags.DEFINE_list(_size, None, f"of the section steps: {_size}, several by commas")
 
-# What the section steps measures where no size is named: every combination within a group.
-_CPU = [
-    dict(depth=[1], width=[16], length=[64, 128, 512], batch=[96, 384], members=[1, 2]),
-    dict(depth=[3], width=[64, 128, 256, 512], length=[64, 128, 512], batch=[96, 384],
-         members=[1, 2]),
-]  # fmt: skip
-_ACCELERATOR = [
-    dict(depth=[3, 12], width=[64, 128, 512, 1024], length=[128, 512], batch=[96],
-         members=[1, 16], dtype=["float32", "bfloat16"]),
-]  # fmt: skip
-_FAST = [dict(members=[1, 2])]
-
 
 def main() -> int:
     """Measures, prints, and writes; returns the exit code."""
     host.prepare()
     cases = _cases()
+    with cli.config_errors():
+        for case in cases:
+            case.check()
     sections = _sections(cases)
     earlier = _read(FLAGS.compare) if FLAGS.compare else None
     if FLAGS.json and Path(FLAGS.json).exists():
@@ -130,17 +121,23 @@ def _cases() -> list[Case]:
         named = {k: v if k == "dtype" else [int(x) for x in v] for k, v in named.items()}
     except ValueError:
         cli.fail(f"{named}: sizes are whole numbers", 2)
-    if named:
-        groups = [named]
-    elif FLAGS.fast:
-        groups = _FAST
-    else:
-        groups = _CPU if jax.default_backend() == "cpu" else _ACCELERATOR
     return [
         Case(**dict(zip(group, values)))
-        for group in groups
+        for group in ([named] if named else _default_sizes())
         for values in itertools.product(*group.values())
     ]
+
+
+def _default_sizes() -> list[dict[str, list]]:
+    """What the section steps measures where no size is named: every combination in each group."""
+    if jax.default_backend() != "cpu":
+        sizes = dict(depth=[3, 12], width=[64, 128, 512, 1024], length=[128, 512], members=[1, 16])
+        return [dict(dtype=["float32", "bfloat16"]) | sizes]
+    members = [1, max(2, len(jax.devices()))]
+    if FLAGS.fast:
+        return [dict(members=members)]
+    common = dict(length=[64, 128, 512], batch=[96, 384], members=members)
+    return [dict(depth=[1], width=[16]) | common, dict(width=[64, 128, 256, 512]) | common]
 
 
 def _machine() -> dict[str, Any]:

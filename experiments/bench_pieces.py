@@ -16,7 +16,7 @@ from epx.devices import compile_over, place
 from epx.generators import eca
 from epx.observers import transformer
 from epx.plan import Plan, stack
-from epx.types import Example, Generator, Spec
+from epx.types import Example, Generator, Observer, Spec, require
 
 RULE, STEPS = 54, 16
 # A call does about so much work at a third of the peak, and at most so many steps.
@@ -49,6 +49,27 @@ class Case(NamedTuple):
     def world(self) -> eca.Eca:
         """The automaton whose examples have this length."""
         return eca.make(jax.random.key(0), RULE, self.length // 2, steps=STEPS, burnin=self.burnin)
+
+    @property
+    def observer(self) -> Observer:
+        """The transformer of this size."""
+        return transformer.make(
+            self.world.spec.vocab, self.length, self.depth, self.width,
+            activation=self.activation, dtype=self.dtype,
+        )  # fmt: skip
+
+    @property
+    def plan(self) -> Plan:
+        """How a batch is cut."""
+        return Plan(1, self.batch, microbatch=self.microbatch, devices=self.devices)
+
+    def check(self) -> None:
+        """Raises ValueError where a size is none, before anything is compiled."""
+        even = self.length >= 2 and self.length % 2 == 0
+        require("length", self.length, even, "even numbers: a ring of cells, and what it becomes")
+        require("members", self.members, self.members >= 1, "1 or more")
+        self.plan.check(self.world.spec, self.members)
+        _ = self.observer
 
 
 @jax.tree_util.register_dataclass
@@ -104,13 +125,9 @@ class Members:
 
     def __init__(self, case: Case, world: Generator | None = None) -> None:
         self.case, world = case, world or case.world
-        self.observer = transformer.make(
-            world.spec.vocab, case.length, case.depth, case.width,
-            activation=case.activation, dtype=case.dtype,
-        )  # fmt: skip
-        plan = Plan(1, case.batch, microbatch=case.microbatch, devices=case.devices)
-        self.spread = plan.layout(case.members)
-        self.batch = plan.cut(self.spread, case.length)
+        self.observer = case.observer
+        self.spread = case.plan.layout(case.members)
+        self.batch = case.plan.cut(self.spread, case.length)
         self.code = prequential.make(self.observer, self.batch)
         hypers = [optim.hyper(seed, lr=0.01) for seed in range(case.members)]
         self.shared = place(self.spread, (stack([world] * case.members), stack(hypers)))

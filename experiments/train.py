@@ -3,7 +3,7 @@
     python -m experiments.train --config=configs/life.py:tiny --workdir=runs/life
     python -m experiments.report --records=runs/life
 
-Takes 10 s for a `tiny` config and one to four minutes for a `cpu` one on 2 cores. Override any key
+Takes 10 s for a `tiny` config and one to two minutes for a `cpu` one on 2 cores. Override any key
 with --config.KEY=VALUE.
 """
 

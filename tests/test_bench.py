@@ -127,6 +127,11 @@ def test_the_binary_measures_keeps_and_compares(tmp_path):
     [
         ("--only=steps,stepz", "--only=stepz: accepted are steps, "),
         ("--width=wide", "whole numbers"),
+        ("--width=16,0", "observer.width = 0"),
+        ("--length=15", "length=15: accepted even numbers"),
+        ("--members=0", "members=0"),
+        ("--microbatch=7", "run.microbatch=7"),
+        ("--dtype=float8", "observer.dtype = 'float8'"),
         ("--compare=README.md", "no JSON of a bench"),
         ("--compare=no.json", "no JSON of a bench"),
     ],
