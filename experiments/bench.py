@@ -69,26 +69,13 @@ def main() -> int:
         if FLAGS.json:  # after each section: what was measured is not lost to a stop
             record.write_json(Path(FLAGS.json), result)
     if earlier:
-        print("\n" + comparison(earlier, result))
+        print("\n" + stopwatch.comparison(earlier, result))
     if FLAGS.trace:
         call = Members(cases[0]).steps(peak=1.0).call  # so slow a machine that it is one step
         stopwatch.seconds(call)
         with jax.profiler.trace(FLAGS.trace):
             stopwatch.seconds(call)
     return 0
-
-
-def comparison(earlier: dict[str, Any], now: dict[str, Any]) -> str:
-    """A line for each number of a row that both have: then, now, and their ratio."""
-    then = {(row["section"], row["row"]): row for row in earlier["rows"]}
-    lines = [f"{'':64}{'number':24}{'then':>12}{'now':>12}{'now/then':>10}"]
-    for row in now["rows"]:
-        old = then.get((row["section"], row["row"]), {})
-        for key in row.keys() & old.keys() - {"section", "row"}:
-            ratio = f"{row[key] / old[key]:.3f}" if old[key] else "-"
-            name = f"{row['section']}: {row['row']}"
-            lines.append(f"{name:64}{key:24}{old[key]:12.4g}{row[key]:12.4g}{ratio:>10}")
-    return "\n".join(lines)
 
 
 def _sections(cases: list[Case]) -> dict[str, Callable[[], bench_training.Rows]]:

@@ -70,3 +70,16 @@ def timed(call: Callable[[], Any], peak: Peak, repeats: int = 3, patience: float
         found.append(Timed(took, (before + after) / 2))
         before = after
     return Timed(*(statistics.median(values) for values in zip(*found)))
+
+
+def comparison(earlier: dict[str, Any], now: dict[str, Any]) -> str:
+    """A line for each number of a row that both have: then, now, and their ratio."""
+    then = {(row["section"], row["row"]): row for row in earlier["rows"]}
+    lines = [f"{'':64}{'number':24}{'then':>12}{'now':>12}{'now/then':>10}"]
+    for row in now["rows"]:
+        old = then.get((row["section"], row["row"]), {})
+        for key in row.keys() & old.keys() - {"section", "row"}:
+            ratio = f"{row[key] / old[key]:.3f}" if old[key] else "-"
+            name = f"{row['section']}: {row['row']}"
+            lines.append(f"{name:64}{key:24}{old[key]:12.4g}{row[key]:12.4g}{ratio:>10}")
+    return "\n".join(lines)

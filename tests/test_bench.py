@@ -2,6 +2,7 @@
 
 import json
 import os
+import re
 import subprocess
 import sys
 from pathlib import Path
@@ -12,7 +13,7 @@ import numpy as np
 import pytest
 
 from epx.generators import life
-from experiments import bench, bench_training, bench_worlds, stopwatch
+from experiments import bench_training, bench_worlds, stopwatch
 from experiments.bench_pieces import Case, Members, Unpacked
 
 ROOT = Path(__file__).parent.parent
@@ -91,7 +92,7 @@ def test_rows_that_both_have_are_compared():
     row = {"section": "steps", "row": "L1"}
     then = {"rows": [row | {"tokens_per_s": 100.0, "old_number": 1.0, "zero": 0.0}]}
     now = {"rows": [row | {"tokens_per_s": 150.0, "zero": 1.0}, {"section": "steps", "row": "new"}]}
-    lines = bench.comparison(then, now).splitlines()[1:]
+    lines = stopwatch.comparison(then, now).splitlines()[1:]
     assert [line.split()[2:] for line in sorted(lines)] == [
         ["tokens_per_s", "100", "150", "1.500"],
         ["zero", "0", "1", "-"],
@@ -123,17 +124,28 @@ def test_the_binary_measures_keeps_and_compares(tmp_path):
 
 
 @pytest.mark.parametrize(
+    "size, part",
+    [
+        (dict(width=0), "observer.width = 0"),
+        (dict(length=15), "length=15: accepted even numbers"),
+        (dict(members=0), "members=0"),
+        (dict(microbatch=7), "run.microbatch=7"),
+        (dict(dtype="float8"), "observer.dtype = 'float8'"),
+    ],
+)
+def test_a_size_that_is_none_is_named(size, part):
+    SMALL.check()
+    with pytest.raises(ValueError, match=re.escape(part)):
+        SMALL._replace(batch=96, **size).check()
+
+
+@pytest.mark.parametrize(
     "argument, part",
     [
         ("--only=steps,stepz", "--only=stepz: accepted are steps, "),
-        ("--width=wide", "whole numbers"),
+        ("--width=16,wide", "whole numbers"),
         ("--width=16,0", "observer.width = 0"),
-        ("--length=15", "length=15: accepted even numbers"),
-        ("--members=0", "members=0"),
-        ("--microbatch=7", "run.microbatch=7"),
-        ("--dtype=float8", "observer.dtype = 'float8'"),
         ("--compare=README.md", "no JSON of a bench"),
-        ("--compare=no.json", "no JSON of a bench"),
     ],
 )
 def test_a_mistake_is_one_line(argument, part):
