@@ -99,11 +99,10 @@ def parts(case: Case) -> Rows:
         "data alone": _measured(members.data(), peak),
     }
     for name, found in pieces.items():
-        share = whole["tokens_per_s"] / found["tokens_per_s"]
-        yield f"{case.name}: {name}", {"share_of_time": share} | found
+        yield f"{case.name}: {name}", {"share_of_time": _work(found) / _work(whole)} | found
     # Of t(batch) = fixed + slope x batch, the first: moments, weights and their average.
     half = _step(case._replace(batch=case.batch // 2), peak)
-    fixed = whole["tokens_per_s"] / half["tokens_per_s"] - 1
+    fixed = _work(half) / _work(whole) - 1
     yield f"{case.name}: whatever the batch", {"share_of_time": fixed}
 
 
@@ -156,6 +155,12 @@ def _measured(piece: Prepared, peak: stopwatch.Peak) -> dict[str, float]:
         "peak_gflop_per_s": found.peak / 1e9,
         "program_mebibytes": piece.mebibytes,
     }
+
+
+def _work(found: dict[str, float]) -> float:
+    """What a token takes, in FLOPs that the matrix product would have done: free of the drift of the
+    machine between two measurements."""
+    return found["peak_gflop_per_s"] * 1e9 / found["tokens_per_s"]
 
 
 def _use_cache(folder: str) -> None:
