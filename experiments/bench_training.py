@@ -158,8 +158,8 @@ def _measured(piece: Prepared, peak: stopwatch.Peak) -> dict[str, float]:
 
 
 def _work(found: dict[str, float]) -> float:
-    """What a token takes, in FLOPs that the matrix product would have done: free of the drift of the
-    machine between two measurements."""
+    """What a token takes, in FLOPs that the matrix product would have done meanwhile: free of the
+    drift of the machine between two measurements."""
     return found["peak_gflop_per_s"] * 1e9 / found["tokens_per_s"]
 
 
