@@ -14,8 +14,8 @@ from epx.types import Code, Generator, Hyper, Observer, PyTree, Spec
 
 # Indices of examples are 32 bits wide.
 LARGEST_INDEX = 2**31
-# Tokens that a core works on at once: so many leave the activations of a layer in its cache, and
-# more gains nothing from width 16 to 512 (`python -m experiments.bench --only=microbatch`).
+# Tokens that a core works on at once, which leaves the activations of a layer in its cache: best or
+# within XX of the best from width 16 to 512 (`python -m experiments.bench --only=microbatches`).
 CORE_TOKENS = 256
 
 

@@ -5,8 +5,9 @@ Dimension legend, used as suffixes (`logits_BxTxV`):
 
     B  examples in a batch          M  members of an ensemble     D  width of a model
     T  tokens in an example         E  held-out examples          L  depth of a model
-    N  tokens of all examples       F  width of an MLP            I, O  inputs and outputs
-    V  vocabulary                   K  steps in a chunk           H, W  rows and columns of a board
+    N  any other count: of parts,   F  width of an MLP            I, O  inputs and outputs
+       windows, tokens of a batch   K  steps in a chunk           H, W  rows and columns of a board
+    V  vocabulary
 
 Codelengths are in nats on the device and become bits (nats / ln 2) only where they are reported.
 """

@@ -1,7 +1,7 @@
 """Measures how fast this machine comes to a codelength: a table, and JSON to compare with.
 
-    python -m experiments.bench --fast                                  3 minutes on 2 cores
-    python -m experiments.bench --json=bench.json                       about 45 minutes
+    python -m experiments.bench --fast                                  XX on 2 cores
+    python -m experiments.bench --json=bench.json                       about XX minutes
     python -m experiments.bench --only=steps --width=128 --length=128
     python -m experiments.bench --only=steps,parts --compare=bench.json
 
@@ -11,15 +11,16 @@ same moments: quote these, as seconds move with the machine. Nothing else should
 Sections:
 
     steps         training by size (--depth, --width, --length, --batch, ...)
-    parts         what a step is made of
-    choices       host devices, microbatches and packed cells, each alone and all together
+    parts         what a step is made of, at the sizes named or else at three
+    choices       host devices, microbatches and packed cells, each alone and together
     microbatches  tokens that a core takes at once
     growth        cost by width, length and members
     compiling     seconds to compile, with an empty and a filled cache
     worlds        examples by world
     kernels       automata and ChaCha20
-    starting      seconds to the demo's first line
+    starting      seconds to the demo's first line and of a short run, with and without caches
     precision     what bfloat16 changes of a codelength; only where it is named
+    memory        what the process needed at most
 """
 
 import itertools
@@ -39,13 +40,13 @@ from experiments.bench_pieces import Case, Members
 
 FLAGS = flags.FLAGS
 flags.DEFINE_list("only", None, "sections to measure; none: all but precision")
-flags.DEFINE_bool("fast", False, "one size for each section, and the quick sections alone")
+flags.DEFINE_bool("fast", False, "the quick sections alone, and steps of one size")
 flags.DEFINE_string("json", None, "file for the numbers")
 flags.DEFINE_string("compare", None, "JSON of an earlier bench, whose ratio to this one is shown")
 flags.DEFINE_string("trace", None, "folder for a profiler's trace of a step of the first size")
 SIZES = ("depth", "width", "length", "batch", "members", "microbatch", "dtype")
 for _size in SIZES:
-    flags.DEFINE_list(_size, None, f"of the section steps: {_size}, several by commas")
+    flags.DEFINE_list(_size, None, f"of the sections steps and parts: {_size}, several by commas")
 
 
 def main() -> int:
@@ -80,19 +81,27 @@ def main() -> int:
 
 def _sections(cases: list[Case]) -> dict[str, Callable[[], bench_training.Rows]]:
     devices = len(jax.devices())
+    both, tiny, wide = Case(members=devices), Case(1, 16, members=devices), Case(3, 256)
+    sizes = (tiny, both._replace(width=64, length=64), both, wide, wide._replace(width=512))
+    widths, lengths = (64, 128, 256, 512), (64, 128, 256, 512)
+    counts = (1, *(devices * times for times in (1, 2, 4, 8)))
+    series = {"width": widths, "length": lengths, "members": dict.fromkeys(counts)}
+    burned = [case._replace(burnin=1000) for case in (Case(), both, tiny)]
+    named = any(FLAGS[size].value for size in SIZES)
     known = {
         "steps": lambda: bench_training.steps(cases),
-        "parts": lambda: bench_training.parts(Case(members=devices)),
-        "choices": bench_training.choices,
-        "microbatches": bench_training.microbatches,
-        "growth": bench_training.growth,
-        "compiling": bench_training.compiling,
-        "worlds": bench_worlds.worlds,
+        "parts": lambda: bench_training.parts(cases if named else (both, wide, tiny)),
+        "choices": lambda: bench_training.choices(burned),
+        "microbatches": lambda: bench_training.microbatches(sizes, (1, 2, 4, 8, 16, 96)),
+        "growth": lambda: bench_training.growth(both._replace(width=64), series),
+        "compiling": lambda: bench_training.compiling((Case(1, 16), Case(), both)),
+        "worlds": lambda: bench_worlds.worlds(cli.shipped()),
         "kernels": bench_worlds.kernels,
         "starting": bench_worlds.starting,
         "precision": bench_training.precision,
+        "memory": _memory,
     }
-    quick = ("steps", "compiling", "kernels", "starting")
+    quick = ("steps", "compiling", "kernels", "starting", "memory")
     wanted = FLAGS.only or (
         quick if FLAGS.fast else [name for name in known if name != "precision"]
     )
@@ -127,24 +136,24 @@ def _default_sizes() -> list[dict[str, list]]:
     return [dict(depth=[1], width=[16]) | common, dict(width=[64, 128, 256, 512]) | common]
 
 
+def _memory() -> bench_training.Rows:
+    """What this process needed at most, everything measured before it included."""
+    kibibytes = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+    yield "peak resident memory of this process", {"mebibytes": kibibytes / 1024}
+
+
 def _machine() -> dict[str, Any]:
-    mebibytes = [
-        resource.getrusage(who).ru_maxrss / 1024
-        for who in (resource.RUSAGE_SELF, resource.RUSAGE_CHILDREN)
-    ]
-    return {
-        "software": dict(doctor.software()),
-        "hardware": dict(doctor.hardware()),
-        "peak_resident_mebibytes": mebibytes[0],
-        "peak_resident_mebibytes_of_the_demo": mebibytes[1],
-    }
+    return {"software": dict(doctor.software()), "hardware": dict(doctor.hardware())}
 
 
 def _read(file: str) -> dict[str, Any]:
     try:
         found = json.loads(Path(file).read_text())
-        if not isinstance(found["rows"], list):
-            raise ValueError("its rows are no list")
+        for row in found["rows"]:
+            numbers = {key: row[key] for key in row if key not in ("section", "row")}
+            if not all(isinstance(value, int | float) for value in numbers.values()):
+                raise ValueError(f"a row with other than numbers: {row}")
+            _ = row["section"], row["row"]
         return found
     except (OSError, ValueError, KeyError, TypeError) as error:
         cli.fail(f"--compare={file}: no JSON of a bench ({error})", 2)

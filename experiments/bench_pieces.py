@@ -8,6 +8,7 @@ from typing import Any, NamedTuple
 
 import jax
 import jax.numpy as jnp
+import optax
 from jax import lax
 
 from epx import evaluation, flops, nll, optim, run
@@ -75,7 +76,7 @@ class Case(NamedTuple):
 @jax.tree_util.register_dataclass
 @dataclass(frozen=True)
 class Unpacked:
-    """The same automaton with one cell to a word: what packing is measured against."""
+    """The same automaton with one cell to a byte: what packing is measured against."""
 
     packed: eca.Eca
     burnin: int = field(metadata={"static": True})
@@ -86,15 +87,16 @@ class Unpacked:
 
     def example(self, key: jax.Array, index: jax.Array) -> Example:
         """The example of the packed world."""
-        ring_W = jax.random.bernoulli(key, 0.5, (self.packed.width,)).astype(jnp.int32)
+        ring_W = jax.random.bernoulli(key, 0.5, (self.packed.width,)).astype(jnp.uint8)
         first_W = unpacked_eca(ring_W, self.packed.rule, self.burnin)
         later_W = unpacked_eca(first_W, self.packed.rule, self.packed.steps)
         coded_T = jnp.arange(self.spec.length) >= self.packed.width
-        return Example(jnp.concatenate([first_W, later_W]), coded_T)
+        return Example(jnp.concatenate([first_W, later_W]).astype(jnp.int32), coded_T)
 
 
 def unpacked_eca(ring_W: jax.Array, rule: jax.Array | int, steps: int) -> jax.Array:
-    """`eca.evolve`, one cell to a word."""
+    """`eca.evolve`, one cell to a byte (uint8)."""
+    rule = jnp.asarray(rule, jnp.uint8)
 
     def step(_, now_W):
         neighbourhood_W = 4 * jnp.roll(now_W, 1) + 2 * now_W + jnp.roll(now_W, -1)
@@ -109,7 +111,7 @@ class Prepared(NamedTuple):
     Attributes:
       call: does it once and returns what must be awaited.
       tokens, flops: processed in a call.
-      mebibytes: of the program: arguments, results and temporaries, on each device.
+      mebibytes: of the program on all devices together: arguments, results and temporaries.
       compile_seconds: of its compilation.
     """
 
@@ -176,25 +178,50 @@ class Members:
         return self._once(draw, 0.0)
 
     def products(self) -> Prepared:
-        """The matrix products of the layers alone, as many as charge and gradient take."""
-        width, tokens = self.case.width, self.batch.microbatch * self.case.length
+        """The products with the kernels of the layers alone: forward, and both of the gradient.
+        Attention's own and the head's, a tenth of all at width 128, are left out."""
+        tokens = self.batch.microbatch * self.case.length
+        parts = self.batch.size // self.batch.shards // self.batch.microbatch
 
-        def chain(generator, hyper, state):
+        def passes(generator, hyper, state):
+            names = ("qkv", "out", "up", "down")
             layers = [state.params[f"layer_{n}"] for n in range(self.case.depth)]
+            kernels = [layer[name]["kernel"] for layer in layers for name in names]
 
-            def part(x_NxD, _):
-                for layer in 3 * layers:
-                    # All of each product is used, or the compiler leaves the rest out.
-                    x_NxD = sum(jnp.split(x_NxD @ layer["qkv"]["kernel"], 3, axis=1))
-                    x_NxD = x_NxD @ layer["out"]["kernel"]
-                    x_NxD = (x_NxD @ layer["up"]["kernel"]) @ layer["down"]["kernel"] + 1.0
-                return x_NxD, None
+            draws = {
+                len(k): jax.random.normal(jax.random.key(hyper.seed), (tokens, len(k)))
+                for k in kernels
+            }
 
-            parts = self.batch.size // self.batch.shards // self.batch.microbatch
-            x_NxD = jnp.ones((tokens, width), self.case.dtype)
-            return self.batch.total(lax.scan(part, x_NxD, length=parts)[0].sum())
+            def part(carry, _):
+                seed, totals = carry
+                found = []
+                for kernel_IxO, total_IxO in zip(kernels, totals):
+                    # What comes out of one goes into the next, or some would be left out.
+                    x_NxI = (draws[len(kernel_IxO)] + seed).astype(self.case.dtype)
+                    kernel_IxO = kernel_IxO.astype(self.case.dtype)
+                    y_NxO, pull = jax.vjp(transformer.product, x_NxI, kernel_IxO)
+                    x_NxI, gradient_IxO = pull(y_NxO + 1)
+                    seed = 1e-6 * x_NxI[0, 0].astype(jnp.float32)
+                    found.append((x_NxI, total_IxO + gradient_IxO))
+                return (seed, [total for _, total in found]), [x.sum() for x, _ in found]
 
-        return self._once(chain, 6.0 * 12 * self.case.depth * width**2 * self.case.length)
+            zeros = [jnp.zeros_like(kernel) for kernel in kernels]
+            return lax.scan(part, (jnp.float32(0), zeros), length=parts)
+
+        layers_flops = 6.0 * 12 * self.case.depth * self.case.width**2 * self.case.length
+        return self._once(passes, layers_flops)
+
+    def update(self) -> Prepared:
+        """What a step does once, whatever the batch: moments, weights and their average."""
+
+        def update(generator, hyper, state):
+            optimiser = optim.chain(hyper, self.observer.scales(state.params))
+            updates, opt = optimiser.update(state.ema, state.opt, state.params)
+            params = optax.apply_updates(state.params, updates)
+            return params, opt, optim.average(hyper, state.ema, params)
+
+        return self._once(update, 0.0)
 
     def _indices(self) -> jax.Array:
         return self.batch.indices(None, jnp.int32(0))
@@ -216,4 +243,4 @@ class Members:
         took, memory = time.perf_counter() - began, program.memory_analysis()
         total = memory.temp_size_in_bytes + memory.argument_size_in_bytes
         total += memory.output_size_in_bytes - memory.alias_size_in_bytes
-        return program, took, total / 2**20
+        return program, took, len(self.spread.devices) * total / 2**20

@@ -33,106 +33,93 @@ def steps(cases: Iterable[Case]) -> Rows:
                 yield case.name, found
 
 
-def growth() -> Rows:
-    """Cost against width, length and members; a token of any member counts."""
-    peak, devices = stopwatch.Peak(), len(jax.devices())
-    base = Case(width=64, members=devices)
-    series = {
-        "width": (64, 128, 256, 512),
-        "length": (64, 128, 256, 512),
-        "members": tuple(devices * times for times in (1, 2, 4, 8)),
-    }
+def growth(base: Case, series: dict[str, Iterable[int]]) -> Rows:
+    """Cost against one size at a time; a token of any member counts, on all devices together."""
+    peak = stopwatch.Peak()
     for key, values in series.items():
         for value in values:
             found = _step(base._replace(**{key: value}), peak)
-            yield (
-                f"{key} {value}",
-                {
-                    "microseconds_per_token": 1e6 / found["tokens_per_s"],
-                    "program_mebibytes": found["program_mebibytes"],
-                },
-            )
+            own = ("program_mebibytes", stopwatch.PEAK)
+            microseconds = {"microseconds_per_token": 1e6 / found["tokens_per_s"]}
+            yield f"{key} {value}", microseconds | {name: found[name] for name in own}
 
 
-def microbatches() -> Rows:
+def microbatches(cases: Iterable[Case], counts: Iterable[int]) -> Rows:
     """Examples that a core takes at once: the measurement behind `plan.CORE_TOKENS`."""
-    peak, devices = stopwatch.Peak(), len(jax.devices())
-    for depth, width, length in ((1, 16, 64), (3, 64, 64), (3, 128, 128), (3, 256, 128)):
-        for microbatch in (1, 2, 4, 8, 16, 96):
-            case = Case(depth, width, length, members=devices, microbatch=microbatch)
-            tokens = {"tokens_at_once": microbatch * length}
-            yield case.name, tokens | _step(case, peak)
+    peak = stopwatch.Peak()
+    for case, count in itertools.product(cases, counts):
+        case = case._replace(microbatch=count)
+        yield case.name, {"tokens_at_once": count * case.length} | _step(case, peak)
 
 
-def choices() -> Rows:
-    """One host device for each core, microbatches and packed cells: each alone, all together."""
-    peak, devices = stopwatch.Peak(), len(jax.devices())
-    for depth, width, members in ((3, 128, 1), (3, 128, devices), (1, 16, devices)):
-        all_three = Case(depth, width, members=members, burnin=1000)
-        none = all_three._replace(devices=1, microbatch=all_three.batch)
-        unpacked = Unpacked(all_three.world, all_three.burnin)
+def choices(cases: Iterable[Case]) -> Rows:
+    """One host device for each core, microbatches and packed cells: each alone and together."""
+    peak = stopwatch.Peak()
+    for case in cases:
+        neither = case._replace(devices=1, microbatch=case.batch)
+        unpacked = Unpacked(case.world, case.burnin)
         chosen = {
-            "none": (none, unpacked),
-            "host devices": (none._replace(devices=None), unpacked),
-            "microbatches": (none._replace(microbatch=None), unpacked),
-            "packed cells": (none, None),
-            "all three": (all_three, None),
+            "nothing": (neither, unpacked),
+            "packed cells": (neither, None),
+            "packed cells, host devices": (neither._replace(devices=None), None),
+            "packed cells, microbatches": (neither._replace(microbatch=None), None),
+            "host devices, microbatches": (case, unpacked),
+            "packed cells, host devices, microbatches": (case, None),
         }
-        slowest = None
-        for choice, (case, world) in chosen.items():
-            found = _step(case, peak, world)
-            slowest = slowest or found["share_of_peak"]
-            times = {"times_none": found["share_of_peak"] / slowest}
-            yield f"{all_three.name}: {choice}", times | found
+        first = None
+        for choice, (chosen_case, world) in chosen.items():
+            found = _step(chosen_case, peak, world, repeats=5)
+            first = first or found["share_of_peak"]
+            times = {"times_nothing": found["share_of_peak"] / first}
+            name = f"{case.name}, {case.burnin} steps of burn-in: {choice}"
+            yield name, times | found
 
 
-def parts(case: Case) -> Rows:
+def parts(cases: Iterable[Case]) -> Rows:
     """What a step is made of, by leaving parts out. `share_of_time` is of the whole step."""
-    peak = stopwatch.Peak(case.dtype)
-    members = Members(case)
-    whole = _measured(members.steps(peak.flops_per_s()), peak)
-    pieces = {
-        "whole step": whole,
-        "with ReLU in place of GELU": _step(case._replace(activation="relu"), peak),
-        "prediction alone": _measured(members.prediction(), peak),
-        "products of matrices alone": _measured(members.products(), peak),
-        "data alone": _measured(members.data(), peak),
-    }
-    for name, found in pieces.items():
-        yield f"{case.name}: {name}", {"share_of_time": _work(found) / _work(whole)} | found
-    # Of t(batch) = fixed + slope x batch, the first: moments, weights and their average.
-    half = _step(case._replace(batch=case.batch // 2), peak)
-    fixed = _work(half) / _work(whole) - 1
-    yield f"{case.name}: whatever the batch", {"share_of_time": fixed}
+    for case in cases:
+        peak = stopwatch.Peak(case.dtype)
+        members = Members(case)
+        whole = _measured(members.steps(peak.flops_per_s()), peak)
+        pieces = {
+            "whole step": whole,
+            "with ReLU in place of GELU": _step(case._replace(activation="relu"), peak),
+            "prediction alone": _measured(members.prediction(), peak),
+            "products of the layers alone": _measured(members.products(), peak),
+            "update alone": _measured(members.update(), peak),
+            "data alone": _measured(members.data(), peak),
+        }
+        for name, found in pieces.items():
+            yield f"{case.name}: {name}", {"share_of_time": work(found) / work(whole)} | found
 
 
-def compiling() -> Rows:
+def compiling(cases: Iterable[Case]) -> Rows:
     """Seconds to compile the steps of a run, with an empty and with a filled cache."""
     kept = jax.config.jax_compilation_cache_dir
-    with tempfile.TemporaryDirectory() as empty:
-        try:
-            for case in (Case(1, 16), Case(), Case(members=len(jax.devices()))):
-                found = {}
+    try:
+        for case in dict.fromkeys(cases):
+            found = {}
+            with tempfile.TemporaryDirectory() as folder:
                 for kind in ("cold", "cached"):
-                    _use_cache(empty)
+                    _use_cache(folder)
                     members = Members(case)
                     found[f"{kind}_seconds"] = members.steps(1.0).compile_seconds
-                yield case.name, found
-        finally:
-            _use_cache(kept)
+            yield case.name, found
+    finally:
+        _use_cache(kept)
 
 
-def precision(seeds: int = 4) -> Rows:
-    """What bfloat16 changes of a codelength, seed by seed."""
+def precision(seeds: int = 5, steps: int = 500) -> Rows:
+    """What bfloat16 changes of a codelength. Both learn from and are held against the same
+    examples, seed by seed, so that the spread of the differences is all their error."""
     world = Case(length=64, burnin=64).world
     found = []
     for dtype in transformer.DTYPES:
         observer = transformer.make(world.spec.vocab, world.spec.length, 2, 32, dtype=dtype)
-        found.append(run.measure(world, observer, steps=500, batch=64, seeds=seeds, lr=0.8))
-    errors = [one.coded_tok * one.anchor_error_nats / ledger.LN2 for one in found]
+        found.append(run.measure(world, observer, steps=steps, batch=64, seeds=seeds, lr=0.8))
     for name in ("structure", "entropy"):
         bits = [getattr(one, f"{name}_nats") / ledger.LN2 for one in found]
-        difference = ledger.interval(bits[1] - bits[0], (errors[0] ** 2 + errors[1] ** 2) ** 0.5)
+        difference = ledger.interval(bits[1] - bits[0], 0 * bits[0])
         yield (
             f"{name}, bfloat16 - float32",
             {
@@ -143,24 +130,26 @@ def precision(seeds: int = 4) -> Rows:
         )
 
 
-def _step(case: Case, peak: stopwatch.Peak, world: Generator | None = None) -> dict[str, float]:
-    return _measured(Members(case, world).steps(peak.flops_per_s()), peak)
+def _step(
+    case: Case, peak: stopwatch.Peak, world: Generator | None = None, repeats: int = 3
+) -> dict[str, float]:
+    return _measured(Members(case, world).steps(peak.flops_per_s()), peak, repeats)
 
 
-def _measured(piece: Prepared, peak: stopwatch.Peak) -> dict[str, float]:
-    found = stopwatch.timed(piece.call, peak)
+def _measured(piece: Prepared, peak: stopwatch.Peak, repeats: int = 3) -> dict[str, float]:
+    found = stopwatch.timed(piece.call, peak, repeats)
     return {
         "share_of_peak": piece.flops / found.seconds / found.peak,
         "tokens_per_s": piece.tokens / found.seconds,
-        "peak_gflop_per_s": found.peak / 1e9,
+        stopwatch.PEAK: found.peak / 1e9,
         "program_mebibytes": piece.mebibytes,
     }
 
 
-def _work(found: dict[str, float]) -> float:
+def work(found: dict[str, float]) -> float:
     """What a token takes, in FLOPs that the matrix product would have done meanwhile: free of the
     drift of the machine between two measurements."""
-    return found["peak_gflop_per_s"] * 1e9 / found["tokens_per_s"]
+    return found[stopwatch.PEAK] * 1e9 / found["tokens_per_s"]
 
 
 def _use_cache(folder: str) -> None:

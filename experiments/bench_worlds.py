@@ -1,5 +1,5 @@
-"""Sections of the bench about what comes before training: how fast worlds make their examples, and
-how soon the demo speaks. Each yields rows, a name and numbers with their units."""
+"""Sections of the bench about what is around training: how fast worlds make their examples, how
+soon the demo speaks, and what a short run takes. Each yields rows, a name and numbers."""
 
 import os
 import signal
@@ -7,7 +7,7 @@ import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from functools import partial
 from pathlib import Path
 
@@ -24,40 +24,46 @@ from experiments.bench_pieces import unpacked_eca
 from experiments.bench_training import Rows
 
 RULE = 30
+ROOT = Path(__file__).parent.parent
 
 
-def worlds(examples: int = 256) -> Rows:
-    """Examples of every shipped config, as a member of an ensemble draws them on each device."""
+def worlds(names: Iterable[str], batches: int = 300, batch: int = 256) -> Rows:
+    """Examples of shipped configs, as a member of an ensemble draws them on each device: so many
+    batches in a call that the call itself does not count."""
     devices, peak = len(jax.devices()), stopwatch.Peak()
     spread = layout("jit", devices, members=devices, batch=devices)
-    for name in cli.shipped():
+    for name in names:
         try:
             setup = sweeps.assemble(
                 cli.load(f"{name}:cpu", {}), sweeps.vary("run.seed", range(devices))
             )
-        except ValueError as error:  # a package that this world needs
+        except ValueError as error:  # a package or a corpus that this world needs
             cli.say(f"bench: {name} is left out: {error}")
             continue
 
         def draw(generator, hyper):
-            index_B = jnp.arange(examples, dtype=jnp.uint32)
-            return evaluation.heldout(generator, hyper, index_B).tokens_T
+            def part(first):
+                index_B = first + jnp.arange(batch, dtype=jnp.uint32)
+                return evaluation.heldout(generator, hyper, index_B).tokens_T.sum()
+
+            return lax.map(part, batch * jnp.arange(batches, dtype=jnp.uint32))
 
         members = place(spread, (stack(setup.generators), stack(setup.hypers)))
         program = compile_over(spread, draw, *members)
-        found = stopwatch.timed(partial(program, *members), peak, repeats=7)
-        made, length = devices * examples, setup.generators[0].spec.length
+        found = stopwatch.timed(partial(program, *members), peak)
+        made, length = devices * batches * batch, setup.generators[0].spec.length
         yield (
             f"{name}:cpu",
             {
                 "tokens_per_s": made * length / found.seconds,
                 "examples_per_s": made / found.seconds,
+                stopwatch.PEAK: found.peak / 1e9,
             },
         )
 
 
 def kernels() -> Rows:
-    """The inner loops of the automata, beside one cell to a word, and of the fastest cipher."""
+    """The inner loops of the automata, beside one cell to a byte, and of the fastest cipher."""
     devices, peak = len(jax.devices()), stopwatch.Peak()
     spread = layout("jit", devices, members=devices, batch=devices)
     rings = jax.random.bernoulli(jax.random.key(0), 0.5, (devices, 4096 // devices, 64))
@@ -67,14 +73,20 @@ def kernels() -> Rows:
     for name, where, cells, packed, unpacked, generations in (
         ("ECA, 4096 rings of 64", spread, rings, _eca(eca.evolve), _eca(unpacked_eca), 2000),
         ("Life, 4096 boards of 16 x 16", spread, boards, life.evolve, unpacked_life, 1000),
-        ("Life, a board of 2048 x 2048", alone, large, life.evolve, unpacked_life, 500),
+        ("Life, a board of 2048 x 2048, one core", alone, large, life.evolve, unpacked_life, 500),
     ):
-        done = cells.size * generations
         fast, plain = (
-            done / _seconds(where, evolve, cells.astype(jnp.int32), generations, peak) / 1e9
+            _evolved(where, evolve, cells.astype(jnp.uint8), generations, peak)
             for evolve in (packed, unpacked)
         )
-        yield name, {"gigacells_per_s": fast, "times_unpacked": fast / plain}
+        yield (
+            name,
+            {
+                "gigacells_per_s": cells.size * generations / fast.seconds / 1e9,
+                "times_unpacked": plain.seconds * plain.peak / (fast.seconds * fast.peak),
+                stopwatch.PEAK: fast.peak / 1e9,
+            },
+        )
     blocks, tile = 65536, 4096
     keys = jax.random.bits(jax.random.key(0), (devices, 8), jnp.uint32)
 
@@ -89,11 +101,15 @@ def kernels() -> Rows:
     program = compile_over(spread, stream, keys)
     keys = place(spread, keys)
     found = stopwatch.timed(partial(program, keys), peak, repeats=7)
-    yield "ChaCha20", {"megabytes_per_s": devices * blocks * 64 / found.seconds / 1e6}
+    megabytes = devices * blocks * 64 / 1e6
+    yield (
+        "ChaCha20",
+        {"megabytes_per_s": megabytes / found.seconds, stopwatch.PEAK: found.peak / 1e9},
+    )
 
 
 def unpacked_life(board_HxW: jax.Array, steps: int) -> jax.Array:
-    """`life.evolve`, one cell to a word."""
+    """`life.evolve`, one cell to a byte (uint8)."""
 
     def step(_, board_HxW):
         rows_HxW = board_HxW + jnp.roll(board_HxW, 1, 1) + jnp.roll(board_HxW, -1, 1)
@@ -107,36 +123,57 @@ def _eca(evolve: Callable) -> Callable:
     return lambda ring_W, steps: evolve(ring_W, RULE, steps)
 
 
-def _seconds(
+def _evolved(
     where: Layout, evolve: Callable, cells: jax.Array, generations: int, peak: stopwatch.Peak
-) -> float:
-    """Of so many generations of all rings or boards of each device."""
+) -> stopwatch.Timed:
+    """So many generations of all rings or boards of each device."""
     program = compile_over(where, jax.vmap(lambda cells: evolve(cells, generations)), cells)
     cells = place(where, cells)
-    return stopwatch.timed(partial(program, cells), peak).seconds
+    return stopwatch.timed(partial(program, cells), peak)
 
 
 def starting() -> Rows:
-    """Seconds until the demo's first line of progress, and until its first steps are trained, with
-    nothing compiled before and once more."""
-    with tempfile.TemporaryDirectory() as scratch:
-        for kind in ("cold", "warm"):
-            yield f"{kind} cache", {"first_line_seconds": _first_line(Path(scratch), kind)}
+    """Seconds until the demo's first line of progress, and of a whole short run: with nothing in
+    any cache, with corpora and games made but nothing compiled, and once more."""
+    for name, measure in (
+        ("first line of the demo", _first_line),
+        ("train eca:tiny from start to end", _short_run),
+    ):
+        with tempfile.TemporaryDirectory() as scratch:
+            for kind, compiled in (
+                ("nothing in a cache", "first"),
+                ("nothing compiled", "second"),
+                ("all cached", "second"),
+            ):
+                caches = {
+                    "EPX_CACHE": f"{scratch}/epx",
+                    "JAX_COMPILATION_CACHE_DIR": f"{scratch}/{compiled}",
+                }
+                workdir = tempfile.mkdtemp(dir=scratch)
+                yield f"{name}, {kind}", {"seconds": measure(workdir, os.environ | caches)}
 
 
-def _first_line(scratch: Path, kind: str) -> float:
-    command = [sys.executable, "-m", "experiments.demo", f"--workdir={scratch / kind}"]
-    began = time.perf_counter()
+def _first_line(workdir: str, environment: dict[str, str]) -> float:
+    command = [sys.executable, "-m", "experiments.demo", f"--workdir={workdir}"]
+    began, said = time.perf_counter(), []
     with subprocess.Popen(
-        command,
-        cwd=Path(__file__).parent.parent,
-        env=os.environ | {"EPX_CACHE": str(scratch / "cache")},
-        stderr=subprocess.PIPE,
-        text=True,
+        command, cwd=ROOT, env=environment, stderr=subprocess.PIPE, text=True
     ) as process:
-        try:
-            next(line for line in process.stderr if "%" in line)
-            return time.perf_counter() - began
-        finally:
-            process.send_signal(signal.SIGTERM)
-            process.stderr.read()
+        for line in process.stderr:
+            if "%" in line:
+                took = time.perf_counter() - began
+                process.send_signal(signal.SIGTERM)
+                process.stderr.read()
+                return took
+            said.append(line)
+    raise RuntimeError(f"the demo ended without a line of progress: {''.join(said[-3:])}")
+
+
+def _short_run(workdir: str, environment: dict[str, str]) -> float:
+    command = [sys.executable, "-m", "experiments.train", "--config=eca:tiny", "--quiet"]
+    began = time.perf_counter()
+    subprocess.run(
+        [*command, f"--workdir={workdir}"], cwd=ROOT, env=environment, check=True,
+        capture_output=True,
+    )  # fmt: skip
+    return time.perf_counter() - began

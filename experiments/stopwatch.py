@@ -11,6 +11,8 @@ import jax.numpy as jnp
 
 from epx.devices import compile_over, layout, place
 
+PEAK = "peak_gflop_per_s"  # what a row calls the machine's speed while it was measured
+
 # Side of the square matrices whose product is the peak, by platform.
 _PEAK_SIZE = {"cpu": 1024}
 _PEAK_SIZE_ELSEWHERE = 8192
@@ -73,13 +75,32 @@ def timed(call: Callable[[], Any], peak: Peak, repeats: int = 3, patience: float
 
 
 def comparison(earlier: dict[str, Any], now: dict[str, Any]) -> str:
-    """A line for each number of a row that both have: then, now, and their ratio."""
+    """A line for each number of a row that both have: then, now, and their ratio; of seconds and of
+    rates also the ratio for a machine that is as fast now as it was then, where both rows say how
+    fast it was."""
     then = {(row["section"], row["row"]): row for row in earlier["rows"]}
-    lines = [f"{'':64}{'number':24}{'then':>12}{'now':>12}{'now/then':>10}"]
+    lines = [f"{'':64}{'number':24}{'then':>12}{'now':>12}{'now/then':>10}{'same peak':>11}"]
     for row in now["rows"]:
         old = then.get((row["section"], row["row"]), {})
-        for key in row.keys() & old.keys() - {"section", "row"}:
-            ratio = f"{row[key] / old[key]:.3f}" if old[key] else "-"
+        faster = row.get(PEAK, 0.0) / old[PEAK] if old.get(PEAK) else 0.0
+        for key in (key for key in row if key in old and key not in ("section", "row")):
+            ratio = row[key] / old[key] if old[key] else 0.0
             name = f"{row['section']}: {row['row']}"
-            lines.append(f"{name:64}{key:24}{old[key]:12.4g}{row[key]:12.4g}{ratio:>10}")
+            line = f"{name:64}{key:24}{old[key]:12.4g}{row[key]:12.4g}{_ratio(ratio)}"
+            same = ratio * _growth(key, faster) if key != PEAK else 0.0
+            lines.append((line + f" {_ratio(same)}" * (same > 0)).rstrip())
     return "\n".join(lines)
+
+
+def _growth(key: str, faster: float) -> float:
+    """What a number is multiplied by to undo that the machine is so many times faster; 0 where that
+    is not known, or the number does not depend on it."""
+    if not faster:
+        return 0.0
+    if key.endswith("_per_s"):
+        return 1 / faster
+    return faster if "seconds" in key else 0.0
+
+
+def _ratio(value: float) -> str:
+    return f"{value:.3f}".rjust(10) if value else "-".rjust(10)

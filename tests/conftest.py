@@ -25,6 +25,13 @@ def pytest_sessionfinish(session):
         shutil.rmtree(CACHE, ignore_errors=True)
 
 
+@pytest.fixture(scope="module", autouse=True)
+def _programs_end_with_their_module():
+    """Thousands of compiled programs would take gigabytes, and slow Python's collector down."""
+    yield
+    jax.clear_caches()
+
+
 @pytest.fixture
 def tiny_config():
     """A working run of two seconds: a 3 x 3 torus, the smallest transformer, two seeds."""

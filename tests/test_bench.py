@@ -36,7 +36,7 @@ def test_what_packing_is_measured_against_makes_the_same_examples():
         np.testing.assert_array_equal(packed.tokens_T, unpacked.tokens_T)
         np.testing.assert_array_equal(packed.coded_T, unpacked.coded_T)
     assert plain.spec == case.world.spec
-    board = jax.random.bernoulli(jax.random.key(0), 0.4, (9, 13)).astype(jnp.int32)
+    board = jax.random.bernoulli(jax.random.key(0), 0.4, (9, 13)).astype(jnp.uint8)
     np.testing.assert_array_equal(bench_worlds.unpacked_life(board, 6), life.evolve(board, 6))
 
 
@@ -56,12 +56,82 @@ def test_flops_of_a_step_are_those_of_the_published_count():
     assert piece.call()["nats"].shape == (2, 1)
 
 
-def test_parts_are_shares_of_the_whole_step():
-    found = dict(bench_training.parts(SMALL))
-    names = [row.split(": ")[1] for row in found]
-    assert names[0] == "whole step" and found[f"{SMALL.name}: whole step"]["share_of_time"] == 1
-    assert "products of matrices alone" in names and "data alone" in names
-    assert all(np.isfinite(list(numbers.values())).all() for numbers in found.values())
+def test_parts_of_a_step_are_shares_of_the_whole(monkeypatch):
+    """Whatever the machine did meanwhile: the fake one gets twice as fast after each piece."""
+    clock = iter(range(10))
+
+    class Nothing:
+        def __init__(self, case, world=None):
+            self.steps = lambda peak: None
+            self.prediction = self.products = self.update = self.data = lambda: None
+
+    def measured(piece, peak, repeats=3):
+        fast = 2.0 ** next(clock)
+        share = {0: 1.0, 1: 0.9, 2: 0.3, 3: 0.5, 4: 0.02, 5: 0.001}[int(np.log2(fast))]
+        return {"tokens_per_s": 100 * fast / share, "peak_gflop_per_s": fast}
+
+    monkeypatch.setattr(bench_training, "_measured", measured)
+    monkeypatch.setattr(bench_training, "Members", Nothing)
+    found = {row.split(": ")[1]: n["share_of_time"] for row, n in bench_training.parts([SMALL])}
+    assert found == pytest.approx(
+        {
+            "whole step": 1.0,
+            "with ReLU in place of GELU": 0.9,
+            "prediction alone": 0.3,
+            "products of the layers alone": 0.5,
+            "update alone": 0.02,
+            "data alone": 0.001,
+        }
+    )
+
+
+@pytest.mark.parametrize("dtype", ["float32", "bfloat16"])
+def test_every_piece_of_a_step_runs(dtype):
+    members = Members(SMALL._replace(dtype=dtype))
+    kernels = 12 * SMALL.depth * SMALL.width**2
+    for piece, flops in (
+        (members.prediction(), None),
+        (members.products(), 6 * kernels * SMALL.batch * SMALL.length),
+        (members.update(), 0),
+        (members.data(), 0),
+    ):
+        results = jax.tree.leaves(piece.call())
+        assert all(np.isfinite(np.asarray(leaf, float)).all() for leaf in results)
+        assert flops is None or piece.flops == flops
+        assert piece.tokens == SMALL.batch * SMALL.length
+
+
+def check(rows, count, number):
+    found = dict(rows)
+    assert len(found) == count, "two rows of one name"
+    for numbers in found.values():
+        assert numbers[number] > 0 and numbers["peak_gflop_per_s"] > 0
+
+
+def test_a_section_yields_a_row_for_each_thing_it_measures():
+    check(bench_training.microbatches([SMALL], (1, 4)), 2, "tokens_at_once")
+    check(bench_worlds.worlds(["eca"], batches=2, batch=4), 1, "tokens_per_s")
+
+
+@pytest.mark.slow
+def test_and_so_do_the_longer_ones():
+    series = {"width": (8, 16), "members": (1, 2)}
+    check(bench_training.growth(SMALL, series), 4, "microseconds_per_token")
+    check(bench_training.choices([SMALL]), 6, "times_nothing")
+
+
+def test_what_is_not_shipped_or_lacks_a_package_is_left_out(monkeypatch, capsys):
+    monkeypatch.setattr(
+        bench_worlds.sweeps, "assemble", lambda *_: (_ for _ in ()).throw(ValueError("x"))
+    )
+    assert list(bench_worlds.worlds(["eca"])) == []
+    assert "eca is left out: x" in capsys.readouterr().err
+
+
+def test_a_demo_that_does_not_start_says_so(monkeypatch):
+    monkeypatch.setattr(sys, "executable", "false")
+    with pytest.raises(RuntimeError, match="without a line of progress"):
+        bench_worlds._first_line("nowhere", dict(os.environ))
 
 
 def test_a_call_is_timed_between_two_peaks(monkeypatch):
@@ -93,31 +163,45 @@ def test_rows_that_both_have_are_compared():
     then = {"rows": [row | {"tokens_per_s": 100.0, "old_number": 1.0, "zero": 0.0}]}
     now = {"rows": [row | {"tokens_per_s": 150.0, "zero": 1.0}, {"section": "steps", "row": "new"}]}
     lines = stopwatch.comparison(then, now).splitlines()[1:]
-    assert [line.split()[2:] for line in sorted(lines)] == [
+    assert [line.split()[2:] for line in lines] == [
         ["tokens_per_s", "100", "150", "1.500"],
         ["zero", "0", "1", "-"],
     ]
 
 
+def test_a_faster_machine_is_told_from_faster_code():
+    row = {"section": "steps", "row": "L1"}
+    then = row | {"tokens_per_s": 100.0, "seconds": 6.0, "share_of_peak": 0.5}
+    now = row | {"tokens_per_s": 300.0, "seconds": 2.0, "share_of_peak": 0.75}
+    peaks = {"peak_gflop_per_s": 200.0}, {"peak_gflop_per_s": 400.0}
+    found = stopwatch.comparison({"rows": [then | peaks[0]]}, {"rows": [now | peaks[1]]})
+    assert [line.split()[2:] for line in found.splitlines()[1:]] == [
+        ["tokens_per_s", "100", "300", "3.000", "1.500"],
+        ["seconds", "6", "2", "0.333", "0.667"],
+        ["share_of_peak", "0.5", "0.75", "1.500"],
+        ["peak_gflop_per_s", "200", "400", "2.000"],
+    ]
+
+
 def test_the_binary_measures_keeps_and_compares(tmp_path):
-    sizes = ["--only=steps", "--depth=1", "--width=8", "--length=8", "--batch=4", "--members=1,2"]
+    sizes = ["--only=steps,memory", "--depth=1", "--width=8", "--length=8", "--batch=4"]
     done = run_bench(*sizes, f"--json={tmp_path / 'first.json'}")
     assert done.returncode == 0, done.stderr
     kept = json.loads((tmp_path / "first.json").read_text())
     assert [row["row"] for row in kept["rows"]] == [
         "L1 D8 T8 batch 4, 1 run",
-        "L1 D8 T8 batch 4, 2 members",
+        "peak resident memory of this process",
     ]
+    assert kept["rows"].pop()["mebibytes"] > 50
     for row in kept["rows"]:
         assert row["section"] == "steps" and row["row"] in done.stdout
         assert 0 < row["share_of_peak"] < 1 and row["tokens_per_s"] > 0
     assert kept["machine"]["software"]["jax"] == jax.__version__
-    assert kept["machine"]["peak_resident_mebibytes"] > 50
 
-    again = run_bench(*sizes[:-1], f"--compare={tmp_path / 'first.json'}")
+    again = run_bench("--only=memory", f"--compare={tmp_path / 'first.json'}")
     assert again.returncode == 0, again.stderr
     compared = again.stdout.split("now/then")[1]
-    assert "share_of_peak" in compared and "2 members" not in compared
+    assert "mebibytes" in compared and "share_of_peak" not in compared
 
     refused = run_bench(*sizes, f"--json={tmp_path / 'first.json'}")
     assert refused.returncode == 2 and "the file exists" in refused.stderr
@@ -154,11 +238,31 @@ def test_a_mistake_is_one_line(argument, part):
     assert len(done.stderr.splitlines()) == 1 and part in done.stderr
 
 
+@pytest.mark.parametrize(
+    "rows",
+    ["[]1", '{"rows": [{"row": "x"}]}', '{"rows": [{"section": "a", "row": "x", "n": "1"}]}'],
+)
+def test_a_file_that_is_no_bench_is_refused_before_anything_is_measured(tmp_path, rows):
+    (tmp_path / "odd.json").write_text(rows)
+    done = run_bench(f"--compare={tmp_path / 'odd.json'}")
+    assert done.returncode == 2 and "no JSON of a bench" in done.stderr and done.stdout == ""
+
+
+@pytest.mark.slow
+def test_precision_compares_two_codelengths():
+    found = dict(bench_training.precision(seeds=2, steps=50))
+    assert len(found) == 2
+    for numbers in found.values():
+        assert abs(numbers["difference_bits"]) < 0.1 * abs(numbers["float32_bits"])
+        assert numbers["half_width_bits"] > 0
+
+
 @pytest.mark.slow
 def test_fast_measures_the_sections_that_it_names(tmp_path):
     done = run_bench("--fast", f"--json={tmp_path / 'fast.json'}")
     assert done.returncode == 0, done.stderr
     rows = json.loads((tmp_path / "fast.json").read_text())["rows"]
-    assert {row["section"] for row in rows} == {"steps", "compiling", "kernels", "starting"}
+    quick = {"steps", "compiling", "kernels", "starting", "memory"}
+    assert {row["section"] for row in rows} == quick
     packed = {row["row"]: row.get("times_unpacked", 9) for row in rows}
     assert min(packed.values()) > 2, "packing cells does not pay"

@@ -82,7 +82,22 @@ def test_a_pulsar_has_period_three():
 
 
 @pytest.mark.parametrize(
-    "shape", [(1, 1), (1, 2), (2, 1), (1, 5), (2, 2), (2, 7), (7, 2), (3, 3), (5, 8), (16, 13)]
+    "shape",
+    [
+        (1, 1),
+        (1, 2),
+        (2, 1),
+        (1, 5),
+        (2, 2),
+        (2, 7),
+        (7, 2),
+        (3, 3),
+        (5, 8),
+        (16, 13),
+        (5, 64),
+        (4, 33),
+        (3, 65),
+    ],
 )
 def test_evolve_agrees_with_nested_loops(shape):
     rng = np.random.default_rng(0)

@@ -193,7 +193,7 @@ def test_a_step_is_the_same_eager_jitted_and_vmapped(tiny_config):
     _, eager = code.step(generator, hyper, state)
     _, jitted = step(generator, hyper, state)
     stacked = stack([(generator, hyper, state)] * 2)
-    _, mapped = jax.vmap(code.step)(*stacked)
+    _, mapped = jax.jit(jax.vmap(code.step))(*stacked)
     for name, value in jitted.items():
         np.testing.assert_allclose(eager[name], value, rtol=1e-5, err_msg=name)
         np.testing.assert_allclose(mapped[name], [value] * 2, rtol=1e-5, err_msg=name)
