@@ -1,7 +1,7 @@
 """Measures how fast this machine comes to a codelength: a table, and JSON to compare with.
 
-    python -m experiments.bench --fast                                  XX on 2 cores
-    python -m experiments.bench --json=bench.json                       about XX minutes
+    python -m experiments.bench --fast                                  two minutes on 2 cores
+    python -m experiments.bench --json=bench.json                       50 minutes
     python -m experiments.bench --only=steps --width=128 --length=128
     python -m experiments.bench --only=steps,parts --compare=bench.json
 
@@ -64,7 +64,9 @@ def main() -> int:
     for name, measure in sections.items():
         print(f"\n{name}")
         for row, numbers in measure():
-            print(f"  {row:64}" + "  ".join(f"{k} {v:.4g}" for k, v in numbers.items()), flush=True)
+            print(
+                f"  {row:64}  " + "  ".join(f"{k} {v:.4g}" for k, v in numbers.items()), flush=True
+            )
             rows.append({"section": name, "row": row} | numbers)
         result = {"machine": _machine(), "rows": rows, "seconds": time.monotonic() - began}
         if FLAGS.json:  # after each section: what was measured is not lost to a stop
