@@ -15,7 +15,7 @@ from epx.types import Code, Generator, Hyper, Observer, PyTree, Spec
 # Indices of examples are 32 bits wide.
 LARGEST_INDEX = 2**31
 # Tokens that a core works on at once, which leaves the activations of a layer in its cache: best of
-# 64 to 12288, to the tenth that a measurement is good for, at every width from 16 to 512
+# 64 to 12288 at width 64 to 512, and within a sixth of the best at width 16
 # (`python -m experiments.bench --only=microbatches`).
 CORE_TOKENS = 256
 

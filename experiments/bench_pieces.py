@@ -179,7 +179,7 @@ class Members:
 
     def products(self) -> Prepared:
         """The products with the kernels of the layers alone: forward, and both of the gradient.
-        Attention's own and the head's, a tenth of all at width 128, are left out."""
+        Attention's own and the head's, a seventh of all at width 128, are left out."""
         tokens = self.batch.microbatch * self.case.length
         parts = self.batch.size // self.batch.shards // self.batch.microbatch
 

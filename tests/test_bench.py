@@ -184,12 +184,13 @@ def test_a_faster_machine_is_told_from_faster_code():
 
 
 def test_the_binary_measures_keeps_and_compares(tmp_path):
-    sizes = ["--only=steps,memory", "--depth=1", "--width=8", "--length=8", "--batch=4"]
-    done = run_bench(*sizes, f"--json={tmp_path / 'first.json'}")
+    sizes = ["--depth=1", "--width=8", "--length=8", "--batch=4", "--members=1,2"]
+    done = run_bench("--only=steps,memory", *sizes, f"--json={tmp_path / 'first.json'}")
     assert done.returncode == 0, done.stderr
     kept = json.loads((tmp_path / "first.json").read_text())
     assert [row["row"] for row in kept["rows"]] == [
         "L1 D8 T8 batch 4, 1 run",
+        "L1 D8 T8 batch 4, 2 members",
         "peak resident memory of this process",
     ]
     assert kept["rows"].pop()["mebibytes"] > 50
@@ -198,12 +199,12 @@ def test_the_binary_measures_keeps_and_compares(tmp_path):
         assert 0 < row["share_of_peak"] < 1 and row["tokens_per_s"] > 0
     assert kept["machine"]["software"]["jax"] == jax.__version__
 
-    again = run_bench("--only=memory", f"--compare={tmp_path / 'first.json'}")
+    again = run_bench("--only=steps", *sizes[:-1], f"--compare={tmp_path / 'first.json'}")
     assert again.returncode == 0, again.stderr
     compared = again.stdout.split("now/then")[1]
-    assert "mebibytes" in compared and "share_of_peak" not in compared
+    assert "share_of_peak" in compared and "2 members" not in compared
 
-    refused = run_bench(*sizes, f"--json={tmp_path / 'first.json'}")
+    refused = run_bench("--only=steps", *sizes, f"--json={tmp_path / 'first.json'}")
     assert refused.returncode == 2 and "the file exists" in refused.stderr
 
 
@@ -230,6 +231,7 @@ def test_a_size_that_is_none_is_named(size, part):
         ("--width=16,wide", "whole numbers"),
         ("--width=16,0", "observer.width = 0"),
         ("--compare=README.md", "no JSON of a bench"),
+        ("--compare=no.json", "no JSON of a bench"),
     ],
 )
 def test_a_mistake_is_one_line(argument, part):
