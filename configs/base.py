@@ -35,7 +35,8 @@ MEANING = {
     "run.parallel": "jit or pmap",
     "run.devices": "devices to use; none: all",
     "run.dtype": "float32 or bfloat16, of the observer's activations",
-    "run.repeats": "passes over a finite corpus that are allowed",
+    "run.repeats": "passes over a finite corpus, or over run.examples, that are allowed",
+    "run.examples": "first examples of the world to train on, over and over; none: all",
     "run.require_accelerator": "refuse to run on a CPU",
     "eval.every": "steps between evaluations, a multiple of run.chunk; none: at the end only",
     "eval.examples": "held-out examples behind the anchor",
@@ -72,6 +73,7 @@ def get_config(size: str = "cpu") -> ConfigDict:
             devices=config_dict.placeholder(int),
             dtype="float32",
             repeats=1,
+            examples=config_dict.placeholder(int),
             require_accelerator=False,
         )
     )

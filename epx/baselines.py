@@ -4,27 +4,45 @@ They see the coded tokens alone, without the context that an observer may read."
 import functools
 import gzip
 import lzma
+from collections.abc import Callable, Mapping
+from types import MappingProxyType
 
 import numpy as np
 
+Compressor = Callable[[bytes], bytes]
 
-def compressed_bits(tokens: np.ndarray, vocab: int) -> dict[str, int]:
-    """Bits of gzip -9 and xz -9e for a sequence of tokens (any integer dtype, below `vocab`).
+
+def _gzip(data: bytes) -> bytes:
+    return gzip.compress(data, 9, mtime=0)
+
+
+def _xz(data: bytes) -> bytes:
+    return lzma.compress(data, preset=9 | lzma.PRESET_EXTREME)
+
+
+COMPRESSORS = MappingProxyType({"gzip": _gzip, "xz": _xz})
+
+
+def compressed_bits(
+    tokens: np.ndarray, vocab: int, compressors: Mapping[str, Compressor] = COMPRESSORS
+) -> dict[str, int]:
+    """Bits of gzip -9, xz -9e or others for a sequence of tokens (any integer dtype, below
+    `vocab`), as `gzip_bits`, `xz_bits` and so on.
 
     Each takes the better of two layouts, one token to a whole number of bytes and tokens packed
     into as few bits as hold the vocabulary: bytes show repetition, packing is fair to noise.
     """
-    sizes = [_sizes(_bytes(tokens, vocab)), _sizes(_packed(tokens, vocab))]
-    gzip_bytes, xz_bytes = map(min, zip(*sizes))
-    return {"gzip_bits": 8 * gzip_bytes, "xz_bits": 8 * xz_bytes}
+    layouts = _bytes(tokens, vocab), _packed(tokens, vocab)
+    return {
+        f"{name}_bits": 8 * min(_size(compressor, data) for data in layouts)
+        for name, compressor in compressors.items()
+    }
 
 
 # Observers that are compared are measured on the same tokens, one after the other.
-@functools.lru_cache(maxsize=32)
-def _sizes(data: bytes) -> tuple[int, int]:
-    """Bytes of gzip and of xz."""
-    extreme = 9 | lzma.PRESET_EXTREME
-    return len(gzip.compress(data, 9, mtime=0)), len(lzma.compress(data, preset=extreme))
+@functools.lru_cache(maxsize=64)
+def _size(compressor: Compressor, data: bytes) -> int:
+    return len(compressor(data))
 
 
 def _bytes(tokens: np.ndarray, vocab: int) -> bytes:

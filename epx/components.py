@@ -6,7 +6,7 @@ import difflib
 import importlib
 import importlib.util
 import inspect
-import pkgutil
+from pathlib import Path
 from types import ModuleType
 from typing import Any
 
@@ -21,9 +21,10 @@ SUPPLIED = {
 
 
 def names(kind: str) -> list[str]:
-    """The modules that exist for a kind (`generator`, `observer` or `code`)."""
+    """The modules with a `make` that exist for a kind (`generator`, `observer` or `code`)."""
     folder = importlib.import_module(FOLDERS[kind])
-    return sorted(module.name for module in pkgutil.iter_modules(folder.__path__))
+    files = [file for path in folder.__path__ for file in Path(path).glob("*.py")]
+    return sorted(file.stem for file in files if "\ndef make(" in file.read_text())
 
 
 def find(kind: str, name: str) -> ModuleType:

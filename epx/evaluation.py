@@ -21,12 +21,15 @@ ORACLE_EXAMPLES = 8
 def charge(observer: Observer, batch: Batch, examples: int) -> Callable:
     """A function of one member, (generator, hyper, state) -> dict of arrays of shape E:
     `coded_tok`, and nats of the coded tokens under the last weights, `raw_nats`, and under their
-    moving average, `ema_nats` (gradient learners only)."""
+    moving average, `ema_nats` (gradient learners only); of the requential code, whose weights are
+    the student's, also `teacher_raw_nats` and `teacher_ema_nats`."""
     each = batch.microbatch * batch.shards
-    padded = batch._replace(size=-(-examples // each) * each)
+    padded = batch._replace(size=-(-examples // each) * each, examples=None)
 
     def evaluate(generator: Generator, hyper: Hyper, state: State):
         weights = {"raw": state.params} | ({} if observer.update else {"ema": state.ema})
+        if state.teacher:
+            weights |= {"teacher_raw": state.teacher.params, "teacher_ema": state.teacher.ema}
 
         def part(index_B):
             example = heldout(generator, hyper, index_B)

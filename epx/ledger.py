@@ -1,100 +1,45 @@
 """From rows to codelengths, in float64 and without JAX. With D coded tokens trained on, an anchor
 (held-out nats per coded token at the end) and a coded set of 𝒟 tokens,
 
-    S = sum of online nats - D x anchor        H = 𝒟 x anchor        MDL = S + H
+    S_preq = sum of online nats - D x anchor                      prequential
+    S_req  = sum of KL(teacher || student)                        requential
+    EDL    = sum of the first pass's nats - n x anchor            excess, for n tokens seen often
+    H      = 𝒟 x anchor            MDL = S + H
 
-(arXiv 2601.03220, equation 8 with the final loss measured on unseen data). A negative S is
-reported, not clipped: it says that the anchor is above the online loss. The only division by a
-token count and the only change from nats to bits happen here.
+(arXiv 2601.03220, equations 8 and 9 with the final loss measured on unseen data; arXiv 2601.04728,
+definition 3.2). A negative S is reported, not clipped: it says that the anchor is above the online
+loss. Bits are `measurement.py`'s.
 """
 
 import math
+from collections.abc import Callable
 from typing import NamedTuple
 
 import numpy as np
 
+from epx.measurement import LN2, Estimate, Measurement, heldout, interval
 from epx.record import Arrays, Record, RecordError
-
-LN2 = math.log(2.0)
 
 # What the end loss may be taken from. `ema` and `raw` are held-out losses of the averaged and of
 # the last weights, `tail` the online loss of the last tenth of the steps, `oracle` the world's law.
 ANCHORS = ("ema", "raw", "tail", "oracle")
 TAIL = 0.1
+# Parts of a first pass over each of which a loss is averaged before it is called good enough.
+PARTS = 20
 
 
-class Estimate(NamedTuple):
-    """A mean over members and the half width of its 95 % interval (nan for a single member)."""
-
-    mean: float
-    half_width: float
-
-
-class Measurement(NamedTuple):
-    """What a record says about its world and observer, one float64 entry per well member.
+class Surplus(NamedTuple):
+    """What it costs to get good enough, one entry per member.
 
     Attributes:
-      members: indices of the members that took part; failed ones are left out.
-      coded_tok: coded tokens trained on, D.
-      test_tok: size of the coded set whose information is stated, 𝒟.
-      online_nats: sum of the charges before each update.
-      anchor_nats: nats per coded token at the end, and `anchor_error_nats` its standard error.
-      exact_flops, paper_flops: compute T in two accountings, training and coding 𝒟 tokens.
-      anchor: which one was used.
-      shared_heldout: whether all members are measured on the same examples, as in a finite world:
-        their anchors then err together, and averaging does not help.
+      nats: surplus description length; where `reached` is false a lower bound.
+      tok: coded tokens that it took, the sample complexity; where `reached` is false a lower bound.
+      reached: whether the loss got as low.
     """
 
-    members: np.ndarray
-    coded_tok: np.ndarray
-    test_tok: np.ndarray
-    online_nats: np.ndarray
-    anchor_nats: np.ndarray
-    anchor_error_nats: np.ndarray
-    exact_flops: np.ndarray
-    paper_flops: np.ndarray
-    anchor: str
-    shared_heldout: bool
-
-    @property
-    def structure_nats(self) -> np.ndarray:
-        """S, the prequential epiplexity of each member."""
-        return self.online_nats - self.coded_tok * self.anchor_nats
-
-    @property
-    def entropy_nats(self) -> np.ndarray:
-        """H, the time-bounded entropy of 𝒟 tokens for each member."""
-        return self.test_tok * self.anchor_nats
-
-    @property
-    def structure_bits(self) -> Estimate:
-        """S in bits."""
-        return self._bits(self.structure_nats, self.coded_tok * self.anchor_error_nats)
-
-    @property
-    def entropy_bits(self) -> Estimate:
-        """H in bits."""
-        return self._bits(self.entropy_nats, self.test_tok * self.anchor_error_nats)
-
-    @property
-    def structure_bits_per_tok(self) -> Estimate:
-        """S / 𝒟 in bits per coded token."""
-        errors = self.coded_tok * self.anchor_error_nats / self.test_tok
-        return self._bits(self.structure_nats / self.test_tok, errors)
-
-    @property
-    def entropy_bits_per_tok(self) -> Estimate:
-        """The anchor in bits per coded token."""
-        return self._bits(self.anchor_nats, self.anchor_error_nats)
-
-    @property
-    def description_bits(self) -> Estimate:
-        """MDL = S + H in bits; the anchor's error counts with 𝒟 - D."""
-        errors = np.abs(self.test_tok - self.coded_tok) * self.anchor_error_nats
-        return self._bits(self.structure_nats + self.entropy_nats, errors)
-
-    def _bits(self, values_M: np.ndarray, errors_M: np.ndarray) -> Estimate:
-        return interval(values_M / LN2, errors_M / LN2, self.shared_heldout)
+    nats: np.ndarray
+    tok: np.ndarray
+    reached: np.ndarray
 
 
 def prequential(
@@ -102,8 +47,9 @@ def prequential(
     anchor: str | None = None,
     test_tokens: float | None = None,
     members: list[int] | None = None,
+    step: int | None = None,
 ) -> Measurement:
-    """The prequential measurement of a record.
+    """The prequential measurement of a record; of a requential one, that of its teacher.
 
     Args:
       record: a complete record, or one under way that has an evaluation.
@@ -111,38 +57,171 @@ def prequential(
         which have no average.
       test_tokens: 𝒟, above 0; None takes the config's `eval.test_tokens`, or else D.
       members: members to use; None takes all.
+      step: the evaluation to take, as if the run had ended there; None takes the last.
 
     Raises:
       ValueError: an anchor that is none of ANCHORS, or no test tokens.
-      RecordError: this record does not offer the anchor, or has no evaluation yet.
-      RecordError: the record has no evaluation, or every member failed.
+      RecordError: this record does not offer the anchor, or has no evaluation yet, or every member
+        failed.
     """
-    offered = anchors(record)
+
+    def charges(rows: Arrays) -> Charges:
+        tok_M = rows["coded_tok"].sum(1)
+        return Charges(rows["nats"].sum(1), tok_M, tok_M, "nats", "coded_tok")
+
+    who = "teacher_" if is_requential(record) else ""
+    return _measure(record, charges, who, anchor, test_tokens, members, step)
+
+
+def requential(
+    record: Record,
+    anchor: str | None = None,
+    test_tokens: float | None = None,
+    members: list[int] | None = None,
+    step: int | None = None,
+) -> Measurement:
+    """The requential measurement of a record of that code: the KL that the student paid, and its
+    own held-out loss. Arguments and errors are those of `prequential`; RecordError also where the
+    record is of another code."""
+    if not is_requential(record):
+        raise RecordError(f"{record.path} holds no requential code")
+
+    def charges(rows: Arrays) -> Charges:
+        tok_M = rows["sampled_tok"].sum(1)
+        return Charges(rows["kl_nats"].sum(1), tok_M, 0 * tok_M, "sampled_nats", "sampled_tok")
+
+    return _measure(record, charges, "", anchor, test_tokens, members, step)
+
+
+def excess(
+    record: Record,
+    anchor: str | None = None,
+    test_tokens: float | None = None,
+    members: list[int] | None = None,
+    step: int | None = None,
+) -> Measurement:
+    """Excess description length: the code of the first pass above what the n tokens of it would
+    cost under the final model, whatever number of passes that took; 𝒟 is n by default. Batches that
+    hold an example for the second time are left out of n. It is the prequential measurement where
+    each example is seen once. Arguments and errors are those of `prequential`."""
+
+    def charges(rows: Arrays) -> Charges:
+        first_MxK = rows["passes"] == 0
+        tok_M = (rows["coded_tok"] * first_MxK).sum(1)
+        nats_M = (rows["nats"] * first_MxK).sum(1)
+        return Charges(nats_M, tok_M, tok_M, "nats", "coded_tok")
+
+    who = "teacher_" if is_requential(record) else ""
+    return _measure(record, charges, who, anchor, test_tokens, members, step)
+
+
+def surplus(record: Record, loss_nats: float, members: list[int] | None = None) -> Surplus:
+    """Surplus description length above a loss that is good enough, sum of [L_i - loss_nats]_+ over
+    the coded tokens of the first pass, and how many it took (arXiv 2009.07368). L is expected: here
+    the mean over a twentieth of the charges, as that of a batch is below by chance. It is reached
+    at the first evaluation where the last weights are as good. Of a requential record it is the
+    teacher's. Members that failed are left out.
+
+    Raises:
+      RecordError: the record has no evaluation yet, or every member failed.
+    """
+    who = "teacher_" if is_requential(record) else ""
+    anchors(record, who)
+    steps = sorted(record.evals)
+    found = []
+    for member in _well(record, steps[-1], members):
+        rows = {name: row[member, : steps[-1]] for name, row in record.rows.items()}
+        tok_K = np.where(rows["passes"] == 0, rows["coded_tok"], 0).astype(np.float64)
+        parts = np.array_split(np.flatnonzero(tok_K), PARTS)
+        nats = [
+            max(0.0, rows["nats"][k].sum(dtype=np.float64) - loss_nats * tok_K[k].sum())
+            for k in parts
+        ]
+        evals = [record.evals[step] for step in steps]
+        losses = [e[f"{who}raw_nats"][member].sum() / e["coded_tok"][member].sum() for e in evals]
+        good = np.array(losses) <= loss_nats
+        until = steps[np.argmax(good)] if good.any() else steps[-1]
+        found.append((sum(nats), tok_K[:until].sum(), good.any()))
+    nats_M, tok_M, reached_M = zip(*found)
+    return Surplus(np.array(nats_M), np.array(tok_M), np.array(reached_M))
+
+
+def sent_bits(
+    record: Record, members: list[int] | None = None, step: int | None = None
+) -> Estimate:
+    """What sending the draws of a requential record takes, in bits: sum of KL + 2 log2 (1 + KL) +
+    5.21 over its messages, an upper bound of the expected length (arXiv 2607.11883). Arguments and
+    errors are those of `prequential`."""
+    anchors(record)
+    step = max(record.evals) if step is None else step
+    chosen = _well(record, step, members)
+    nats_M = sum(
+        record.rows[name][chosen, :step].sum(1, dtype=np.float64)
+        for name in ("kl_nats", "overhead_nats")
+    )
+    return interval(nats_M / LN2, 0 * nats_M)
+
+
+def own(record: Record) -> Callable[..., Measurement]:
+    """The code that a record was made by: `requential`, or `excess`, which is `prequential` where
+    nothing is seen twice."""
+    return requential if is_requential(record) else excess
+
+
+def is_requential(record: Record) -> bool:
+    """Whether a student was charged for what a teacher drew."""
+    return "kl_nats" in record.rows
+
+
+class Charges(NamedTuple):
+    """What a code takes from the rows: the nats charged, the tokens learned from, those for which
+    the anchor is taken off, and the rows whose tail is the loss of the model."""
+
+    nats_M: np.ndarray
+    learned_tok_M: np.ndarray
+    anchored_tok_M: np.ndarray
+    tail_nats: str
+    tail_tok: str
+
+
+def _measure(
+    record: Record,
+    charges: Callable[[Arrays], Charges],
+    who: str,
+    anchor: str | None,
+    test_tokens: float | None,
+    members: list[int] | None,
+    step: int | None,
+) -> Measurement:
+    """One code's reading of a record; `who` is the prefix of the model's held-out losses."""
+    offered = anchors(record, who)
     anchor = anchor or offered[0]
     if anchor not in ANCHORS:
         raise ValueError(f"anchor={anchor}: accepted are {', '.join(ANCHORS)}")
     if anchor not in offered:
         raise RecordError(f"no anchor {anchor} in {record.path}, which has {', '.join(offered)}")
-    step = max(record.evals)
+    step = max(record.evals) if step is None else step
     rows = {name: np.asarray(v[:, :step], np.float64) for name, v in record.rows.items()}
-    well = _well(record, step)
-    well = well if members is None else np.array([m for m in members if m in set(well)], int)
-    if not well.size:
-        raise RecordError(f"{record.path}: every member of it failed; nothing can be measured")
-    rows = {name: value[well] for name, value in rows.items()}
-    value_M, error_M = _anchor(record, rows, anchor, step, well)
-    coded_M, all_M = rows["coded_tok"].sum(1), rows["all_tok"].sum(1)
+    chosen = _well(record, step, members)
+    rows = {name: value[chosen] for name, value in rows.items()}
+    found = charges(rows)
     if test_tokens is not None and not 0 < test_tokens < math.inf:
         raise ValueError(f"test_tokens={test_tokens}: must be above 0")
     if test_tokens is None:
         test_tokens = record.config["eval"]["test_tokens"]
-    test_M = coded_M if test_tokens is None else np.full_like(coded_M, test_tokens)
-    exact_M, paper_M = _compute(record, rows["flops"].sum(1), all_M, test_M * all_M / coded_M)
+    learned_M = found.learned_tok_M
+    all_M = rows["all_tok"].sum(1)
+    # Tokens that are processed for a coded one, as the held-out examples have them.
+    processed_M = record.config["facts"]["length"] / record.evals[step]["coded_tok"][chosen].mean(1)
+    test_M = learned_M if test_tokens is None else np.full_like(learned_M, test_tokens)
+    value_M, error_M = _anchor(record, rows, anchor, step, chosen, who, found)
+    exact_M, paper_M = _compute(record, rows["flops"].sum(1), all_M, test_M * processed_M)
     return Measurement(
-        members=well,
-        coded_tok=coded_M,
+        members=chosen,
+        coded_tok=learned_M,
         test_tok=test_M,
-        online_nats=rows["nats"].sum(1),
+        charged_nats=found.nats_M,
+        anchored_tok=found.anchored_tok_M,
         anchor_nats=value_M,
         anchor_error_nats=error_M,
         exact_flops=exact_M,
@@ -152,14 +231,25 @@ def prequential(
     )
 
 
-def anchors(record: Record) -> list[str]:
-    """The anchors that a record offers. Raises RecordError where it has no evaluation yet."""
+def anchors(record: Record, who: str = "") -> list[str]:
+    """The anchors that a record offers for its observer, or for its `teacher_`. Raises RecordError
+    where it has no evaluation yet."""
     if not record.evals:
         raise RecordError(f"{record.path} has no evaluation yet")
     final = record.evals[max(record.evals)]
-    offered = {"ema": "ema_nats" in final, "raw": True, "tail": True}
-    offered["oracle"] = "oracle_nats" in record.baselines
+    tok = "sampled_tok" if is_requential(record) and not who else "coded_tok"
+    offered = {
+        "ema": f"{who}ema_nats" in final,
+        "raw": True,
+        "tail": record.rows[tok][:, _tail(max(record.evals))].any(1).all(),
+        "oracle": "oracle_nats" in record.baselines,
+    }
     return [name for name in ANCHORS if offered[name]]
+
+
+def _tail(step: int) -> slice:
+    """The steps whose online loss is the anchor `tail`."""
+    return slice(step - max(1, round(TAIL * step)), step)
 
 
 def failures(record: Record) -> dict[int, int]:
@@ -168,49 +258,6 @@ def failures(record: Record) -> dict[int, int]:
         return {}
     finite_MxS = record.rows["finite"].astype(bool)
     return {int(m): int(np.argmin(finite_MxS[m])) for m in np.flatnonzero(~finite_MxS.all(1))}
-
-
-def heldout(nats_MxE: np.ndarray, coded_MxE: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """Nats per coded token and its standard error over examples (a ratio of two means)."""
-    nats, coded = np.asarray(nats_MxE, np.float64), np.asarray(coded_MxE, np.float64)
-    mean_M = nats.sum(1) / coded.sum(1)
-    residual = nats - mean_M[:, None] * coded
-    examples = nats.shape[1]
-    variance_M = (residual**2).sum(1) / max(examples - 1, 1) / examples
-    return mean_M, np.sqrt(variance_M) / coded.mean(1)
-
-
-def interval(values_M: np.ndarray, errors_M: np.ndarray, together: bool = False) -> Estimate:
-    """Mean and 95 % half width: Student's t over members, with 1.96 standard errors of the mean
-    anchor added in quadrature. Members that err `together` share their held-out examples."""
-    n = len(values_M)
-    if n < 2:
-        return Estimate(float(np.mean(values_M)), math.nan)
-    spread = student_t(n - 1) * np.std(values_M, ddof=1) / math.sqrt(n)
-    error = np.mean(errors_M) if together else math.sqrt(np.sum(np.square(errors_M))) / n
-    return Estimate(float(np.mean(values_M)), math.hypot(spread, 1.96 * float(error)))
-
-
-def student_t(freedom: int, level: float = 0.95) -> float:
-    """Two-sided quantile of Student's t, from the closed form of its distribution for a whole
-    number of degrees of freedom (Abramowitz and Stegun 26.7.3 and 26.7.4), by bisection."""
-    low, high = 0.0, 1e4
-    for _ in range(200):
-        middle = (low + high) / 2
-        low, high = (middle, high) if _student_mass(middle, freedom) < level else (low, middle)
-    return (low + high) / 2
-
-
-def _student_mass(t: float, freedom: int) -> float:
-    angle = math.atan(t / math.sqrt(freedom))
-    cosine, sine = math.cos(angle), math.sin(angle)
-    odd = freedom % 2
-    term = cosine if odd else 1.0
-    total = term if freedom > 1 else 0.0
-    for k in range(3 if odd else 2, freedom - 1, 2):
-        term *= cosine**2 * (k - 1) / k
-        total += term
-    return 2 / math.pi * (angle + sine * total) if odd else sine * total
 
 
 def _compute(record: Record, training_M: np.ndarray, all_M: np.ndarray, test_all_M: np.ndarray):
@@ -223,17 +270,36 @@ def _compute(record: Record, training_M: np.ndarray, all_M: np.ndarray, test_all
     return exact_M, facts["parameters"] * (6 * all_M + 2 * test_all_M)
 
 
-def _well(record: Record, step: int) -> np.ndarray:
-    finite_MxS = record.rows["finite"][:, :step].astype(bool)
-    return np.flatnonzero(finite_MxS.all(1))
+def well(record: Record, step: int, members: list[int] | None = None) -> np.ndarray:
+    """Those of the members, or of all, whose loss was finite up to a step."""
+    finite_M = record.rows["finite"][:, :step].astype(bool).all(1)
+    asked = range(len(finite_M)) if members is None else members
+    return np.array([member for member in asked if finite_M[member]], int)
 
 
-def _anchor(record: Record, rows: Arrays, anchor: str, step: int, well: np.ndarray):
+def _well(record: Record, step: int, members: list[int] | None) -> np.ndarray:
+    found = well(record, step, members)
+    if not found.size:
+        raise RecordError(f"{record.path}: every member of it failed; nothing can be measured")
+    return found
+
+
+def _anchor(
+    record: Record,
+    rows: Arrays,
+    anchor: str,
+    step: int,
+    members: np.ndarray,
+    who: str,
+    found: Charges,
+) -> tuple[np.ndarray, np.ndarray]:
     final = record.evals[step]
     if anchor == "oracle":
-        return heldout(record.baselines["oracle_nats"][well], record.baselines["oracle_tok"][well])
+        return heldout(
+            record.baselines["oracle_nats"][members], record.baselines["oracle_tok"][members]
+        )
     if anchor == "tail":
         # Steps of the tail differ by the noise of their batches and by what is still learned.
-        tail = slice(step - max(1, round(TAIL * step)), step)
-        return heldout(rows["nats"][:, tail], rows["coded_tok"][:, tail])
-    return heldout(final[f"{anchor}_nats"][well], final["coded_tok"][well])
+        tail = _tail(step)
+        return heldout(rows[found.tail_nats][:, tail], rows[found.tail_tok][:, tail])
+    return heldout(final[f"{who}{anchor}_nats"][members], final["coded_tok"][members])

@@ -48,18 +48,19 @@ def rate(hyper: Hyper, step: jax.Array) -> jax.Array:
     return hyper.lr * jnp.minimum(1.0, (step + 1) / jnp.maximum(hyper.warmup_steps, 1.0))
 
 
-def chain(hyper: Hyper, scales: PyTree) -> optax.GradientTransformation:
-    """The optimiser of one member; `scales` holds a multiplier for every parameter."""
+def chain(hyper: Hyper, scales: PyTree, rate: float | jax.Array) -> optax.GradientTransformation:
+    """The optimiser of one member, at one learning rate; `scales` holds a multiplier for every
+    parameter."""
     per_parameter = optax.stateless(lambda updates, _: jax.tree.map(jnp.multiply, updates, scales))
     return optax.chain(
         optax.clip_by_global_norm(hyper.clip_norm),
         optax.scale_by_adam(hyper.b1, hyper.b2, hyper.eps),
         per_parameter,
-        optax.scale_by_learning_rate(lambda step: rate(hyper, step)),
+        optax.scale_by_learning_rate(rate),
     )
 
 
-def average(hyper: Hyper, ema: PyTree, params: PyTree) -> PyTree:
-    """One step of the moving average with decay exp(-1 / ema_steps), no bias correction."""
-    decay = jnp.exp(-1.0 / hyper.ema_steps)
+def average(steps: jax.Array, ema: PyTree, params: PyTree) -> PyTree:
+    """One step of the moving average with decay exp(-1 / steps), no bias correction."""
+    decay = jnp.exp(-1.0 / steps)
     return jax.tree.map(lambda old, new: decay * old + (1.0 - decay) * new, ema, params)

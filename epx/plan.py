@@ -18,6 +18,8 @@ LARGEST_INDEX = 2**31
 # 64 to 12288 at width 64 to 512, and within a sixth of the best at width 16
 # (`python -m experiments.bench --only=microbatches`).
 CORE_TOKENS = 256
+# Examples that a core samples from side by side, token by token.
+DECODED = 16
 
 
 @dataclass(frozen=True)
@@ -36,6 +38,7 @@ class Plan:
     parallel: str = "jit"
     devices: int | None = None
     repeats: int = 1
+    examples: int | None = None
     eval_every: int | None = None
     eval_examples: int = 1024
     test_tokens: float | None = None
@@ -49,6 +52,7 @@ class Plan:
             "run.microbatch": self.microbatch,
             "run.chunk": self.chunk,
             "run.repeats": self.repeats,
+            "run.examples": self.examples,
             "eval.every": self.eval_every,
             "eval.examples": self.eval_examples,
             "eval.test_tokens": self.test_tokens,
@@ -73,17 +77,23 @@ class Plan:
     def check(self, spec: Spec, members: int) -> None:
         """Raises ValueError where the devices or a finite world do not allow this plan."""
         self.cut(self.layout(members), spec.length)
-        if spec.size is None:
+        if None not in (self.examples, spec.size) and self.examples > spec.size:
+            raise ValueError(
+                f"run.examples={self.examples}: this world has {spec.size} for training; give at "
+                "most that many"
+            )
+        size = spec.size if self.examples is None else self.examples
+        if size is None:
             return
-        passes = self.steps * self.batch / spec.size
+        passes = self.steps * self.batch / size
         if passes > self.repeats:
             raise ValueError(
                 f"run.steps={self.steps} x run.batch={self.batch} needs {passes:.2f} passes over "
-                f"the {spec.size} training examples of this world, and run.repeats={self.repeats}: "
-                f"take at most {self.repeats * spec.size // self.batch} steps, or allow more "
-                "passes (a repeated token is then charged as if it were new)"
+                f"the {size} training examples, and run.repeats={self.repeats}: "
+                f"take at most {self.repeats * size // self.batch} steps, or allow more "
+                "passes (S_preq then charges a repeated token as if it were new; EDL does not)"
             )
-        if self.eval_examples > spec.held_out:
+        if spec.size is not None and self.eval_examples > spec.held_out:
             raise ValueError(
                 f"eval.examples={self.eval_examples}: this world holds out {spec.held_out} "
                 "examples; give at most that many"
@@ -101,7 +111,9 @@ class Plan:
                 f"run.microbatch={self.microbatch}: must divide the {part} examples of a batch "
                 "that each device sees"
             )
-        return Batch(self.batch, microbatch, AXIS if spread.shards > 1 else None, spread.shards)
+        decoded = largest_divisor(part, DECODED) if spread.platform == "cpu" else part
+        axis = AXIS if spread.shards > 1 else None
+        return Batch(self.batch, microbatch, axis, spread.shards, decoded, self.examples)
 
 
 class Setup(NamedTuple):
@@ -114,6 +126,15 @@ class Setup(NamedTuple):
     code: Callable[[Observer, Batch], Code]
     plan: Plan
     config: dict[str, Any]
+
+    def check(self) -> None:
+        """Raises ValueError where the devices, the world or the code do not allow this run."""
+        spec, members = self.generators[0].spec, len(self.generators)
+        self.plan.check(spec, members)
+        batch = self.plan.cut(self.plan.layout(members), spec.length)
+        wanted = self.code(self.observer, batch).steps
+        if wanted not in (None, self.plan.steps):
+            raise ValueError(f"run.steps={self.plan.steps}: accepted {wanted} with this code")
 
 
 def stack(trees: Sequence[PyTree]) -> PyTree:

@@ -7,9 +7,14 @@ import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
+from epx import scaling
+from epx.frontier import Curve
+from epx.measurement import LN2
+from epx.scaling import LossLaw
 from epx.tables import Cell, measured
 
 COLORS = ("#b9bec4", "#7fb2d6", "#1b4f8a", "#8f3d76", "#d98c3f", "#4d8f5b")
+LINES = COLORS[1:]
 # Key of a cell, marker, its size and color, and what the legend says.
 RULERS = (
     ("gzip_bits_per_tok", "|", 420, "#c98a00", "gzip"),
@@ -105,3 +110,112 @@ def _seeds(found: Sequence[Cell]) -> str:
     seeds = sorted({cell["seeds"] for cell in found})
     note = ", exploratory" if any(cell["exploratory"] for cell in found) else ""
     return f"{', '.join(map(str, seeds))} seeds, 95 % intervals{note}"
+
+
+def estimates(laws: dict[str, LossLaw], test_tokens: float, path: Path | str) -> Figure:
+    """S and H of scaling laws against compute, a line for each, in bits of the whole coded set; a
+    mark at the right edge is the value without bound.
+
+    Args:
+      laws: by name.
+      test_tokens: size of the coded set.
+      path: file to write; its ending (png, pdf, svg) chooses the format.
+    """
+    figure = Figure(figsize=(12, 4.6), layout="constrained")
+    axes = figure.subplots(1, 2)
+    budgets = np.geomspace(1e3 * test_tokens, 1e18 * test_tokens, 200)
+    for rank, (name, law) in enumerate(laws.items()):
+        color, dashes = LINES[rank % len(LINES)], ("-", "--", ":")[rank // len(LINES) % 3]
+        found = [scaling.split(law, flops, test_tokens) for flops in budgets]
+        nats = zip(*((one.structure_nats, one.entropy_nats) for one in found))
+        for axis, values, limit in zip(axes, nats, law.limit(test_tokens)):
+            axis.plot(budgets, np.array(values) / LN2, dashes, color=color, label=name)
+            axis.plot(budgets[-1], limit / LN2, "o", color=color, markersize=4)
+    for axis, title in zip(axes, ("structure S", "entropy H")):
+        axis.set_title(f"{title} of {test_tokens:.3g} tokens, bit", loc="left", fontsize=12)
+        axis.set_xlabel("compute T to train and to code, FLOP")
+        axis.set_xscale("log")
+        axis.set_yscale("log")
+        axis.grid(color="#e8e8e8", linewidth=0.8)
+        axis.spines[["top", "right"]].set_visible(False)
+    axes[0].legend(frameon=False, fontsize=9)
+    figure.savefig(path, dpi=150)
+    return figure
+
+
+def messages(
+    kl_bits: np.ndarray,
+    length_bits: np.ndarray,
+    looked: np.ndarray,
+    message_bits: float,
+    path: Path | str,
+) -> Figure:
+    """What sending takes against what is told, a bin of messages of like KL to a point: the mean
+    length with its 95 % interval between the KL and the proved bound, and the proposals that the
+    encoder looked at.
+
+    Args:
+      kl_bits, length_bits, looked: of each message, in any shape.
+      message_bits: of the bound KL + 2 log2(1 + KL) + message_bits.
+      path: file to write; its ending (png, pdf, svg) chooses the format.
+    """
+    kl, length, looked = (np.ravel(array) for array in (kl_bits, length_bits, looked))
+    bins = np.minimum((12 * kl / kl.max()).astype(int), 11)
+    members = [np.flatnonzero(bins == n) for n in range(12) if (bins == n).sum() > 1]
+    x = np.array([kl[index].mean() for index in members])
+    figure = Figure(figsize=(11, 4.4), layout="constrained")
+    left, right = figure.subplots(1, 2)
+    half = [1.96 * length[index].std(ddof=1) / np.sqrt(len(index)) for index in members]
+    left.errorbar(x, [length[i].mean() for i in members], yerr=half, fmt="o", color=COLORS[2],
+                  label="sent, mean and 95 % interval")  # fmt: skip
+    grid = np.linspace(0, x.max() * 1.05, 200)
+    bound = grid + 2 * np.log2(1 + grid) + message_bits
+    left.plot(grid, grid, color="#777777", linestyle=":", label="KL")
+    left.plot(grid, bound, color=COLORS[3], label=f"KL + 2 log2(1 + KL) + {message_bits}")
+    left.set_title("length of a message, bit", loc="left", fontsize=12)
+    right.plot(x, [looked[index].mean() for index in members], "o", color=COLORS[4])
+    right.plot(grid, 2**grid, color="#777777", linestyle=":", label="2^KL")
+    right.set_yscale("log")
+    right.set_title("proposals looked at for a message", loc="left", fontsize=12)
+    for axis in (left, right):
+        axis.set_xlabel("KL(teacher || student) of a message, bit")
+        axis.grid(color="#e8e8e8", linewidth=0.8)
+        axis.spines[["top", "right"]].set_visible(False)
+        axis.legend(frameon=False, fontsize=9)
+    figure.savefig(path, dpi=150)
+    return figure
+
+
+def frontiers(worlds: dict[str, Curve], path: Path | str) -> Figure:
+    """S_T, H_T and S_T + H_T against compute, a column for each, a line for each world with its
+    95 % interval; small dots are the runs' own points. Bits of the whole coded set.
+
+    Args:
+      worlds: frontiers by name.
+      path: file to write; its ending (png, pdf, svg) chooses the format.
+    """
+    figure = Figure(figsize=(14, 4.4), layout="constrained")
+    axes = figure.subplots(1, 3)
+    for (name, one), color in zip(worlds.items(), LINES * len(worlds)):
+        points = one.points
+        both = (points.structure_bits, points.entropy_bits, points.description_bits)
+        total = [s.mean + h.mean for s, h in zip(one.structure_bits, one.entropy_bits)]
+        means = [[bits.mean for bits in part] for part in (one.structure_bits, one.entropy_bits)]
+        for axis, dots, line in zip(axes, both, (*means, total)):
+            axis.plot(points.flops, dots, ".", color=color, alpha=0.25, markersize=3)
+            axis.step(one.flops, line, where="post", color=color, label=name)
+        for axis, part in zip(axes, (one.structure_bits, one.entropy_bits)):
+            mean, half = np.array(part).T
+            axis.fill_between(
+                one.flops, mean - half, mean + half, step="post", color=color, alpha=0.2, lw=0
+            )
+    titles = ("structure S_T, bit", "entropy H_T, bit", "description S_T + H_T, bit")
+    for axis, title in zip(axes, titles):
+        axis.set_title(title, loc="left", fontsize=12)
+        axis.set_xlabel("compute T to train and to code, FLOP")
+        axis.set_xscale("log")
+        axis.grid(color="#e8e8e8", linewidth=0.8)
+        axis.spines[["top", "right"]].set_visible(False)
+    axes[0].legend(frameon=False, fontsize=9)
+    figure.savefig(path, dpi=150)
+    return figure

@@ -69,7 +69,7 @@ def lock(path: Path) -> Iterator[None]:
 def write_json(path: Path, value: dict[str, Any]) -> None:
     """Writes JSON through a temporary file. Raises RecordError where the disk does not take it."""
     with _replacing(path) as handle:
-        handle.write((json.dumps(value, indent=1, sort_keys=True) + "\n").encode())
+        handle.write((json.dumps(value, indent=1, sort_keys=True, allow_nan=False) + "\n").encode())
 
 
 def write_arrays(path: Path, arrays: Arrays) -> None:

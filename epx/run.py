@@ -19,6 +19,7 @@ from jax import lax
 from epx import checkpoint, describe, evaluation, ledger, optim, record, streams
 from epx.codes import prequential
 from epx.devices import Layout, compile_over, place
+from epx.measurement import Measurement
 from epx.plan import Plan, Setup, stack
 from epx.streams import Batch
 from epx.types import Code, Generator, Hyper, Observer, State
@@ -58,7 +59,7 @@ def train(setup: Setup, workdir: Path | str) -> Iterator[Progress]:
     """
     workdir = Path(workdir).resolve()
     plan = setup.plan
-    plan.check(setup.generators[0].spec, len(setup.generators))
+    setup.check()
     spread = plan.layout(len(setup.generators))
     batch = plan.cut(spread, setup.generators[0].spec.length)
     code = setup.code(setup.observer, batch)
@@ -197,7 +198,7 @@ def measure(
     lr: float = 0.03,
     workdir: Path | str | None = None,
     **plan: Any,
-) -> ledger.Measurement:
+) -> Measurement:
     """S and H of a world for an observer, by the prequential code.
 
     Args:

@@ -15,6 +15,7 @@ def complete(
     tokens_BxT: jax.Array,
     given_BxT: jax.Array,
     side: PyTree = None,
+    known: int = 0,
 ) -> jax.Array:
     """Keeps the tokens that are given and samples the others, in order.
 
@@ -25,6 +26,7 @@ def complete(
       tokens_BxT: int32; those that are not given do not matter.
       given_BxT: bool.
       side: side information of the examples.
+      known: leading tokens that are given in all examples, which are read in one pass.
 
     Returns:
       int32 tokens of shape BxT.
@@ -41,10 +43,12 @@ def complete(
         token_B = jnp.where(given_B, token_B, drawn_B)
         return (cache, token_B), token_B
 
-    batch, length = tokens_BxT.shape
-    start = observer.start(params, batch), jnp.zeros(batch, jnp.int32)
-    columns = jnp.arange(length), tokens_BxT.T, given_BxT.T
-    return lax.scan(emit, start, columns)[1].T
+    known_BxT = tokens_BxT[:, :known]
+    last_B = known_BxT[:, -1] if known else jnp.zeros(len(tokens_BxT), jnp.int32)
+    start = observer.start(params, known_BxT, side), last_B
+    columns = jnp.arange(tokens_BxT.shape[1]), tokens_BxT.T, given_BxT.T
+    columns = jax.tree.map(lambda column: column[known:], columns)
+    return jnp.concatenate([known_BxT, lax.scan(emit, start, columns)[1].T], axis=1)
 
 
 def _draw(key: jax.Array, t: jax.Array, logits_V: jax.Array) -> jax.Array:

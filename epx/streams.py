@@ -3,8 +3,9 @@ of the stream and the example's index: x_i = generator.example(fold_in(stream, i
 therefore the same for any batch size, chunk length or device count, and a resumed run needs no
 saved key.
 
-The streams: `init` (an observer's parameters), `world` (what `make` draws), `train`, `eval`, and
-`sample` (what a trained observer generates).
+The streams: `init` (an observer's parameters), `world` (what `make` draws), `train`, `eval`,
+`teacher` (what a teacher draws for its student), `proposals` (of its messages) and `sample` (what a
+trained observer generates).
 """
 
 import zlib
@@ -45,12 +46,16 @@ class Batch(NamedTuple):
       microbatch: examples that are processed at once; divides the part of a device.
       axis: name of the mapped axis that shares the batch, or None.
       shards: devices along that axis.
+      decoded: examples that are sampled side by side, token by token; divides the part of a device.
+      examples: the first so many of the world are seen over and over; None for all.
     """
 
     size: int
     microbatch: int
     axis: str | None = None
     shards: int = 1
+    decoded: int = 1
+    examples: int | None = None
 
     def whole(self) -> "Batch":
         """The same batch, processed entirely by every device."""
@@ -63,15 +68,19 @@ class Batch(NamedTuple):
         if self.axis is not None:
             first += lax.axis_index(self.axis).astype(jnp.uint32) * mine
         index = first + jnp.arange(mine, dtype=jnp.uint32)
-        if world_size is not None:
-            index %= world_size
+        if (size := self._pass(world_size)) is not None:
+            index %= size
         return index.reshape(-1, self.microbatch)
 
     def passes(self, world_size: int | None, step: jax.Array) -> jax.Array:
         """int32: complete passes over the world before the step's last example."""
-        if world_size is None:
+        if (size := self._pass(world_size)) is None:
             return jnp.int32(0)
-        return ((step + 1) * self.size - 1) // world_size
+        return ((step + 1) * self.size - 1) // size
+
+    def _pass(self, world_size: int | None) -> int | None:
+        """Examples in a pass; None where it never ends."""
+        return world_size if self.examples is None else self.examples
 
     def total(self, tree: PyTree) -> PyTree:
         """Sums over the devices that share the batch."""

@@ -172,7 +172,7 @@ def _check_label(config: dict[str, Any]) -> None:
 
 def _plan(config: dict[str, Any]) -> Plan:
     run, evaluation, saving = config["run"], config["eval"], config["checkpoint"]
-    taken = ("steps", "batch", "microbatch", "chunk", "parallel", "devices", "repeats")
+    taken = ("steps", "batch", "microbatch", "chunk", "parallel", "devices", "repeats", "examples")
     return Plan(
         **{key: run[key] for key in taken},
         eval_every=evaluation["every"],

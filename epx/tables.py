@@ -7,23 +7,29 @@ from collections.abc import Sequence
 from typing import Any
 
 from epx import ledger
-from epx.ledger import Estimate
+from epx.measurement import LN2, Estimate, Measurement, interval
 from epx.record import Record, RecordError, flatten
 
 Cell = dict[str, Any]
 
+# Who learns from which tokens of a requential code.
+_WAITS = {"teacher": "coded_tok", "student": "sampled_tok"}
 # Fewer seeds than this make a figure exploratory, not publishable.
 PUBLISHED_SEEDS = 5
 
 
 def cells(
-    records: Sequence[Record], anchor: str | None = None, test_tokens: float | None = None
+    records: Sequence[Record],
+    anchor: str | None = None,
+    test_tokens: float | None = None,
+    good_enough: float | None = None,
 ) -> list[Cell]:
     """One cell for each world and observer, in the order of the records.
 
     Args:
       records: records with an evaluation.
       anchor, test_tokens: as in `ledger.prequential`.
+      good_enough: bits per coded token above which the surplus description length is stated.
 
     Returns:
       Dicts of plain values that JSON can hold. Estimates are [mean, half width of the 95 %
@@ -37,17 +43,24 @@ def cells(
       ValueError: as `ledger.prequential`.
     """
     found = []
-    for record in records:
-        for varied, members in _worlds(record):
-            cell = _identity(record, varied)
-            try:
-                cell |= _numbers(record, members, anchor, test_tokens)
-            except RecordError as error:
-                cell["missing"] = str(error)
-            found.append(cell)
+    for record, members, varied in runs(records):
+        cell = _identity(record, varied)
+        try:
+            cell |= _numbers(record, members, anchor, test_tokens)
+            if good_enough is not None:
+                cell |= _surplus(record, members, good_enough)
+        except RecordError as error:
+            cell["missing"] = str(error)
+        found.append(cell)
     _label(found, "generator", "world")
     _label(found, "observer_arguments", "observer")
     return found
+
+
+def runs(records: Sequence[Record]) -> list[tuple[Record, list[int], dict[str, Any]]]:
+    """The runs of some records, in the order of their cells: a record, those of its members that
+    differ in their seed alone, and what tells them from its other members."""
+    return [(record, members, varied) for record in records for varied, members in _worlds(record)]
 
 
 def told_apart(found: Sequence[Cell]) -> list[Cell]:
@@ -98,11 +111,9 @@ def _identity(record: Record, varied: dict[str, Any]) -> Cell:
 def _numbers(
     record: Record, members: list[int], anchor: str | None, test_tokens: float | None
 ) -> Cell:
-    result = ledger.prequential(record, anchor, test_tokens, members)
-    at_anchors = {
-        name: ledger.prequential(record, name, test_tokens, members)
-        for name in ledger.anchors(record)
-    }
+    own = ledger.own(record)
+    result = own(record, anchor, test_tokens, members)
+    at_anchors = {name: own(record, name, test_tokens, members) for name in ledger.anchors(record)}
     failed = {m: s for m, s in ledger.failures(record).items() if m in members}
     # A run's time is shared by its members, which run side by side.
     share = len(members) / _members(record)
@@ -114,11 +125,14 @@ def _numbers(
         "anchor": result.anchor,
         "coded_tok": float(result.coded_tok.mean()),
         "test_tok": float(result.test_tok.mean()),
+        "code": record.config.get("code", {}).get("name", "prequential"),
         "S_bits": _pair(result.structure_bits),
         "S_bits_per_tok": _pair(result.structure_bits_per_tok),
+        **_by_code(record, result, anchor),
         "H_bits": _pair(result.entropy_bits),
         "H_bits_per_tok": _pair(result.entropy_bits_per_tok),
         "MDL_bits": _pair(result.description_bits),
+        "MDL_bits_per_tok": _pair(result.description_bits_per_tok),
         **_per_byte(record, result),
         "exact_flops": float(result.exact_flops.mean()),
         "paper_flops": float(result.paper_flops.mean()),
@@ -133,7 +147,51 @@ def _numbers(
     } | _rulers(record, result.members)
 
 
-def _per_byte(record: Record, result: ledger.Measurement) -> dict[str, Any]:
+def _by_code(record: Record, result: Measurement, anchor: str | None) -> dict[str, Any]:
+    """S by every code that the record allows, in all and per token of the coded set: `S_preq`,
+    `EDL`, and of a requential record, whose first two are its teacher's, `S_req`, with `sent_bits`,
+    what a decodable code of its messages takes."""
+    codes = {"S_preq": ledger.prequential, "EDL": ledger.excess}
+    if ledger.is_requential(record):
+        codes["S_req"] = ledger.requential
+    found: dict[str, Any] = {"notes": []}
+    for name, code in codes.items():
+        try:
+            measured = code(record, anchor, members=list(result.members))
+        except RecordError as error:  # such as an anchor that the teacher does not offer
+            found["notes"].append(f"no {name}: {error}")
+            continue
+        found[f"{name}_bits"] = _pair(measured.structure_bits)
+        per_tok = measured._replace(test_tok=result.test_tok).structure_bits_per_tok
+        found[f"{name}_bits_per_tok"] = _pair(per_tok)
+    return found | (_requential(record, result) if "S_req" in codes else {})
+
+
+def _requential(record: Record, result: Measurement) -> dict[str, Any]:
+    """What else there is to say of a requential record."""
+    rows = {k: v[result.members, : max(record.evals)] for k, v in record.rows.items()}
+    waited = {who: float((rows[k] == 0).mean()) for who, k in _WAITS.items()}
+    return {
+        "sent_bits": _pair(ledger.sent_bits(record, list(result.members))),
+        "messages": float(rows["messages"].sum(1).mean()),
+        "teacher_flops": float(rows["teacher_flops"].sum(1).mean()),
+        "waited": waited,
+    }
+
+
+def _surplus(record: Record, members: list[int], good_enough: float) -> dict[str, Any]:
+    """Surplus description length and sample complexity of the seeds that got as good; the mean of
+    all, a lower bound, where `SDL_reached` is less than the seeds."""
+    found = ledger.surplus(record, good_enough * LN2, members)
+    return {
+        "good_enough_bits_per_tok": good_enough,
+        "SDL_bits": _pair(interval(found.nats / LN2, 0 * found.nats)),
+        "SDL_tok": _pair(interval(found.tok, 0 * found.tok)),
+        "SDL_reached": int(found.reached.sum()),
+    }
+
+
+def _per_byte(record: Record, result: Measurement) -> dict[str, Any]:
     """S and H in bits per byte of the source, which worlds with other tokens share."""
     size = record.config["facts"].get("source_bytes_per_tok")
     if size is None:
@@ -185,90 +243,3 @@ def _label(found: list[Cell], arguments: str, key: str) -> None:
         telling = [k for k in own if any(other.get(k) != own[k] for other in alike)]
         words = [f"{k}={own[k]}" for k in telling]
         cell[key] = " ".join([str(own.get("name", "")).rpartition(".")[2], *words]).strip()
-
-
-# Head, key of a cell, format of the value and of its half width.
-COLUMNS = (
-    ("world", "world", "", ""),
-    ("observer", "observer", "", ""),
-    ("S bit/token", "S_bits_per_tok", ".4f", ".4f"),
-    ("H bit/token", "H_bits_per_tok", ".4f", ".4f"),
-    ("H bit/byte", "H_bits_per_byte", ".4f", ".4f"),
-    ("S bit", "S_bits", ".3g", ".1g"),
-    ("H bit", "H_bits", ".3g", ".1g"),
-    ("tokens D", "coded_tok", ".2g", ""),
-    ("T FLOP", "exact_flops", ".1e", ""),
-    ("T 6ND+2N𝒟", "paper_flops", ".1e", ""),
-    ("gzip", "gzip_bits_per_tok", ".3f", ""),
-    ("xz", "xz_bits_per_tok", ".3f", ""),
-    ("law", "oracle_bits_per_tok", ".3f", ".3f"),
-)
-
-
-def text(found: Sequence[Cell]) -> str:
-    """The table of a terminal. Intervals are 95 %; gzip, xz and the world's own law are in bits
-    per coded token, to be read beside H. Bits per byte have a column where a world has a source."""
-    sourced = any("H_bits_per_byte" in cell for cell in found)
-    columns = [c for c in COLUMNS if sourced or c[1] != "H_bits_per_byte"]
-    rows = [[head for head, *_ in columns]]
-    rows += [[_text(c.get(key), *form) for _, key, *form in columns] for c in measured(found)]
-    widths = [max(len(row[n]) for row in rows) for n in range(len(columns))]
-    lines = ["  ".join(word.ljust(w) for word, w in zip(row, widths)).rstrip() for row in rows]
-    lines.insert(1, "  ".join("-" * width for width in widths))
-    notes = [
-        f"{cell['world']} / {cell['observer']}: {note}" for cell in found for note in _notes(cell)
-    ]
-    return "\n".join([*lines, *notes])
-
-
-def sensitivity(found: Sequence[Cell]) -> str:
-    """How S and H move with the anchor, a line for each cell."""
-    lines = ["anchor: S bit / H bit per token"]
-    for cell in measured(found):
-        parts = [
-            f"{name}: {_text(values['S_bits'], '.3g', '.1g')} / "
-            f"{_text(values['H_bits_per_tok'], '.4f', '.4f')}"
-            for name, values in cell["anchors"].items()
-        ]
-        lines.append(f"{cell['world']} / {cell['observer']}: " + "; ".join(parts))
-    return "\n".join(lines)
-
-
-def tuning(found: Sequence[Cell]) -> str:
-    """The description length S + H at every learning rate: for each world and observer, and summed
-    over the worlds of a record, where the shortest is starred and chosen. A rate that failed in
-    one of the worlds has no sum."""
-    lines = ["learning rate: (S + H) bit per token"]
-    for name in ("world", "record"):
-        groups: dict[tuple[str, str], dict[float, float]] = {}
-        for cell in found:
-            failed = "missing" in cell or cell["failed_at_step"]
-            bits = math.inf if failed else cell["MDL_bits"][0] / cell["test_tok"]
-            sums = groups.setdefault((cell[name], cell["observer"]), {})
-            sums[cell["optim"]["lr"]] = sums.get(cell["optim"]["lr"], 0.0) + bits
-        for (group, observer), sums in groups.items():
-            best = min(sums.values()) if name == "record" else None
-            parts = [
-                f"{lr}: failed" if bits == math.inf else f"{lr}: {bits:.4f}{'*' * (bits == best)}"
-                for lr, bits in sums.items()
-            ]
-            lines.append(f"{group} / {observer}: " + "; ".join(parts))
-    return "\n".join(lines)
-
-
-def _notes(cell: Cell) -> list[str]:
-    if "missing" in cell:
-        return [cell["missing"]]
-    notes = [f"member {m} failed at step {s}" for m, s in cell["failed_at_step"].items()]
-    if cell["passes"] > 1:
-        notes.append(f"{cell['passes']} passes over the corpus: repeats are charged as if new")
-    return notes
-
-
-def _text(value: Any, form: str, half_form: str) -> str:
-    if value is None:
-        return ""
-    if not isinstance(value, list):
-        return f"{value:{form}}"
-    mean, half_width = value
-    return f"{mean:{form}}" + ("" if half_width is None else f" ± {half_width:{half_form}}")

@@ -53,6 +53,7 @@ class Spec:
       version: rises whenever the stream of examples changes.
       held_out: examples kept for evaluation by a finite world; 0 where the world is endless,
         which evaluates on an independent stream instead.
+      given: leading tokens that are coded in no example, which a sampler need not draw one by one.
     """
 
     vocab: int
@@ -60,6 +61,7 @@ class Spec:
     size: int | None
     version: int
     held_out: int = 0
+    given: int = 0
 
 
 class Generator(Protocol):
@@ -90,7 +92,8 @@ class Observer(NamedTuple):
       flops: length -> (forward, update): FLOPs for one example of that many tokens, to predict it
         and to learn from it once it is predicted.
       scales: params -> pytree of learning-rate multipliers, shaped like params. None for counters.
-      start: (params, batch) -> cache, for sampling one token at a time.
+      start: (params, tokens_BxT, side) -> cache, for sampling one token at a time behind the T
+        tokens that are given, which may be none.
       step: (params, cache, tokens_B, side) -> (cache, logits_BxV): feeds the token before the one
         that is predicted; at the first position the token is ignored.
       update: (params, tokens_BxT, coded_BxT) -> (params, nats_BxT), for exact counters in place
@@ -138,6 +141,7 @@ class State(NamedTuple):
       params: the observer's parameters.
       opt: the optimiser's state; () for exact counters.
       ema: exponential moving average of params; () for exact counters.
+      teacher: whose samples the requential code's student learns from; () in other codes.
     """
 
     step: jax.Array
@@ -145,6 +149,7 @@ class State(NamedTuple):
     params: PyTree
     opt: PyTree
     ema: PyTree
+    teacher: PyTree = ()
 
 
 Row = dict[str, jax.Array]
@@ -158,7 +163,9 @@ class Code(NamedTuple):
       init: hyper -> the state of a member before its first step.
       step: charges a batch and learns from it. A row is a flat dict of sums, never of means:
         `nats`, `coded_tok`, `all_tok`, `flops`, `passes`, `grad_norm`, `finite`.
+      steps: how many it takes, where the code itself says so.
     """
 
     init: Callable[[Hyper], State]
     step: Step
+    steps: int | None = None

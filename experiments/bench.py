@@ -12,6 +12,7 @@ Sections:
 
     steps         training by size (--depth, --width, --length, --batch, ...)
     parts         what a step is made of, at the sizes named or else at three
+    pairs         the requential code: teacher, sampling and student apart
     choices       host devices, microbatches and packed cells, each alone and together
     microbatches  tokens that a core takes at once
     growth        cost by width, length and members
@@ -46,7 +47,9 @@ flags.DEFINE_string("compare", None, "JSON of an earlier bench, whose ratio to t
 flags.DEFINE_string("trace", None, "folder for a profiler's trace of a step of the first size")
 SIZES = ("depth", "width", "length", "batch", "members", "microbatch", "dtype")
 for _size in SIZES:
-    flags.DEFINE_list(_size, None, f"of the sections steps and parts: {_size}, several by commas")
+    flags.DEFINE_list(
+        _size, None, f"of the sections steps, parts and pairs: {_size}, several by commas"
+    )
 
 
 def main() -> int:
@@ -93,6 +96,7 @@ def _sections(cases: list[Case]) -> dict[str, Callable[[], bench_training.Rows]]
     known = {
         "steps": lambda: bench_training.steps(cases),
         "parts": lambda: bench_training.parts(cases if named else (both, wide, tiny)),
+        "pairs": lambda: bench_training.pairs(cases if named else (Case(), both), (4, 16, 48)),
         "choices": lambda: bench_training.choices(burned),
         "microbatches": lambda: bench_training.microbatches(sizes, (1, 2, 4, 8, 16, 96)),
         "growth": lambda: bench_training.growth(both._replace(width=64), series),

@@ -12,7 +12,7 @@ import optax
 from jax import lax
 
 from epx import evaluation, flops, nll, optim, run
-from epx.codes import prequential
+from epx.codes import prequential, requential
 from epx.devices import compile_over, place
 from epx.generators import eca
 from epx.observers import transformer
@@ -37,6 +37,7 @@ class Case(NamedTuple):
     microbatch: int | None = None
     devices: int | None = None
     burnin: int = 0
+    decoded: int | None = None
 
     @property
     def name(self) -> str:
@@ -44,6 +45,7 @@ class Case(NamedTuple):
         runs = "1 run" if self.members == 1 else f"{self.members} members"
         size = f"L{self.depth} D{self.width} T{self.length} batch {self.batch}, {runs}"
         size += f", {self.microbatch} at once" if self.microbatch else ""
+        size += f", {self.decoded} drawn at once" if self.decoded else ""
         return size + (f", {self.dtype}" if self.dtype != "float32" else "")
 
     @property
@@ -125,12 +127,16 @@ class Prepared(NamedTuple):
 class Members:
     """The members of a case, on their devices, and pieces of their work."""
 
+    make = staticmethod(prequential.make)
+
     def __init__(self, case: Case, world: Generator | None = None) -> None:
         self.case, world = case, world or case.world
         self.observer = case.observer
         self.spread = case.plan.layout(case.members)
         self.batch = case.plan.cut(self.spread, case.length)
-        self.code = prequential.make(self.observer, self.batch)
+        if case.decoded:
+            self.batch = self.batch._replace(decoded=case.decoded)
+        self.code = self.make(self.observer, self.batch)
         hypers = [optim.hyper(seed, lr=0.01) for seed in range(case.members)]
         self.shared = place(self.spread, (stack([world] * case.members), stack(hypers)))
         self.state = compile_over(self.spread, self.code.init, self.shared[1])(self.shared[1])
@@ -216,10 +222,10 @@ class Members:
         """What a step does once, whatever the batch: moments, weights and their average."""
 
         def update(generator, hyper, state):
-            optimiser = optim.chain(hyper, self.observer.scales(state.params))
+            optimiser = prequential.optimiser(self.observer, hyper, state.params, state.step)
             updates, opt = optimiser.update(state.ema, state.opt, state.params)
             params = optax.apply_updates(state.params, updates)
-            return params, opt, optim.average(hyper, state.ema, params)
+            return params, opt, optim.average(hyper.ema_steps, state.ema, params)
 
         return self._once(update, 0.0)
 
@@ -244,3 +250,59 @@ class Members:
         total = memory.temp_size_in_bytes + memory.argument_size_in_bytes
         total += memory.output_size_in_bytes - memory.alias_size_in_bytes
         return program, took, len(self.spread.devices) * total / 2**20
+
+
+class Pairs(Members):
+    """The same of the requential code: members are a teacher and a student each. Rates are of the
+    teacher's tokens, and the FLOPs of a whole step those of one prequential step."""
+
+    make = staticmethod(requential.make)
+
+    def teacher(self) -> Prepared:
+        """Its lesson on a batch of real data."""
+
+        def teach(generator, hyper, state):
+            return requential.teach(
+                self.observer, self.batch, generator, hyper, self._indices(), hyper.lr,
+                hyper.ema_steps, state.teacher,
+            )  # fmt: skip
+
+        return self._once(teach, sum(self.observer.flops(self.case.length)))
+
+    def sampling(self) -> Prepared:
+        """The batch drawn again."""
+
+        def draw(generator, hyper, state):
+            step = jnp.int32(0)
+            return requential.draw(
+                self.observer, self.batch, generator, hyper, step, state.teacher.ema
+            ).tokens_T
+
+        return self._once(draw, self.observer.flops(self.case.length)[0])
+
+    def charge(self) -> Prepared:
+        """The KL between the two."""
+
+        def charge(generator, hyper, state):
+            def part(index_B):
+                example = prequential.examples(generator, hyper, index_B)
+                return requential.kl_nats(
+                    self.observer, state.teacher.ema, state.params, example
+                ).sum()
+
+            return self.batch.total(lax.map(part, self._indices()).sum())
+
+        return self._once(charge, 2 * self.observer.flops(self.case.length)[0])
+
+    def student(self) -> Prepared:
+        """Its lesson on what was drawn."""
+
+        def study(generator, hyper, state):
+            index_NxB = self._indices()
+            example = lax.map(lambda part: prequential.examples(generator, hyper, part), index_NxB)
+            student = requential.Student(state.params, state.opt, state.ema)
+            return requential.study(
+                self.observer, self.batch, hyper, example, hyper.lr, hyper.ema_steps, student
+            )
+
+        return self._once(study, sum(self.observer.flops(self.case.length)))

@@ -9,11 +9,11 @@ from collections.abc import Iterable, Iterator
 import jax
 from jax.experimental.compilation_cache import compilation_cache
 
-from epx import ledger, run
+from epx import measurement, run
 from epx.observers import transformer
 from epx.types import Generator
 from experiments import stopwatch
-from experiments.bench_pieces import Case, Members, Prepared, Unpacked
+from experiments.bench_pieces import Case, Members, Pairs, Prepared, Unpacked
 
 Rows = Iterator[tuple[str, dict[str, float]]]
 
@@ -93,6 +93,27 @@ def parts(cases: Iterable[Case]) -> Rows:
             yield f"{case.name}: {name}", {"share_of_time": work(found) / work(whole)} | found
 
 
+def pairs(cases: Iterable[Case], decoded: Iterable[int]) -> Rows:
+    """The requential code: tokens of the teacher a second, what a step is made of, and how many
+    examples are best drawn at once (the measurement behind `plan.DECODED`)."""
+    for case in cases:
+        peak, members = stopwatch.Peak(case.dtype), Pairs(case)
+        pieces = {
+            "whole step": members.steps(peak.flops_per_s()),
+            "teacher": members.teacher(),
+            "sampling": members.sampling(),
+            "KL": members.charge(),
+            "student": members.student(),
+        }
+        found = {name: _measured(piece, peak) for name, piece in pieces.items()}
+        whole = work(found["whole step"])
+        for name, numbers in found.items():
+            yield f"{case.name}: {name}", {"share_of_time": work(numbers) / whole} | numbers
+        for count in decoded:
+            one = case._replace(decoded=count)
+            yield f"{one.name}: sampling", _measured(Pairs(one).sampling(), peak)
+
+
 def compiling(cases: Iterable[Case]) -> Rows:
     """Seconds to compile the steps of a run, with an empty and with a filled cache."""
     kept = jax.config.jax_compilation_cache_dir
@@ -118,8 +139,8 @@ def precision(seeds: int = 5, steps: int = 500) -> Rows:
         observer = transformer.make(world.spec.vocab, world.spec.length, 2, 32, dtype=dtype)
         found.append(run.measure(world, observer, steps=steps, batch=64, seeds=seeds, lr=0.8))
     for name in ("structure", "entropy"):
-        bits = [getattr(one, f"{name}_nats") / ledger.LN2 for one in found]
-        difference = ledger.interval(bits[1] - bits[0], 0 * bits[0])
+        bits = [getattr(one, f"{name}_nats") / measurement.LN2 for one in found]
+        difference = measurement.interval(bits[1] - bits[0], 0 * bits[0])
         yield (
             f"{name}, bfloat16 - float32",
             {

@@ -66,7 +66,7 @@ def _interruptible(main: Callable[..., int | None], arguments: list) -> int | No
     try:
         return main(*arguments)
     except KeyboardInterrupt:
-        fail("stopped; the same command goes on", 128 + signal.SIGINT)
+        fail("stopped; to go on, start the same command again", 128 + signal.SIGINT)
 
 
 def _is_for_the_user(line: python_logging.LogRecord) -> bool:

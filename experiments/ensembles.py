@@ -5,7 +5,7 @@ import contextlib
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 
-from epx import plots, record, run, sweeps, tables
+from epx import formats, plots, record, run, sweeps, tables
 from epx.plan import Setup
 from experiments import cli, host, progress
 
@@ -13,6 +13,8 @@ from experiments import cli, host, progress
 # and width of the observer, and seconds around the training of an ensemble.
 SPEED = {("counts", 0): 1.5e8, ("transformer", 16): 4e10, ("transformer", 32): 7.2e10}
 OVERHEAD_SECONDS = 7.0
+# What a step takes beside the prequential code's: the requential one has two learners, and draws.
+COST = {"requential": 4.0}
 
 
 def train(
@@ -34,7 +36,7 @@ def train(
     with cli.config_errors():
         setups = [sweeps.assemble(e.config, e.members) for e in ensembles]
         for setup in setups:
-            setup.plan.check(setup.generators[0].spec, len(setup.hypers))
+            setup.check()
     folders = [workdir / "records" / ensemble.name for ensemble in ensembles]
     seconds = [_seconds(setup, folder) for setup, folder in zip(setups, folders)]
     runs = sum(len(setup.hypers) for setup in setups)
@@ -68,13 +70,13 @@ def report(label: str, ensembles: Sequence[sweeps.Ensemble], workdir: Path, tune
     with run_errors():
         found = tables.cells([record.load(workdir / "records" / e.name) for e in ensembles])
         if tune:
-            print(tables.tuning(found))
+            print(formats.tuning(found))
             return
         found = tables.told_apart(found)
         record.write_json(workdir / "summary.json", {"cells": found})
         if tables.measured(found):
             plots.worlds_by_observers(found, workdir / "figure.png")
-    print(tables.text(found))
+    print(formats.table(found))
     written = "numbers in summary.json" + ", figure in figure.png" * bool(tables.measured(found))
     cli.say(
         f"{label}: {written} of {workdir}; again from records alone: python -m experiments.report "
@@ -101,7 +103,8 @@ def _seconds(setup: Setup, folder: Path) -> float:
     flops = len(setup.hypers) * (
         steps * plan.batch * (forward + update) + 2 * plan.eval_examples * forward
     )
-    return OVERHEAD_SECONDS + flops / _speed(setup.config["observer"])
+    cost = COST.get(setup.config["code"]["name"], 1.0)
+    return OVERHEAD_SECONDS + cost * flops / _speed(setup.config["observer"])
 
 
 def _speed(observer: dict) -> float:

@@ -11,7 +11,7 @@ import numpy as np
 from rich.progress import BarColumn, Progress, TextColumn, TimeElapsedColumn, TimeRemainingColumn
 
 from epx import run
-from epx.ledger import LN2
+from epx.measurement import LN2
 
 SECONDS_BETWEEN_LINES = 10.0
 

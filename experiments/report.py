@@ -1,42 +1,53 @@
 """Recomputes every number and figure from records alone, without JAX.
 
     python -m experiments.report --records=runs/demo
-    python -m experiments.report --records=runs/demo --anchor=raw --sensitivity --format=json
+    python -m experiments.report --records=runs/demo --anchor=raw --sensitivity
+    python -m experiments.report --records=runs/demo --format=csv > demo.csv
+    python -m experiments.report --records=runs/sizes --frontier=frontier.png
 
 Takes a second or two.
 """
 
-import json
 from pathlib import Path
 
 from absl import flags
 
-from epx import plots, record, tables
+from epx import formats, frontier, plots, record, tables
 from experiments import cli
 
 FLAGS = flags.FLAGS
 flags.DEFINE_string("records", None, "a record, or a folder with records below it")
 flags.DEFINE_string("anchor", None, "ema, raw, tail or oracle; none: ema where there is one")
 flags.DEFINE_float("test_tokens", None, "size of the coded set; none: as the config says")
-flags.DEFINE_enum("format", "table", ["table", "json"], "how to print the numbers")
+flags.DEFINE_enum("format", "table", list(formats.FORMATS), "how to print the numbers")
+flags.DEFINE_float("surplus", None, "state SDL above this loss, in bits per coded token")
 flags.DEFINE_bool("sensitivity", False, "also print S and H under every anchor")
 flags.DEFINE_string("summary", None, "also write the numbers as JSON to this file")
+flags.DEFINE_string("frontier", None, "draw S, H and S + H against compute to this file")
+flags.DEFINE_enum("compute", "exact", list(frontier.ACCOUNTINGS), "accounting of the frontier")
+flags.DEFINE_float("tolerance", 0.0, "of the frontier's hull: part by which it may rise")
 flags.DEFINE_string("figure", None, "draw S and H, world by observer, to this file (png, pdf, svg)")
 
 
 def main() -> int:
-    """Prints the table; writes what was asked for."""
+    """Prints the table; writes what was asked for. Beside a table for a machine, what else is said
+    goes to standard error."""
+    say = print if FLAGS.format == "table" else cli.say
     if not FLAGS.records:
         cli.fail("--records is missing: which folder holds the records?", 2)
     try:
-        found = read(FLAGS.records, FLAGS.anchor, FLAGS.test_tokens)
-        print(json.dumps(found, indent=1) if FLAGS.format == "json" else tables.text(found))
+        found = read(FLAGS.records, FLAGS.anchor, FLAGS.test_tokens, FLAGS.surplus)
+        print(formats.FORMATS[FLAGS.format](found))
         if FLAGS.sensitivity:
-            print(tables.sensitivity(found))
+            say(formats.sensitivity(found))
         if FLAGS.summary:
             record.write_json(Path(FLAGS.summary), {"cells": found})
         if FLAGS.figure and tables.measured(found):
             plots.worlds_by_observers(found, FLAGS.figure)
+        if FLAGS.frontier:
+            worlds = frontiers(FLAGS.records, found)
+            say(formats.frontiers(worlds))
+            plots.frontiers(worlds, FLAGS.frontier)
     except (record.RecordError, OSError) as error:
         cli.fail(str(error), 1)
     except ValueError as error:
@@ -47,14 +58,36 @@ def main() -> int:
 
 
 def read(
-    folder: str, anchor: str | None = None, test_tokens: float | None = None
+    folder: str,
+    anchor: str | None = None,
+    test_tokens: float | None = None,
+    good_enough: float | None = None,
 ) -> list[tables.Cell]:
     """The cells of every record below a folder. Raises RecordError where there is none."""
     paths = record.find(folder)
     if not paths:
         raise record.RecordError(f"{folder} holds no records")
-    found = tables.cells([record.load(path) for path in paths], anchor, test_tokens)
+    found = tables.cells([record.load(path) for path in paths], anchor, test_tokens, good_enough)
     return tables.told_apart(found)
+
+
+def frontiers(folder: str, found: list[tables.Cell]) -> dict[str, frontier.Curve]:
+    """The frontier of every world of which something can be measured, over all of its runs. The
+    coded set is the same for all: --test_tokens, or else what the longest run has learned from."""
+    records = [record.load(path) for path in record.find(folder)]
+    runs: dict[str, list] = {}
+    for cell, (one, members, _) in zip(found, tables.runs(records)):
+        if "missing" not in cell:
+            runs.setdefault(cell["world"], []).append((one, members))
+    longest = max((cell["coded_tok"] for cell in tables.measured(found)), default=1.0)
+    test_tokens = FLAGS.test_tokens or longest
+    points = {
+        world: frontier.points(of_world, test_tokens, FLAGS.anchor, FLAGS.compute)
+        for world, of_world in runs.items()
+    }
+    return {
+        world: frontier.curve(one, test_tokens, FLAGS.tolerance) for world, one in points.items()
+    }
 
 
 if __name__ == "__main__":

@@ -16,7 +16,7 @@ import numpy as np
 from absl import flags
 
 from epx import checkpoint, describe, evaluation, nll, record, sampling, streams, sweeps
-from epx.ledger import LN2
+from epx.measurement import LN2
 from epx.plan import Setup, stack
 from epx.types import PyTree, State
 from experiments import cli, decoded, ensembles, host

@@ -6,7 +6,7 @@ import jax.numpy as jnp
 import numpy as np
 
 from epx import baselines, components, evaluation, streams
-from epx.ledger import LN2
+from epx.measurement import LN2
 from epx.types import Example, Generator
 from experiments import cli, decoded, host
 

@@ -28,7 +28,7 @@ def main(config: dict[str, Any]) -> int:
     host.prepare()
     with cli.config_errors():
         setup = sweeps.assemble(config)
-        setup.plan.check(setup.generators[0].spec, len(setup.generators))
+        setup.check()
     _say_start()
     try:
         with progress.display("train", FLAGS.quiet) as show:
@@ -54,7 +54,7 @@ def _say_start() -> None:
 
 
 def _say_result(done: record.Record) -> None:
-    measured = ledger.prequential(done)
+    measured = ledger.own(done)(done)
     structure, entropy = measured.structure_bits, measured.entropy_bits_per_tok
     seeds = len(measured.members)
     logging.info(

@@ -114,7 +114,7 @@ def test_ctrl_c_is_one_line(capsys):
     with pytest.raises(SystemExit) as raised:
         cli._interruptible(interrupted, [])
     assert raised.value.code == 130
-    assert capsys.readouterr().err.endswith(": stopped; the same command goes on\n")
+    assert capsys.readouterr().err.endswith(": stopped; to go on, start the same command again\n")
 
 
 ANNOTATED = """

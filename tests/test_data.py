@@ -190,7 +190,7 @@ def test_show_of_a_finite_world(tmp_path):
 def test_the_examples_are_those_of_training():
     setup = sweeps.assemble(cli.load("eca:tiny", {"run.seed": "5"}))
     generator, hyper = setup.generators[0], setup.hypers[0]
-    trained = prequential._examples(None, generator, hyper, jnp.arange(7, dtype=jnp.uint32))
+    trained = prequential.examples(generator, hyper, jnp.arange(7, dtype=jnp.uint32))
     shown = show.sample(generator, 5, 7)
     np.testing.assert_array_equal(shown.tokens_T, trained.tokens_T)
 

@@ -13,7 +13,8 @@ import numpy as np
 import pytest
 
 from epx import checkpoint, record, run, sweeps
-from tests.test_run import reference, rows, same  # noqa: F401  (a fixture is imported by name)
+from tests.runs import rows, same
+from tests.test_run import reference  # noqa: F401  (a fixture is imported by name)
 
 ROOT = Path(__file__).parent.parent
 TINY = [

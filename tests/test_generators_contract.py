@@ -72,6 +72,9 @@ def assert_legal(world, examples):
     assert examples.tokens_T.shape[1:] == examples.coded_T.shape[1:] == (spec.length,)
     assert examples.tokens_T.min() >= 0 and examples.tokens_T.max() < spec.vocab
     assert examples.coded_T.any(axis=1).all()
+    assert not examples.coded_T[:, : spec.given].any()
+    if spec.size is None:  # a world that cannot tell beforehand leaves it at 0
+        assert examples.coded_T[:, spec.given].any()
 
 
 def test_the_folder_holds_worlds():

@@ -27,9 +27,11 @@ LEVELS = [
 ]
 APART = {
     "caches", "corpora", "recipes", "handbook", "debian", "books", "parts", "games", "rules",
-    "record", "ledger", "tables", "plots", "baselines",
+    "record", "ledger", "measurement", "frontier", "scaling", "toys", "tables", "formats", "plots",
+    "envelope", "baselines",
 }  # fmt: skip
 NUMPY_ONLY = {"numpy", "matplotlib"}
+BESIDE = {"rules": {"chess"}, "scaling": {"scipy"}, "toys": {"scipy"}}
 
 
 def imported(file):
@@ -58,7 +60,7 @@ def level(name):
 
 def test_every_module_has_a_place():
     known = APART.union(*LEVELS)
-    assert {layer(file) for file in modules()} <= known | {"frontier"}
+    assert {layer(file) for file in modules()} <= known
 
 
 @pytest.mark.parametrize("file", modules(), ids=lambda f: str(f.relative_to(ROOT)))
@@ -83,7 +85,7 @@ def test_who_needs_what(file):
     assert "flax" not in outside or layer(file) == "observers"
     if layer(file) in APART:
         known = NUMPY_ONLY | sys.stdlib_module_names | {"epx"}
-        assert outside <= known | ({"chess"} if layer(file) == "rules" else set()), file
+        assert outside <= known | BESIDE.get(layer(file), set()), file
     assert not outside & {"experiments", "configs"}, f"{file} reaches up into the binaries"
 
 

@@ -80,12 +80,26 @@ def test_step_by_step_equals_the_full_forward_pass(observer):
         fed_TxB = jnp.roll(tokens, 1, axis=1).T
         return jax.lax.scan(
             lambda cache, token: observer.step(params, cache, token, None),
-            observer.start(params, BATCH),
+            observer.start(params, tokens[:, :0]),
             fed_TxB,
         )[1].swapaxes(0, 1)
 
     full = observer.logits(params, tokens, None)
     np.testing.assert_allclose(decode(params, tokens), full, atol=1e-5)
+
+
+@pytest.mark.parametrize("known", [1, 2, LENGTH - 1])
+def test_tokens_read_at_once_leave_what_tokens_fed_one_by_one_do(observer, known):
+    """To 1e-6 nats a token: what sampling believes is what the full forward pass says."""
+    params, tokens = taught(observer), tokens_BxT()
+    cache = observer.start(params, tokens[:, :known])
+    full = observer.logits(params, tokens, None)
+    for t in range(known, LENGTH):
+        cache, logits = observer.step(params, cache, tokens[:, t - 1])
+        np.testing.assert_allclose(logits, full[:, t], atol=1e-5)
+        apart = nll.nats(logits[:, None], tokens[:, t, None]) - nll.nats(full, tokens)[:, t, None]
+        assert np.abs(apart).max() < 1e-6
+        assert nll.kl_nats(full[:, t], logits).max() < 1e-10
 
 
 def test_members_can_be_stacked(observer):
@@ -124,4 +138,8 @@ def test_side_information_is_refused(observer):
     with pytest.raises(ValueError, match="only None is accepted"):
         observer.logits(params, tokens_BxT(), jnp.zeros(3))
     with pytest.raises(ValueError, match="only None is accepted"):
-        observer.step(params, observer.start(params, 1), jnp.zeros(1, int), jnp.zeros(3))
+        observer.step(
+            params, observer.start(params, tokens_BxT()[:, :0]), tokens_BxT()[:, 0], jnp.zeros(3)
+        )
+    with pytest.raises(ValueError, match="only None is accepted"):
+        observer.start(params, tokens_BxT(), jnp.zeros(3))

@@ -51,15 +51,16 @@ def test_the_commands_between(tmp_path, monkeypatch):
     monkeypatch.setenv("EPX_CACHE", str(tmp_path / "cache"))
     lines = [
         line.partition("  #")[0]
-        for title in ("Train, report, resume", "Worlds, and looking at them")
+        for title in ("Train, report, resume", "Worlds, and looking at them", "Every code")
         for block in blocks(section(title), "bash")
         for line in block.strip().splitlines()
     ]
-    ready = [line for line in lines if not re.search("gnubook|handbook", line)]
-    assert len(ready) == 5
+    ready = [line for line in lines if not re.search("gnubook|handbook|pip|README", line)]
+    assert len(ready) == 6
     said = [command(line, tmp_path) for line in ready]
     assert "eca" in said[1] and (tmp_path / "runs" / "r30.png").exists()
     assert "example 1" in said[2] and "gnubook" in said[3] and "sampled" in said[4]
+    assert "found all 4096 of them" in said[5]
 
 
 def test_five_lines_in_a_notebook(tmp_path):

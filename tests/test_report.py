@@ -1,7 +1,10 @@
 """Reports: every number again from records alone, on a machine that has no JAX."""
 
+import csv
+import io
 import json
 import os
+import re
 import shutil
 import subprocess
 import sys
@@ -57,6 +60,46 @@ def test_report_shows_every_anchor(records, tmp_path):
     assert "order=2" in done.stdout and "order=4" in done.stdout
     for anchor in ("raw", "tail", "oracle"):
         assert f"{anchor}:" in done.stdout
+
+
+def test_every_format_says_the_same(records, tmp_path):
+    """Units in every head; in a spreadsheet intervals have columns of their own."""
+    said = {
+        form: without_jax(tmp_path, f"--records={records}", f"--format={form}", "--surplus=0.9")
+        for form in ("table", "csv", "json", "md")
+    }
+    assert all(done.returncode == 0 for done in said.values()), said["csv"].stderr
+    cells = json.loads(said["json"].stdout)
+    rows = list(csv.DictReader(io.StringIO(said["csv"].stdout)))
+    assert len(rows) == len(cells) == 2
+    for row, cell in zip(rows, cells):
+        for head, key in (("S_preq bit", "S_preq_bits"), ("MDL bit/token", "MDL_bits_per_tok")):
+            assert [float(row[head]), float(row[f"{head}, ±"])] == cell[key]
+        assert float(row["T exact, FLOP"]) == cell["exact_flops"]
+        assert float(row["SDL at, bit/token"]) == 0.9 and int(row["SDL reached, seeds"]) == 2
+        assert float(row["SDL bit"]) == cell["SDL_bits"][0] >= 0
+        assert row["world"] == "life" and row["S_req bit"] == ""
+    heads = [line for line in said["md"].stdout.splitlines() if line.startswith("| world")]
+    assert "| S_preq bit/token |" in heads[0] and "| EDL bit |" in heads[0]
+    table = said["table"].stdout.splitlines()[0]
+    assert "S_preq bit/token" in table and "EDL" not in table, "seen once, EDL is S_preq"
+    for head in re.split(" {2,}", table.strip())[3:]:
+        assert re.search(r"bit|token|seeds|FLOP", head), f"{head} has no unit"
+
+
+def test_a_frontier_of_the_runs_on_a_world(records, tmp_path):
+    figure = tmp_path / "frontier.png"
+    done = without_jax(
+        tmp_path, f"--records={records}", f"--frontier={figure}", "--compute=paper"
+    )  # fmt: skip
+    assert done.returncode == 0, done.stderr
+    assert figure.read_bytes().startswith(b"\x89PNG")
+    head, *lines = done.stdout.partition("coded tokens\n")[2].splitlines()
+    assert "S_T bit" in head and "H_T bit" in head and len(lines) == 12
+    totals = [float(line.split()[-1]) for line in lines]
+    assert totals == sorted(totals, reverse=True), "more compute never makes a longer code"
+    done = without_jax(tmp_path, f"--records={records}", f"--frontier={figure}", "--test_tokens=-1")
+    assert done.returncode == 2 and "test_tokens=-1" in done.stderr
 
 
 def test_report_says_what_is_missing(records, tmp_path):

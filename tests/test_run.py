@@ -1,7 +1,6 @@
 """Runs: equal for every way to cut and compile them, resumed bit for bit, and free of leaks."""
 
 import dataclasses
-import itertools
 import json
 import os
 import shutil
@@ -18,28 +17,7 @@ from epx.generators import iid, life, text
 from epx.observers import counts, transformer
 from epx.plan import Plan, stack
 from epx.streams import Batch, example_key, stream
-
-
-def rows(config, path, members=None, stop_after=None):
-    """The record of a run, stopped after a number of chunks if asked."""
-    chunks = run.train(sweeps.assemble(config, members), path)
-    for _ in itertools.islice(chunks, stop_after):
-        pass
-    chunks.close()
-    return record.load(path)
-
-
-def with_run(config, **changes):
-    return config | {"run": config["run"] | changes}
-
-
-def same(a, b):
-    """Whether two records hold the same numbers to the bit, timings aside."""
-    assert a.rows.keys() == b.rows.keys() and a.evals.keys() == b.evals.keys()
-    for name in a.rows.keys() - {"seconds"}:
-        np.testing.assert_array_equal(a.rows[name], b.rows[name], err_msg=name)
-    for step, name in ((s, n) for s in a.evals for n in a.evals[s]):
-        np.testing.assert_array_equal(a.evals[step][name], b.evals[step][name], err_msg=name)
+from tests.runs import rows, same, with_run
 
 
 def test_rows_hold_what_they_say(tiny_config, tmp_path):
@@ -241,7 +219,7 @@ def test_measure_takes_a_world_for_every_seed():
         counts.make(256, 8, order=1),
         steps=4, batch=8, eval_examples=5,
     )  # fmt: skip
-    assert len(set(measured.online_nats)) == 4 and measured.shared_heldout
+    assert len(set(measured.charged_nats)) == 4 and measured.shared_heldout
 
 
 def test_jit_and_pmap_resume_each_other(reference, tmp_path):
@@ -304,7 +282,7 @@ def test_a_uniform_observer_has_no_structure():
     world = life.make(stream(0, "world"), height=4, width=4)
     observer = transformer.make(2, 32, depth=1, width=8)
     measured = run.measure(world, observer, steps=50, batch=64, lr=1e-30, eval_examples=256)
-    assert (np.abs(measured.structure_nats) < 1e-6 * measured.online_nats).all()
+    assert (np.abs(measured.structure_nats) < 1e-6 * measured.charged_nats).all()
 
 
 def test_measure_keeps_a_record_and_goes_on_with_it(tmp_path):

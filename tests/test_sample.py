@@ -13,7 +13,7 @@ import pytest
 
 from epx import record, run, sweeps
 from epx.generators import life
-from epx.ledger import LN2
+from epx.measurement import LN2
 from experiments import decoded
 
 ROOT = Path(__file__).parent.parent

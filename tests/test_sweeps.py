@@ -88,7 +88,7 @@ def test_a_sweep_of_ones_own_runs_reports_and_stops_where_done(tmp_path):
     command = ("sweep", f"--sweep={file}", f"--workdir={tmp_path / 'w'}", "--quiet")
     done = binary(*command)
     assert done.returncode == 0, done.stderr
-    assert "1 ensembles, 2 runs" in done.stderr and "S bit/token" in done.stdout
+    assert "1 ensembles, 2 runs" in done.stderr and "S_preq bit/token" in done.stdout
     assert (tmp_path / "w" / "summary.json").exists()
     rows = {path: path.stat().st_mtime_ns for path in tmp_path.rglob("rows/*.npz")}
     again = binary(*command)

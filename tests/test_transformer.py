@@ -170,7 +170,7 @@ def test_bfloat16_is_close_and_keeps_float32_where_it_counts():
     assert 0 < np.abs(close - exact).max() < 0.05 * np.abs(exact).max()
     leaves = jax.tree.leaves(half.init(jax.random.key(0)))
     assert all(leaf.dtype == jnp.float32 for leaf in leaves)
-    cache = half.start(params, 4)
+    cache = half.start(params, jnp.zeros((4, 0), jnp.int32))
     cache, logits = half.step(params, cache, tokens[:, 0], None)
     assert cache.layers[0][0].dtype == jnp.bfloat16 and logits.dtype == jnp.float32
 

@@ -6,6 +6,8 @@ it, and S is the area of that online loss above the final held-out loss,
 This file is the charge and the update; the area is float64 arithmetic on its rows (`ledger.py`).
 """
 
+from collections.abc import Callable
+
 import jax
 import jax.numpy as jnp
 import optax
@@ -47,10 +49,7 @@ def make(observer: Observer, batch: Batch, positions: bool = False) -> Code:
         }
         if positions:
             row |= {"position_nats": nats_T, "position_coded_tok": coded_T}
-        # The row of the failure itself is kept as it is.
-        stands_still = (state.failed_step >= 0) & (state.failed_step < state.step)
-        row = {name: jnp.where(stands_still, 0, value) for name, value in row.items()}
-        return state._replace(step=state.step + 1), row | {"finite": state.failed_step < 0}
+        return ended(state, row)
 
     return Code(init=lambda hyper: _init(observer, hyper), step=step)
 
@@ -63,53 +62,99 @@ def _init(observer: Observer, hyper: Hyper) -> State:
         step=jnp.int32(0),
         failed_step=jnp.int32(-1),
         params=params,
-        opt=optim.chain(hyper, observer.scales(params)).init(params) if learns_by_gradient else (),
+        opt=optimiser(observer, hyper, params, 0).init(params) if learns_by_gradient else (),
         ema=params if learns_by_gradient else (),
     )
 
 
-def _examples(batch: Batch, generator: Generator, hyper: Hyper, index_B: jax.Array) -> Example:
+def optimiser(observer: Observer, hyper: Hyper, params: PyTree, step: jax.Array | int):
+    """The optimiser of a member at a step of its schedule."""
+    return optim.chain(hyper, observer.scales(params), optim.rate(hyper, step))
+
+
+def examples(generator: Generator, hyper: Hyper, index_B: jax.Array) -> Example:
+    """The training examples with these indices, with a leading axis B."""
     key = streams.stream(hyper.seed, "train")
     return jax.vmap(lambda i: generator.example(streams.example_key(key, i), i))(index_B)
 
 
-def _descend(observer: Observer, batch: Batch, generator: Generator, hyper: Hyper, state: State):
-    """One step of Adam on the mean over the coded tokens of the whole batch."""
+def gradient(
+    observer: Observer,
+    batch: Batch,
+    params: PyTree,
+    parts: PyTree,
+    example: Callable[[PyTree], Example],
+) -> tuple[PyTree, jax.Array, jax.Array]:
+    """Charges a batch and says where it pulls, one microbatch after the other.
 
-    def charge(params: PyTree, example: Example):
-        logits_BxTxV = observer.logits(params, example.tokens_T, example.side)
-        nats_BxT = nll.nats(logits_BxTxV, example.tokens_T)
-        nats_T = nll.coded_sum(nats_BxT, example.coded_T, axis=0)
-        return nats_T.sum(), (nats_T, example.coded_T.sum(0))
+    Args:
+      observer, params: who predicts.
+      batch: what the devices share.
+      parts: this device's microbatches along a leading axis.
+      example: a part -> its examples, with a leading axis B.
 
-    def microbatch(total, index_B):
-        example = _examples(batch, generator, hyper, index_B)
-        grads, sums = jax.grad(charge, has_aux=True)(state.params, example)
+    Returns:
+      Of the batch of all devices: the gradient of the mean over its coded tokens, and sums over its
+      examples of the nats of coded tokens and of their number, both of shape T.
+    """
+
+    def charge(params: PyTree, one: Example):
+        logits_BxTxV = observer.logits(params, one.tokens_T, one.side)
+        nats_BxT = nll.nats(logits_BxTxV, one.tokens_T)
+        nats_T = nll.coded_sum(nats_BxT, one.coded_T, axis=0)
+        return nats_T.sum(), (nats_T, one.coded_T.sum(0))
+
+    def microbatch(total, part):
+        grads, sums = jax.grad(charge, has_aux=True)(params, example(part))
         return jax.tree.map(jnp.add, total, (grads, *sums)), None
 
-    length = generator.spec.length
+    first = jax.eval_shape(example, jax.tree.map(lambda leaf: leaf[0], parts))
+    length = first.tokens_T.shape[-1]
     zeros = (
-        jax.tree.map(jnp.zeros_like, state.params),
+        jax.tree.map(jnp.zeros_like, params),
         jnp.zeros(length),
         jnp.zeros(length, jnp.int32),
     )
+    grads, nats_T, coded_T = batch.total(lax.scan(microbatch, zeros, parts)[0])
+    return jax.tree.map(lambda g: g / jnp.maximum(coded_T.sum(), 1), grads), nats_T, coded_T
+
+
+def _descend(observer: Observer, batch: Batch, generator: Generator, hyper: Hyper, state: State):
+    """One step of Adam on the mean over the coded tokens of the whole batch."""
     index_NxB = batch.indices(generator.spec.size, state.step)
-    grads, nats_T, coded_T = batch.total(lax.scan(microbatch, zeros, index_NxB)[0])
-    grads = jax.tree.map(lambda g: g / jnp.maximum(coded_T.sum(), 1), grads)
-    optimiser = optim.chain(hyper, observer.scales(state.params))
-    updates, opt = optimiser.update(grads, state.opt, state.params)
-    params = optax.apply_updates(state.params, updates)
-    new = state._replace(params=params, opt=opt, ema=optim.average(hyper, state.ema, params))
+    grads, nats_T, coded_T = gradient(
+        observer, batch, state.params, index_NxB, lambda part: examples(generator, hyper, part)
+    )
+    new, step_norm = descended(observer, hyper, grads, state, state.step)
     grad_norm = optax.tree.norm(grads)
-    finite = jnp.isfinite(nats_T.sum()) & jnp.isfinite(grad_norm + optax.tree.norm(updates))
-    return _latch(state, new, finite), nats_T, coded_T, grad_norm
+    finite = jnp.isfinite(nats_T.sum()) & jnp.isfinite(grad_norm + step_norm)
+    return latch(state, new, finite), nats_T, coded_T, grad_norm
 
 
-def _latch(state: State, new: State, finite: jax.Array) -> State:
+def descended(
+    observer: Observer, hyper: Hyper, grads: PyTree, state: State, step: jax.Array
+) -> tuple[State, jax.Array]:
+    """The state after a step of Adam, at a step of its schedule, and the norm of the step."""
+    rule = optimiser(observer, hyper, state.params, step)
+    updates, opt = rule.update(grads, state.opt, state.params)
+    params = optax.apply_updates(state.params, updates)
+    ema = optim.average(hyper.ema_steps, state.ema, params)
+    return state._replace(params=params, opt=opt, ema=ema), optax.tree.norm(updates)
+
+
+def latch(state: State, new: State, finite: jax.Array) -> State:
     """The new state, or the old one from the first step on that was not finite."""
     well = state.failed_step < 0
     kept = jax.tree.map(lambda a, b: jnp.where(well & finite, a, b), new, state)
     return kept._replace(failed_step=jnp.where(well & ~finite, state.step, state.failed_step))
+
+
+def ended(state: State, row: Row) -> tuple[State, Row]:
+    """The state after a step and its row, zero once the member has failed: the row of the failure
+    itself is kept as it is."""
+    stands_still = (state.failed_step >= 0) & (state.failed_step < state.step)
+    row = {name: jnp.where(stands_still, 0, value) for name, value in row.items()}
+    return state._replace(step=state.step + 1), row | {"finite": state.failed_step < 0}
 
 
 def _count(observer: Observer, batch: Batch, generator: Generator, hyper: Hyper, state: State):
@@ -117,7 +162,7 @@ def _count(observer: Observer, batch: Batch, generator: Generator, hyper: Hyper,
     batch: what a token costs depends on all the tokens before it."""
 
     def microbatch(params: PyTree, index_B):
-        example = _examples(batch, generator, hyper, index_B)
+        example = examples(generator, hyper, index_B)
         params, nats_BxT = observer.update(params, example.tokens_T, example.coded_T)
         nats_T = nll.coded_sum(nats_BxT, example.coded_T, axis=0)
         return params, (nats_T, example.coded_T.sum(0))

@@ -8,7 +8,7 @@ of the algorithms, their seeds and their words.
 
 >>> world = make(jax.random.key(0), algorithm="lcg", shown_bits=1, length=8)
 >>> world.spec
-Spec(vocab=2, length=8, size=None, version=1, held_out=0)
+Spec(vocab=2, length=8, size=None, version=1, held_out=0, given=0)
 >>> bits = world.example(jax.random.key(1), 0).tokens_T  # bit 0 of odd constants alternates
 >>> (bits[1:] + bits[:-1]).tolist()
 [1, 1, 1, 1, 1, 1, 1]

@@ -7,7 +7,7 @@ steps costs little.
 
 >>> world = make(jax.random.key(0), rule=30, width=16, steps=4)
 >>> world.spec
-Spec(vocab=2, length=32, size=None, version=1, held_out=0)
+Spec(vocab=2, length=32, size=None, version=1, held_out=0, given=16)
 >>> state = jnp.array([int(cell) for cell in "0100110000000001"])
 >>> "".join(map(str, evolve(state, 30, 4).tolist()))
 '0001110011011001'
@@ -75,8 +75,10 @@ class Eca:
     @property
     def spec(self) -> Spec:
         """Endless; cells are tokens 0 and 1, and 2 is the token in front where there is one."""
-        length = int(self.bos) + self.width * (1 + self.loops) - self.hidden
-        return Spec(vocab=2 + int(self.bos), length=length, size=None, version=VERSION)
+        first = int(self.bos) + self.width - self.hidden
+        length = first + self.width * self.loops
+        given = first if self.coded == "labels" else int(self.bos)
+        return Spec(2 + int(self.bos), length, size=None, version=VERSION, given=given)
 
     def example(self, key: jax.Array, index: jax.Array) -> Example:
         """The states that follow from the random ring of `key`; `index` is not used."""

@@ -5,7 +5,7 @@ their entropy, and on uniform tokens there is nothing to learn.
 
 >>> world = make(jax.random.key(0), law="bernoulli", p=0.25, length=6)
 >>> world.spec
-Spec(vocab=2, length=6, size=None, version=1, held_out=0)
+Spec(vocab=2, length=6, size=None, version=1, held_out=0, given=0)
 >>> world.transition_VxV.tolist()
 [[0.75, 0.25], [0.75, 0.25]]
 >>> round(world.entropy_rate_nats(), 4)

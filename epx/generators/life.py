@@ -5,7 +5,7 @@ first is coded: an ideal predictor pays nothing for it, a bounded one pays for w
 
 >>> world = make(jax.random.key(0), height=4, width=4, patch=2)
 >>> world.spec
-Spec(vocab=16, length=8, size=None, version=1, held_out=0)
+Spec(vocab=16, length=8, size=None, version=1, held_out=0, given=4)
 >>> blinker = jnp.zeros((5, 5), int).at[2, 1:4].set(1)
 >>> print(evolve(blinker, 1))
 [[0 0 0 0 0]
@@ -83,7 +83,8 @@ class Life:
     @property
     def spec(self) -> Spec:
         """Endless; `frames` boards of height x width / patch^2 tokens each."""
-        return Spec(2**self.patch**2, self.frames * self._frame_tokens, size=None, version=VERSION)
+        vocab, length = 2**self.patch**2, self.frames * self._frame_tokens
+        return Spec(vocab, length, size=None, version=VERSION, given=self._frame_tokens)
 
     @property
     def _frame_tokens(self) -> int:

@@ -7,7 +7,7 @@ last bit of x in it from the bit of y and the bits of x before.)
 
 >>> world = make(jax.random.key(0), bits=16, nonzeros=12)
 >>> world.spec
-Spec(vocab=2, length=32, size=None, version=1, held_out=0)
+Spec(vocab=2, length=32, size=None, version=1, held_out=0, given=0)
 >>> int(world.matrix_NxN.sum()), int(inverse(world.matrix_NxN).sum())
 (28, 44)
 """
@@ -58,7 +58,9 @@ class Linear:
     @property
     def spec(self) -> Spec:
         """Endless; bits are tokens 0 and 1."""
-        return Spec(vocab=2, length=2 * self.matrix_NxN.shape[-1], size=None, version=VERSION)
+        half = self.matrix_NxN.shape[-1]
+        given = half if self.coded == "labels" else 0
+        return Spec(vocab=2, length=2 * half, size=None, version=VERSION, given=given)
 
     def example(self, key: jax.Array, index: jax.Array) -> Example:
         """The x of `key` and the y that follows from it; `index` is not used."""

@@ -9,7 +9,7 @@ they are not: an observer that has seen all of few pairs can know them by heart.
 
 >>> world = make(jax.random.key(0), digits=2)
 >>> world.spec
-Spec(vocab=12, length=10, size=None, version=1, held_out=0)
+Spec(vocab=12, length=10, size=None, version=1, held_out=0, given=0)
 >>> "".join(world.symbols(world.example(jax.random.key(1), 0).tokens_T))
 '11x43=3740'
 """
@@ -46,7 +46,10 @@ class Primes:
     @property
     def spec(self) -> Spec:
         """Endless; n has twice as many digits as p and q, and may begin with 0."""
-        return Spec(len(_SYMBOLS), 4 * self.digits + 2, size=None, version=VERSION)
+        length = 4 * self.digits + 2
+        question = 2 * self.digits + (2 if self.order == "forward" else 1)
+        given = question if self.coded == "labels" else 0
+        return Spec(len(_SYMBOLS), length, size=None, version=VERSION, given=given)
 
     def example(self, key: jax.Array, index: jax.Array) -> Example:
         """The product of the pair drawn with `key`; `index` is not used."""

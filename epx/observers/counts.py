@@ -130,10 +130,16 @@ def _flops(counter: Counter, length: int) -> tuple[float, float]:
     return float(counter.vocab * length), float(length)
 
 
-def _start(counter: Counter, table_CxV: jax.Array, batch: int) -> Cache:
+def _start(
+    counter: Counter, table_CxV: jax.Array, tokens_BxT: jax.Array, side: PyTree = None
+) -> Cache:
+    _refuse(side)
     del table_CxV
+    B, T = tokens_BxT.shape
+    if T:  # the last of them is fed by the first step
+        return Cache(jnp.array(False), _contexts(counter, tokens_BxT)[:, -1])
     # All digits are the start symbol, the largest digit: the largest number there is.
-    return Cache(jnp.array(True), jnp.full(batch, counter.contexts - 1, jnp.int32))
+    return Cache(jnp.array(True), jnp.full(B, counter.contexts - 1, jnp.int32))
 
 
 def _step(

@@ -258,11 +258,16 @@ def _flops(model: Transformer, length: int) -> tuple[float, float]:
     return forward, 2 * forward
 
 
-def _start(model: Transformer, params: PyTree, batch: int) -> Cache:
-    del params  # the cache's shape is the model's
-    shape = (batch, model.length, model.heads, model.width // model.heads)
-    zeros = jnp.zeros(shape, model.dtype)
-    return Cache(jnp.zeros((), jnp.int32), ((zeros, zeros),) * model.depth)
+def _start(model: Transformer, params: PyTree, tokens_BxT: jax.Array, side: PyTree = None) -> Cache:
+    _refuse(side)
+    B, T = tokens_BxT.shape
+    zeros = jnp.zeros((B, model.length, model.heads, model.width // model.heads), model.dtype)
+    layers = ((zeros, zeros),) * model.depth
+    if T:
+        previous_BxT = jnp.roll(tokens_BxT, 1, axis=1)
+        read = model.apply({"params": params}, previous_BxT, jnp.arange(T))[1]
+        layers = jax.tree.map(lambda room, known: room.at[:, :T].set(known), layers, read)
+    return Cache(jnp.int32(T), layers)
 
 
 def _step(

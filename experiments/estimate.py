@@ -1,0 +1,47 @@
+"""Epiplexity of data that nobody here has trained on, from scaling laws of their loss: no training.
+
+    python -m experiments.estimate
+    python -m experiments.estimate --laws=laws.csv --flops=1e22 --test_tokens=1e11 --format=csv
+    python -m experiments.estimate --figure=estimate.png
+
+`laws.csv` has the columns domain, alpha, beta, N0, D0, E of L = E + (N0/N)^alpha + (D0/D)^beta in
+nats per token; or domain, gamma, N0, C0, E, C_unit, delta, vocab, context, aspect of a law against
+compute in PF-days, which is converted.
+"""
+
+from pathlib import Path
+
+from absl import flags
+
+from epx import formats, plots, scaling
+from experiments import cli
+
+FLAGS = flags.FLAGS
+flags.DEFINE_string("laws", None, "CSV of laws; none: those that are published")
+flags.DEFINE_float("flops", 1e25, "compute budget T, to train and to code the set")
+flags.DEFINE_float("test_tokens", 1e12, "tokens of the coded set")
+flags.DEFINE_enum("format", "table", list(formats.FORMATS), "how to print the numbers")
+flags.DEFINE_string("figure", None, "draw S and H against compute to this file (png, pdf, svg)")
+
+
+def main() -> int:
+    """Prints the table; draws what was asked for."""
+    try:
+        laws = (
+            scaling.read(FLAGS.laws)
+            if FLAGS.laws
+            else {name: scaling.convert(law) for name, law in scaling.PUBLISHED.items()}
+        )
+        cells = scaling.cells(laws, FLAGS.flops, FLAGS.test_tokens)
+        print(formats.FORMATS[FLAGS.format](cells, scaling.COLUMNS))
+        if FLAGS.figure:
+            plots.estimates(laws, FLAGS.test_tokens, Path(FLAGS.figure))
+    except ValueError as error:
+        cli.fail(str(error), 2)
+    except OSError as error:
+        cli.fail(str(error), 1)
+    return 0
+
+
+if __name__ == "__main__":
+    cli.launch(main, __doc__)

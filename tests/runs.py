@@ -1,0 +1,42 @@
+"""Runs for tests: from a config to its record."""
+
+import itertools
+
+import jax
+import numpy as np
+
+from epx import record, run, sweeps
+
+
+def rows(config, path, members=None, stop_after=None):
+    """The record of a run, stopped after a number of chunks if asked."""
+    chunks = run.train(sweeps.assemble(config, members), path)
+    for _ in itertools.islice(chunks, stop_after):
+        pass
+    chunks.close()
+    return record.load(path)
+
+
+def with_run(config, **changes):
+    return config | {"run": config["run"] | changes}
+
+
+def same(a, b):
+    """Whether two records hold the same numbers to the bit, timings aside."""
+    assert a.rows.keys() == b.rows.keys() and a.evals.keys() == b.evals.keys()
+    for name in a.rows.keys() - {"seconds"}:
+        np.testing.assert_array_equal(a.rows[name], b.rows[name], err_msg=name)
+    for step, name in ((s, n) for s in a.evals for n in a.evals[s]):
+        np.testing.assert_array_equal(a.evals[step][name], b.evals[step][name], err_msg=name)
+
+
+def stepped(code, generator, hyper, steps, state=None):
+    """State and rows, as arrays with a leading axis K, after some steps of one member. One step is
+    compiled, whatever their number, and tests that take the same one share it."""
+    step = jax.jit(code.step)
+    state = jax.jit(code.init)(hyper) if state is None else state
+    found = []
+    for _ in range(steps):
+        state, row = step(generator, hyper, state)
+        found.append(row)
+    return state, {name: np.stack([row[name] for row in found]) for name in found[0]}
