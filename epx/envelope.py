@@ -15,7 +15,7 @@ _HEAD = struct.Struct("<4s16s16sQ32s")
 _CHECKSUM_BYTES = 32
 # Bytes of a file beside its payload.
 SIZE = _HEAD.size + _CHECKSUM_BYTES
-# Keys of a config that change neither the model nor the order in which it learns.
+# Sections of a config that cannot change the model or the order in which it learns.
 _FREE = ("checkpoint", "eval", "label", "members")
 
 
@@ -66,7 +66,8 @@ def unpack(file: bytes, of: Identity) -> Sent:
     _, config, environment, size, sha256 = _HEAD.unpack_from(body)
     if environment != of.environment:
         raise EnvelopeError(
-            "was written with other versions of epx, Python or JAX, or on another kind of machine; "
+            "was written by another version of this program, Python or JAX, or on another kind of "
+            "machine; "
             "only the same ones give the same bits"
         )
     if config != of.config:
@@ -81,7 +82,9 @@ def verified(content: bytes, sent: Sent) -> bytes:
       EnvelopeError: it is not: this machine computes other bits.
     """
     if hashlib.sha256(content).digest() != sent.sha256:
-        raise EnvelopeError("decodes to something else here: this processor rounds differently")
+        raise EnvelopeError(
+            "decodes to something else here: this machine does not compute the same bits"
+        )
     return content
 
 

@@ -161,9 +161,10 @@ def _notes(cell: Cell) -> list[str]:
     failed = cell.get("failed_at_step", {})
     notes = [f"member {m} failed at step {s}" for m, s in failed.items()]
     if cell.get("passes", 1) > 1:
+        first = "S_req counts the draws of all" if "messages" in cell else "MDL is of the first"
         notes.append(
-            f"{cell['passes']} passes over the same examples: H and MDL are of the first, as EDL "
-            "is; S_preq charges repeats as if they were new"
+            f"{cell['passes']} passes over the same examples: EDL charges the first, S_preq "
+            f"charges repeats as if they were new, and {first}"
         )
     if "messages" in cell:
         notes.append(

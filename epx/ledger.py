@@ -126,11 +126,10 @@ def surplus(record: Record, loss_nats: float, members: list[int] | None = None) 
       RecordError: the record has no evaluation yet, or every member failed.
     """
     who = "teacher_" if is_requential(record) else ""
-    anchors(record, who)
-    steps = sorted(record.evals)
+    last, steps = _last(record), sorted(record.evals)
     found = []
-    for member in _well(record, steps[-1], members):
-        rows = {name: row[member, : steps[-1]] for name, row in record.rows.items()}
+    for member in _well(record, last, members):
+        rows = {name: row[member, :last] for name, row in record.rows.items()}
         tok_K = np.where(rows["passes"] == 0, rows["coded_tok"], 0).astype(np.float64)
         parts = np.array_split(np.flatnonzero(tok_K), PARTS)
         nats = [
@@ -140,7 +139,7 @@ def surplus(record: Record, loss_nats: float, members: list[int] | None = None) 
         evals = [record.evals[step] for step in steps]
         losses = [e[f"{who}raw_nats"][member].sum() / e["coded_tok"][member].sum() for e in evals]
         good = np.array(losses) <= loss_nats
-        until = steps[np.argmax(good)] if good.any() else steps[-1]
+        until = steps[np.argmax(good)] if good.any() else last
         found.append((sum(nats), tok_K[:until].sum(), good.any()))
     nats_M, tok_M, reached_M = zip(*found)
     return Surplus(np.array(nats_M), np.array(tok_M), np.array(reached_M))
@@ -152,8 +151,9 @@ def sent_bits(
     """What sending the draws of a requential record takes, in bits: sum of KL + 2 log2 (1 + KL) +
     5.21 over its messages, an upper bound of the expected length (arXiv 2607.11883). Arguments and
     errors are those of `prequential`."""
-    anchors(record)
-    step = max(record.evals) if step is None else step
+    if not is_requential(record):
+        raise RecordError(f"{record.path} holds no requential code")
+    step = _last(record) if step is None else step
     chosen = _well(record, step, members)
     nats_M = sum(
         record.rows[name][chosen, :step].sum(1, dtype=np.float64)
@@ -194,13 +194,13 @@ def _measure(
     step: int | None,
 ) -> Measurement:
     """One code's reading of a record; `who` is the prefix of the model's held-out losses."""
-    offered = anchors(record, who)
+    step = _last(record) if step is None else step
+    offered = anchors(record, who, members, step)
     anchor = anchor or offered[0]
     if anchor not in ANCHORS:
         raise ValueError(f"anchor={anchor}: accepted are {', '.join(ANCHORS)}")
     if anchor not in offered:
         raise RecordError(f"no anchor {anchor} in {record.path}, which has {', '.join(offered)}")
-    step = max(record.evals) if step is None else step
     rows = {name: np.asarray(v[:, :step], np.float64) for name, v in record.rows.items()}
     chosen = _well(record, step, members)
     rows = {name: value[chosen] for name, value in rows.items()}
@@ -210,6 +210,8 @@ def _measure(
     if test_tokens is None:
         test_tokens = record.config["eval"]["test_tokens"]
     learned_M = found.learned_tok_M
+    if not learned_M.all():
+        raise RecordError(f"{record.path}: nothing is learned from up to step {step}")
     all_M = rows["all_tok"].sum(1)
     # Tokens that are processed for a coded one, as the held-out examples have them.
     processed_M = record.config["facts"]["length"] / record.evals[step]["coded_tok"][chosen].mean(1)
@@ -231,20 +233,28 @@ def _measure(
     )
 
 
-def anchors(record: Record, who: str = "") -> list[str]:
-    """The anchors that a record offers for its observer, or for its `teacher_`. Raises RecordError
-    where it has no evaluation yet."""
-    if not record.evals:
-        raise RecordError(f"{record.path} has no evaluation yet")
-    final = record.evals[max(record.evals)]
+def anchors(
+    record: Record, who: str = "", members: list[int] | None = None, step: int | None = None
+) -> list[str]:
+    """The anchors that a record offers for its observer, or for its `teacher_`: at an evaluation,
+    the last if none is named, and for these members, or all. Raises RecordError where it has no
+    evaluation yet."""
+    step = _last(record) if step is None else step
     tok = "sampled_tok" if is_requential(record) and not who else "coded_tok"
     offered = {
-        "ema": f"{who}ema_nats" in final,
+        "ema": f"{who}ema_nats" in record.evals[step],
         "raw": True,
-        "tail": record.rows[tok][:, _tail(max(record.evals))].any(1).all(),
+        "tail": record.rows[tok][well(record, step, members), _tail(step)].any(1).all(),
         "oracle": "oracle_nats" in record.baselines,
     }
     return [name for name in ANCHORS if offered[name]]
+
+
+def _last(record: Record) -> int:
+    """The step of the last evaluation. Raises RecordError where there is none."""
+    if not record.evals:
+        raise RecordError(f"{record.path} has no evaluation yet")
+    return max(record.evals)
 
 
 def _tail(step: int) -> slice:

@@ -85,6 +85,10 @@ class Plan:
         size = spec.size if self.examples is None else self.examples
         if size is None:
             return
+        if self.batch > size:
+            raise ValueError(
+                f"run.batch={self.batch}: at most {size}, the training examples of a pass"
+            )
         passes = self.steps * self.batch / size
         if passes > self.repeats:
             raise ValueError(

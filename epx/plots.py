@@ -162,6 +162,8 @@ def messages(
     kl, length, looked = (np.ravel(array) for array in (kl_bits, length_bits, looked))
     bins = np.minimum((12 * kl / kl.max()).astype(int), 11)
     members = [np.flatnonzero(bins == n) for n in range(12) if (bins == n).sum() > 1]
+    if not members:
+        raise ValueError(f"{len(kl)} messages: more are needed for a figure")
     x = np.array([kl[index].mean() for index in members])
     figure = Figure(figsize=(11, 4.4), layout="constrained")
     left, right = figure.subplots(1, 2)

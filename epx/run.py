@@ -36,7 +36,7 @@ class Progress(NamedTuple):
       step, steps: steps done, of all.
       compile_seconds: time that this chunk waited for its compiler.
       nats_per_tok_M: each member's online nats per coded token in the chunk; nan before the first
-        chunk and for members that have failed.
+        chunk, for members that have failed and where nothing was charged.
     """
 
     step: int
@@ -161,8 +161,9 @@ def _chunks(setup: Setup, workdir: Path, programs: _Programs, members: tuple, st
 
 
 def _mean_nats(rows: record.Arrays) -> np.ndarray:
-    nats_M = rows["nats"].sum(1, dtype=np.float64) / np.maximum(rows["coded_tok"].sum(1), 1)
-    return np.where(rows["finite"].all(1), nats_M, np.nan)
+    tok_M = rows["coded_tok"].sum(1)
+    nats_M = rows["nats"].sum(1, dtype=np.float64) / np.maximum(tok_M, 1)
+    return np.where(rows["finite"].all(1) & (tok_M > 0), nats_M, np.nan)
 
 
 def _all_failed(workdir: Path) -> str:
@@ -199,7 +200,8 @@ def measure(
     workdir: Path | str | None = None,
     **plan: Any,
 ) -> Measurement:
-    """S and H of a world for an observer, by the prequential code.
+    """S and H of a world for an observer, by the prequential code, or where examples are seen again
+    by the excess of its first pass.
 
     Args:
       generator: the world, the same for every seed, which draws its own examples of an endless
@@ -230,4 +232,5 @@ def measure(
     with tempfile.TemporaryDirectory() as scratch:
         for _ in train(setup, workdir or scratch):
             pass
-        return ledger.prequential(record.load(workdir or scratch))
+        done = record.load(workdir or scratch)
+        return ledger.own(done)(done)

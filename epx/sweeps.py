@@ -172,9 +172,10 @@ def _check_label(config: dict[str, Any]) -> None:
 
 def _plan(config: dict[str, Any]) -> Plan:
     run, evaluation, saving = config["run"], config["eval"], config["checkpoint"]
-    taken = ("steps", "batch", "microbatch", "chunk", "parallel", "devices", "repeats", "examples")
+    taken = ("steps", "batch", "microbatch", "chunk", "parallel", "devices", "repeats")
     return Plan(
         **{key: run[key] for key in taken},
+        examples=run.get("examples"),  # which older records do not have
         eval_every=evaluation["every"],
         eval_examples=evaluation["examples"],
         test_tokens=evaluation["test_tokens"],

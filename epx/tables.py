@@ -6,6 +6,8 @@ import math
 from collections.abc import Sequence
 from typing import Any
 
+import numpy as np
+
 from epx import ledger
 from epx.measurement import LN2, Estimate, Measurement, interval
 from epx.record import Record, RecordError, flatten
@@ -48,12 +50,13 @@ def cells(
         try:
             cell |= _numbers(record, members, anchor, test_tokens)
             if good_enough is not None:
-                cell |= _surplus(record, members, good_enough)
+                cell |= _surplus(record, members, good_enough, cell)
         except RecordError as error:
             cell["missing"] = str(error)
         found.append(cell)
     _label(found, "generator", "world")
     _label(found, "observer_arguments", "observer")
+    _label(found, "code_arguments", "code")
     return found
 
 
@@ -100,6 +103,7 @@ def _identity(record: Record, varied: dict[str, Any]) -> Cell:
     return {
         "generator": _section(config, "generator"),
         "observer_arguments": _section(config, "observer"),
+        "code_arguments": _section(config, "code") or {"name": "prequential"},
         "optim": _section(config, "optim"),
         "label": _section(config, "label"),
         "record": record.path.name,
@@ -113,7 +117,8 @@ def _numbers(
 ) -> Cell:
     own = ledger.own(record)
     result = own(record, anchor, test_tokens, members)
-    at_anchors = {name: own(record, name, test_tokens, members) for name in ledger.anchors(record)}
+    offered = ledger.anchors(record, members=members)
+    at_anchors = {name: own(record, name, test_tokens, members) for name in offered}
     failed = {m: s for m, s in ledger.failures(record).items() if m in members}
     # A run's time is shared by its members, which run side by side.
     share = len(members) / _members(record)
@@ -125,7 +130,6 @@ def _numbers(
         "anchor": result.anchor,
         "coded_tok": float(result.coded_tok.mean()),
         "test_tok": float(result.test_tok.mean()),
-        "code": record.config.get("code", {}).get("name", "prequential"),
         "S_bits": _pair(result.structure_bits),
         "S_bits_per_tok": _pair(result.structure_bits_per_tok),
         **_by_code(record, result, anchor),
@@ -170,7 +174,9 @@ def _by_code(record: Record, result: Measurement, anchor: str | None) -> dict[st
 def _requential(record: Record, result: Measurement) -> dict[str, Any]:
     """What else there is to say of a requential record."""
     rows = {k: v[result.members, : max(record.evals)] for k, v in record.rows.items()}
-    waited = {who: float((rows[k] == 0).mean()) for who, k in _WAITS.items()}
+    busy = np.maximum(rows["coded_tok"], rows["sampled_tok"]) > 0
+    under_way = np.cumsum(busy[:, ::-1], axis=1)[:, ::-1] > 0  # behind that both rest
+    waited = {who: float((rows[k][under_way] == 0).mean()) for who, k in _WAITS.items()}
     return {
         "sent_bits": _pair(ledger.sent_bits(record, list(result.members))),
         "messages": float(rows["messages"].sum(1).mean()),
@@ -179,11 +185,13 @@ def _requential(record: Record, result: Measurement) -> dict[str, Any]:
     }
 
 
-def _surplus(record: Record, members: list[int], good_enough: float) -> dict[str, Any]:
-    """Surplus description length and sample complexity of the seeds that got as good; the mean of
-    all, a lower bound, where `SDL_reached` is less than the seeds."""
+def _surplus(record: Record, members: list[int], good_enough: float, cell: Cell) -> Cell:
+    """Surplus description length and sample complexity, the mean of all seeds: lower bounds where
+    fewer than all, `SDL_reached`, got as good."""
     found = ledger.surplus(record, good_enough * LN2, members)
+    notes = ["one evaluation: what SDL needs is an upper bound"] if len(record.evals) == 1 else []
     return {
+        "notes": cell["notes"] + notes,
         "good_enough_bits_per_tok": good_enough,
         "SDL_bits": _pair(interval(found.nats / LN2, 0 * found.nats)),
         "SDL_tok": _pair(interval(found.tok, 0 * found.tok)),

@@ -104,7 +104,7 @@ class Observer(NamedTuple):
     logits: Callable[[PyTree, jax.Array, PyTree], jax.Array]
     flops: Callable[[int], tuple[float, float]]
     scales: Callable[[PyTree], PyTree] | None = None
-    start: Callable[[PyTree, int], PyTree] | None = None
+    start: Callable[[PyTree, jax.Array, PyTree], PyTree] | None = None
     step: Callable[[PyTree, PyTree, jax.Array, PyTree], tuple[PyTree, jax.Array]] | None = None
     update: Callable[[PyTree, jax.Array, jax.Array], tuple[PyTree, jax.Array]] | None = None
 

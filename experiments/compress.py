@@ -103,8 +103,18 @@ def _identity(setup: Setup, batch: Batch) -> envelope.Identity:
         "constriction": importlib.metadata.version("constriction"),
         "host_devices": jax.device_count(),
         "instructions": cores.instructions(),
+        "programs": _programs(setup, batch),
     }
     return envelope.identity(setup.config, environment)
+
+
+def _programs(setup: Setup, batch: Batch) -> list[str]:
+    """Digests of what the observer computes and of how it learns, whatever its source is called."""
+    generator, hyper = setup.generators[0], setup.hypers[0]
+    code = setup.code(setup.observer, batch)
+    state = jax.eval_shape(code.init, hyper)
+    predicts = describe.observer(setup.observer, generator.spec)
+    return [predicts, describe.function(code.step, generator, hyper, state)]
 
 
 def _prepared(setup: Setup, batch: Batch, side: Any = None) -> arithmetic.Programs:

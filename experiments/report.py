@@ -44,7 +44,7 @@ def main() -> int:
             record.write_json(Path(FLAGS.summary), {"cells": found})
         if FLAGS.figure and tables.measured(found):
             plots.worlds_by_observers(found, FLAGS.figure)
-        if FLAGS.frontier:
+        if FLAGS.frontier and tables.measured(found):
             worlds = frontiers(FLAGS.records, found)
             say(formats.frontiers(worlds))
             plots.frontiers(worlds, FLAGS.frontier)
@@ -72,15 +72,19 @@ def read(
 
 
 def frontiers(folder: str, found: list[tables.Cell]) -> dict[str, frontier.Curve]:
-    """The frontier of every world of which something can be measured, over all of its runs. The
-    coded set is the same for all: --test_tokens, or else what the longest run has learned from."""
+    """The frontier of every world and code of which something can be measured, over all runs. The
+    coded set is the same for all: --test_tokens, or what all configs say, or else what the longest
+    run has learned from."""
     records = [record.load(path) for path in record.find(folder)]
     runs: dict[str, list] = {}
+    several = len({cell["code"] for cell in found}) > 1
     for cell, (one, members, _) in zip(found, tables.runs(records)):
         if "missing" not in cell:
-            runs.setdefault(cell["world"], []).append((one, members))
+            words = [cell["world"], cell["code"]][: 1 + several]
+            runs.setdefault(", ".join(words), []).append((one, members))
+    said = {one.config["eval"]["test_tokens"] for one in records}
     longest = max((cell["coded_tok"] for cell in tables.measured(found)), default=1.0)
-    test_tokens = FLAGS.test_tokens or longest
+    test_tokens = FLAGS.test_tokens or (said.pop() if len(said) == 1 else None) or longest
     points = {
         world: frontier.points(of_world, test_tokens, FLAGS.anchor, FLAGS.compute)
         for world, of_world in runs.items()

@@ -37,8 +37,8 @@ def test_every_damaged_bit_is_noticed():
     "config, here, part",
     [
         (CONFIG | {"observer": {"name": "transformer", "width": 16}}, HERE, "another config"),
-        (CONFIG, HERE | {"jax": "2"}, "other versions"),
-        (CONFIG, HERE | {"device": "gpu"}, "other versions"),
+        (CONFIG, HERE | {"jax": "2"}, "another version of"),
+        (CONFIG, HERE | {"device": "gpu"}, "another version of"),
     ],
 )
 def test_another_config_or_environment_is_refused(config, here, part):

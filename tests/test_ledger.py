@@ -310,6 +310,25 @@ def test_surplus_is_what_it_costs_to_get_good_enough(tmp_path):
     np.testing.assert_allclose(never.nats, 6 + 30)
 
 
+def test_a_batch_that_is_better_by_chance_is_no_surplus(tmp_path):
+    """Charges that scatter about what is good enough: above it only by chance."""
+    rng = np.random.default_rng(0)
+    nats = 10 * 0.5 + rng.normal(0, 2, (1, 2000))
+    run = write(tmp_path, nats, np.full((1, 2000), 10), [[1, 3]], [[20, 20]])
+    clipped = np.maximum(nats - 5, 0).sum()
+    assert ledger.surplus(run, 0.5).nats < 0.15 * clipped
+
+
+def test_a_failed_member_takes_no_anchor_from_the_others(tmp_path):
+    """Its rows are zero from where it failed on."""
+    finite = np.ones((2, 40), bool)
+    finite[1, 20:] = False
+    run = write(tmp_path, np.full((2, 40), 3.0) * finite, np.full((2, 40), 10) * finite,
+                [[1, 3], [1, 3]], np.full((2, 2), 20), finite=finite)  # fmt: skip
+    assert "tail" in ledger.anchors(run)
+    assert ledger.prequential(run, "tail").anchor_nats == pytest.approx(0.3)
+
+
 def test_the_surplus_of_a_requential_record_is_its_teachers(tmp_path):
     """6 nats for 20 tokens, a held-out loss of 0.2 at the end; the student's is 0.1."""
     run = requential_record(tmp_path)

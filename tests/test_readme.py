@@ -47,7 +47,8 @@ def test_a_world_of_your_own(tmp_path):
 
 
 def test_the_commands_between(tmp_path, monkeypatch):
-    """Trained, reported, shown and sampled as printed; what needs a download is left out."""
+    """Trained, reported, shown and sampled as printed; left out is what needs a
+    download, a package or a file of its own."""
     monkeypatch.setenv("EPX_CACHE", str(tmp_path / "cache"))
     lines = [
         line.partition("  #")[0]

@@ -210,6 +210,8 @@ def _walk(
             mine = np.flatnonzero(coded_BxT[:, t])
             if mine.size:
                 weights_NxV = np.asarray(weights_BxV, np.float64)[mine]
+                if weights_NxV.min() < 1:
+                    raise ValueError("the observer's logits are not finite")
                 tokens_BxT[mine, t] = code(weights_NxV, tokens_BxT[mine, t])
             if programs.each_token and mine.size:
                 alone_BxT = (np.arange(programs.spec.length) == t)[None]

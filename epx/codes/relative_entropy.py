@@ -288,7 +288,8 @@ def received(key: jax.Array, bounds_BxC: jax.Array, number_B: jax.Array) -> jax.
 
 
 def proposal(key: jax.Array, number: jax.Array, bounds_C: jax.Array) -> jax.Array:
-    """The completion that is proposal `number` (from 0) of a message: a draw from P."""
+    """The completion that is proposal `number` (from 0) of a message: a draw from P. To the 2^-23
+    of a float32 between 0 and 1: what is less likely comes too often or never."""
     draw = jax.random.uniform(_key(key, "proposal", number)) * bounds_C[-1]
     return jnp.minimum(jnp.searchsorted(bounds_C, draw, side="right"), len(bounds_C) - 1)
 
