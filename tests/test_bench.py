@@ -183,6 +183,7 @@ def test_a_faster_machine_is_told_from_faster_code():
     ]
 
 
+@pytest.mark.slow
 def test_the_binary_measures_keeps_and_compares(tmp_path):
     sizes = ["--depth=1", "--width=8", "--length=8", "--batch=4", "--members=1,2"]
     done = run_bench("--only=steps,memory", *sizes, f"--json={tmp_path / 'first.json'}")

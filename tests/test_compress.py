@@ -51,7 +51,7 @@ def test_a_text_gets_smaller_and_comes_back(sent, tmp_path):
     assert bits["file"] == bits["sent"] + 8 * 108
 
 
-@pytest.mark.parametrize("content", [b"", b"x", bytes(range(256)) * 2], ids=["empty", "one", "all"])
+@pytest.mark.parametrize("content", [b"", bytes(range(256)) * 2 + b"x"], ids=["empty", "all"])
 def test_any_bytes_come_back(content, tmp_path):
     names = [tmp_path / name for name in ("in", "sent", "back")]
     names[0].write_bytes(content)

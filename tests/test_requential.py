@@ -87,6 +87,7 @@ def test_what_is_drawn_follows_the_teacher_and_keeps_what_is_given():
     assert (other[:, 4:] != tokens[:, 4:]).mean() > 0.2, "every step draws anew"
 
 
+@pytest.mark.slow
 def test_rows_do_not_depend_on_how_a_batch_is_cut():
     found = [
         trained(requential.make(OBSERVER, batch), WORLD, 12, lr=0.3)[1]

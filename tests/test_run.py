@@ -140,7 +140,7 @@ def test_resumes_bit_for_bit(reference, every, crash, tmp_path):
     same(rows(config, tmp_path), wanted)
 
 
-@pytest.mark.parametrize("devices", [2, 4])
+@pytest.mark.parametrize("devices", [pytest.param(2, marks=pytest.mark.slow), 4])
 def test_resumes_bit_for_bit_where_devices_share_a_batch(reference, devices, tmp_path):
     """The order in which devices add their gradients is part of the promise."""
     config = with_run(reference[0], devices=devices, seeds=1)
@@ -160,6 +160,7 @@ def test_any_number_of_members_finds_a_layout(visible, members, monkeypatch):
     assert len(spread.devices) == visible or (members % visible and 32 % visible)
 
 
+@pytest.mark.slow
 def test_a_step_is_the_same_eager_jitted_and_vmapped(tiny_config):
     setup = sweeps.assemble(tiny_config)
     code = setup.code(setup.observer, Batch(8, 4))
