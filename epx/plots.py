@@ -22,6 +22,7 @@ RULERS = (
     ("oracle_bits_per_tok", "D", 26, "black", "the world's own law"),
 )
 ROW_INCHES = 0.62
+COMPUTE = "compute T to train and to code, FLOP"
 
 
 def worlds_by_observers(found: Sequence[Cell], path: Path | str) -> Figure:
@@ -132,12 +133,9 @@ def estimates(laws: dict[str, LossLaw], test_tokens: float, path: Path | str) ->
             axis.plot(budgets, np.array(values) / LN2, dashes, color=color, label=name)
             axis.plot(budgets[-1], limit / LN2, "o", color=color, markersize=4)
     for axis, title in zip(axes, ("structure S", "entropy H")):
-        axis.set_title(f"{title} of {test_tokens:.3g} tokens, bit", loc="left", fontsize=12)
-        axis.set_xlabel("compute T to train and to code, FLOP")
+        _dress(axis, f"{title} of {test_tokens:.3g} tokens, bit", COMPUTE)
         axis.set_xscale("log")
         axis.set_yscale("log")
-        axis.grid(color="#e8e8e8", linewidth=0.8)
-        axis.spines[["top", "right"]].set_visible(False)
     axes[0].legend(frameon=False, fontsize=9)
     figure.savefig(path, dpi=150)
     return figure
@@ -174,15 +172,12 @@ def messages(
     bound = grid + 2 * np.log2(1 + grid) + message_bits
     left.plot(grid, grid, color="#777777", linestyle=":", label="KL")
     left.plot(grid, bound, color=COLORS[3], label=f"KL + 2 log2(1 + KL) + {message_bits}")
-    left.set_title("length of a message, bit", loc="left", fontsize=12)
     right.plot(x, [looked[index].mean() for index in members], "o", color=COLORS[4])
     right.plot(grid, 2**grid, color="#777777", linestyle=":", label="2^KL")
     right.set_yscale("log")
-    right.set_title("proposals looked at for a message", loc="left", fontsize=12)
-    for axis in (left, right):
-        axis.set_xlabel("KL(teacher || student) of a message, bit")
-        axis.grid(color="#e8e8e8", linewidth=0.8)
-        axis.spines[["top", "right"]].set_visible(False)
+    titles = ("length of a message, bit", "proposals looked at for a message")
+    for axis, title in zip((left, right), titles):
+        _dress(axis, title, "KL(teacher || student) of a message, bit")
         axis.legend(frameon=False, fontsize=9)
     figure.savefig(path, dpi=150)
     return figure
@@ -213,11 +208,16 @@ def frontiers(worlds: dict[str, Curve], path: Path | str) -> Figure:
             )
     titles = ("structure S_T, bit", "entropy H_T, bit", "description S_T + H_T, bit")
     for axis, title in zip(axes, titles):
-        axis.set_title(title, loc="left", fontsize=12)
-        axis.set_xlabel("compute T to train and to code, FLOP")
+        _dress(axis, title, COMPUTE)
         axis.set_xscale("log")
-        axis.grid(color="#e8e8e8", linewidth=0.8)
-        axis.spines[["top", "right"]].set_visible(False)
     axes[0].legend(frameon=False, fontsize=9)
     figure.savefig(path, dpi=150)
     return figure
+
+
+def _dress(axis: Axes, title: str, across: str) -> None:
+    """What the axes of all curves have in common."""
+    axis.set_title(title, loc="left", fontsize=12)
+    axis.set_xlabel(across)
+    axis.grid(color="#e8e8e8", linewidth=0.8)
+    axis.spines[["top", "right"]].set_visible(False)

@@ -8,7 +8,6 @@ from typing import Any, NamedTuple
 
 import jax
 import jax.numpy as jnp
-import optax
 from jax import lax
 
 from epx import evaluation, flops, nll, optim, run
@@ -222,10 +221,10 @@ class Members:
         """What a step does once, whatever the batch: moments, weights and their average."""
 
         def update(generator, hyper, state):
-            optimiser = prequential.optimiser(self.observer, hyper, state.params, state.step)
-            updates, opt = optimiser.update(state.ema, state.opt, state.params)
-            params = optax.apply_updates(state.params, updates)
-            return params, opt, optim.average(hyper.ema_steps, state.ema, params)
+            rate = optim.rate(hyper, state.step)
+            return prequential.descended(
+                self.observer, hyper, state.ema, state, rate, hyper.ema_steps
+            )
 
         return self._once(update, 0.0)
 

@@ -51,6 +51,18 @@ def test_a_block_is_charged_under_an_observer_trained_on_those_before_it():
     assert rows["nats"][20] == pytest.approx(expected, rel=1e-3)
 
 
+def test_a_long_block_is_charged_exactly():
+    """float32 additions one after the other lose digits: 2^15 parts of ln 2 each, an example a
+    part, which is what an untrained observer pays."""
+    world, count = iid.make(jax.random.key(0), "uniform", vocab=2, length=1), 2**15
+    code = blocks.make(
+        transformer.make(2, 1, depth=1, width=8), Batch(1, 1, examples=count), count, stage_steps=1
+    )
+    _, rows = trained(code, world)
+    assert rows["coded_tok"][0] == count
+    assert rows["nats"][0] == pytest.approx(count * math.log(2), rel=2e-7)
+
+
 def test_random_labels_cannot_be_shortened_and_structure_can():
     batch, observer = Batch(16, 16, examples=256), transformer.make(4, 8, depth=1, width=16)
     found = {}

@@ -21,6 +21,12 @@ def blocks(text, language):
     return re.findall(rf"^```{language}\n(.*?)^```", text, re.S | re.M)
 
 
+def bash(title):
+    """The commands of a section, without what is said beside them."""
+    lines = "".join(blocks(section(title), "bash")).strip().splitlines()
+    return [line.partition("  #")[0] for line in lines]
+
+
 def command(line, cwd):
     """A line of the README that starts with python, run in another folder."""
     environment = os.environ | {"PYTHONPATH": str(ROOT)}
@@ -50,18 +56,23 @@ def test_the_commands_between(tmp_path, monkeypatch):
     """Trained, reported, shown and sampled as printed; left out is what needs a
     download, a package or a file of its own."""
     monkeypatch.setenv("EPX_CACHE", str(tmp_path / "cache"))
-    lines = [
-        line.partition("  #")[0]
-        for title in ("Train, report, resume", "Worlds, and looking at them", "Every code")
-        for block in blocks(section(title), "bash")
-        for line in block.strip().splitlines()
-    ]
+    titles = ("Train, report, resume", "Worlds, and looking at them", "Every code")
+    lines = [line for title in titles for line in bash(title)]
     ready = [line for line in lines if not re.search("gnubook|handbook|pip|README", line)]
     assert len(ready) == 6
     said = [command(line, tmp_path) for line in ready]
     assert "eca" in said[1] and (tmp_path / "runs" / "r30.png").exists()
     assert "example 1" in said[2] and "gnubook" in said[3] and "sampled" in said[4]
     assert "found all 4096 of them" in said[5]
+
+
+@pytest.mark.slow
+def test_a_file_goes_there_and_back(tmp_path):
+    (tmp_path / "README.md").write_text(README)
+    there, back = [line for line in bash("Every code") if "README" in line]
+    assert "ledger" in command(there, tmp_path)
+    command(back, tmp_path)
+    assert (tmp_path / "README.back").read_text() == README
 
 
 def test_five_lines_in_a_notebook(tmp_path):

@@ -16,7 +16,7 @@ import jax.numpy as jnp
 import optax
 from jax import lax
 
-from epx import flops, nll
+from epx import flops, nll, optim
 from epx.codes import prequential
 from epx.streams import Batch
 from epx.types import Code, Generator, Hyper, Observer, PyTree, Row, State, require
@@ -126,7 +126,8 @@ def _learn(
         observer, batch, state.params, index_NxB,
         lambda part: prequential.examples(generator, hyper, part),
     )  # fmt: skip
-    new, step_norm = prequential.descended(observer, hyper, grads, state, within)
+    rate = optim.rate(hyper, within)
+    new, step_norm = prequential.descended(observer, hyper, grads, state, rate, hyper.ema_steps)
     grad_norm = optax.tree.norm(grads)
     finite = jnp.isfinite(charged + nats_T.sum() + grad_norm + step_norm)
     return prequential.latch(state, new, finite), grad_norm

@@ -7,6 +7,7 @@ This file is the charge and the update; the area is float64 arithmetic on its ro
 """
 
 from collections.abc import Callable
+from typing import TypeVar
 
 import jax
 import jax.numpy as jnp
@@ -16,6 +17,8 @@ from jax import lax
 from epx import flops, nll, optim, streams
 from epx.streams import Batch
 from epx.types import Code, Example, Generator, Hyper, Observer, PyTree, Row, State
+
+Learner = TypeVar("Learner")
 
 
 def make(observer: Observer, batch: Batch, positions: bool = False) -> Code:
@@ -57,19 +60,16 @@ def make(observer: Observer, batch: Batch, positions: bool = False) -> Code:
 def _init(observer: Observer, hyper: Hyper) -> State:
     """The state of one member before its first step."""
     params = observer.init(streams.stream(hyper.seed, "init"))
-    learns_by_gradient = observer.update is None
-    return State(
-        step=jnp.int32(0),
-        failed_step=jnp.int32(-1),
-        params=params,
-        opt=optimiser(observer, hyper, params, 0).init(params) if learns_by_gradient else (),
-        ema=params if learns_by_gradient else (),
-    )
+    state = State(step=jnp.int32(0), failed_step=jnp.int32(-1), params=params, opt=(), ema=())
+    if observer.update:
+        return state
+    rule = _optimiser(observer, hyper, params, jnp.float32(0))
+    return state._replace(opt=rule.init(params), ema=params)
 
 
-def optimiser(observer: Observer, hyper: Hyper, params: PyTree, step: jax.Array | int):
-    """The optimiser of a member at a step of its schedule."""
-    return optim.chain(hyper, observer.scales(params), optim.rate(hyper, step))
+def _optimiser(observer: Observer, hyper: Hyper, params: PyTree, rate: jax.Array):
+    """Of one learner, at one rate: the state that it keeps is the same at any other."""
+    return optim.chain(hyper, observer.scales(params), rate)
 
 
 def examples(generator: Generator, hyper: Hyper, index_B: jax.Array) -> Example:
@@ -125,21 +125,28 @@ def _descend(observer: Observer, batch: Batch, generator: Generator, hyper: Hype
     grads, nats_T, coded_T = gradient(
         observer, batch, state.params, index_NxB, lambda part: examples(generator, hyper, part)
     )
-    new, step_norm = descended(observer, hyper, grads, state, state.step)
+    rate = optim.rate(hyper, state.step)
+    new, step_norm = descended(observer, hyper, grads, state, rate, hyper.ema_steps)
     grad_norm = optax.tree.norm(grads)
     finite = jnp.isfinite(nats_T.sum()) & jnp.isfinite(grad_norm + step_norm)
     return latch(state, new, finite), nats_T, coded_T, grad_norm
 
 
 def descended(
-    observer: Observer, hyper: Hyper, grads: PyTree, state: State, step: jax.Array
-) -> tuple[State, jax.Array]:
-    """The state after a step of Adam, at a step of its schedule, and the norm of the step."""
-    rule = optimiser(observer, hyper, state.params, step)
-    updates, opt = rule.update(grads, state.opt, state.params)
-    params = optax.apply_updates(state.params, updates)
-    ema = optim.average(hyper.ema_steps, state.ema, params)
-    return state._replace(params=params, opt=opt, ema=ema), optax.tree.norm(updates)
+    observer: Observer,
+    hyper: Hyper,
+    grads: PyTree,
+    learner: Learner,
+    rate: jax.Array,
+    window: jax.Array,
+) -> tuple[Learner, jax.Array]:
+    """Who has `params`, `opt` and `ema` after a step of Adam at this rate, its average spanning
+    `window` steps; and the norm of the step."""
+    rule = _optimiser(observer, hyper, learner.params, rate)
+    updates, opt = rule.update(grads, learner.opt, learner.params)
+    params = optax.apply_updates(learner.params, updates)
+    ema = optim.average(window, learner.ema, params)
+    return learner._replace(params=params, opt=opt, ema=ema), optax.tree.norm(updates)
 
 
 def latch(state: State, new: State, finite: jax.Array) -> State:

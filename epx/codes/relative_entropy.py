@@ -25,7 +25,7 @@ import numpy as np
 from jax import lax
 
 from epx import nll, optim, streams
-from epx.codes import prequential, requential
+from epx.codes import elias, prequential, requential
 from epx.codes.requential import Student, Teacher
 from epx.streams import Batch
 from epx.types import Example, Generator, Hyper, Observer, PyTree, Spec
@@ -44,11 +44,15 @@ class Beliefs(NamedTuple):
 
     Attributes:
       log_p_BxC: ln of the probability of every completion, float32.
-      bounds_BxC: their cumulative probabilities, from which proposals are drawn. Both sides take
-        them from one program: another one's last bits could differ, and so could a proposal.
+      order_BxC: int32, the completions by rising probability: among small numbers a float32 tells
+        rare ones apart as exactly as others.
+      bounds_BxC: their cumulative probabilities in that order, from which proposals are drawn. Both
+        sides take them from one program: another one's last bits could differ, and so could a
+        proposal.
     """
 
     log_p_BxC: jax.Array
+    order_BxC: jax.Array
     bounds_BxC: jax.Array
 
 
@@ -74,7 +78,7 @@ class Programs(NamedTuple):
       believe: (params, given_BxG) -> Beliefs.
       teach: (step, teacher) -> teacher, after a batch of real data.
       choose: (step, student's beliefs, teacher's beliefs) -> Choice.
-      receive: (step, bounds_BxC, number_B) -> completion_B.
+      receive: (step, student's beliefs, number_B) -> completion_B.
       study: (step, given_BxG, completion_B, student) -> student.
       student, teacher: before the first step.
     """
@@ -83,7 +87,7 @@ class Programs(NamedTuple):
     believe: Callable[[PyTree, jax.Array], Beliefs]
     teach: Callable[[int, Teacher], Teacher]
     choose: Callable[[int, Beliefs, Beliefs], Choice]
-    receive: Callable[[int, jax.Array, jax.Array], jax.Array]
+    receive: Callable[[int, Beliefs, jax.Array], jax.Array]
     study: Callable[[int, jax.Array, jax.Array, Student], Student]
     student: Student
     teacher: Teacher
@@ -155,7 +159,7 @@ def prepare(observer: Observer, hyper: Hyper, generator: Generator, batch: Batch
         believe=jax.jit(lambda params, given: beliefs(observer, params, given, strings)),
         teach=jax.jit(teach),
         choose=jax.jit(lambda step, student, teacher: choose(key(step), student, teacher)),
-        receive=jax.jit(lambda step, bounds, number: received(key(step), bounds, number)),
+        receive=jax.jit(lambda step, student, number: received(key(step), student, number)),
         study=jax.jit(study),
         student=Student(state.params, state.opt, state.ema),
         teacher=state.teacher,
@@ -175,7 +179,7 @@ def send(programs: Programs, steps: int) -> Sent:
         looked.append(np.asarray(choice.looked_B))
         log_p_BxC, log_q_BxC = (np.asarray(one.log_p_BxC, np.float64) for one in (p, q))
         kl.append((np.exp(log_q_BxC) * (log_q_BxC - log_p_BxC)).sum(1) / math.log(2))
-    codes = [[elias_delta(int(number)) for number in row] for row in numbers]
+    codes = [[elias.encode(int(number)) for number in row] for row in numbers]
     lengths = np.array([[len(code) for code in row] for row in codes])
     bits = "".join(code for row in codes for code in row)
     return Sent(bits, student, np.array(kl), lengths, np.array(looked))
@@ -193,13 +197,11 @@ def receive(programs: Programs, bits: str, given_SxBxG: Sequence[jax.Array]) -> 
         p = programs.believe(student.params, given_BxG)
         numbers = []
         for _ in range(len(given_BxG)):
-            number, at = read_elias_delta(bits, at)
+            number, at = elias.decode(bits, at)
             if number > MOST_PROPOSALS:
                 raise ValueError(f"number={number}: no encoder looks beyond {MOST_PROPOSALS}")
             numbers.append(number)
-        completion_B = programs.receive(
-            jnp.int32(step), p.bounds_BxC, jnp.array(numbers, jnp.int32)
-        )
+        completion_B = programs.receive(jnp.int32(step), p, jnp.array(numbers, jnp.int32))
         student = programs.study(jnp.int32(step), given_BxG, completion_B, student)
     if at != len(bits):
         raise ValueError(f"{len(bits) - at} bits are left behind the last number")
@@ -233,15 +235,21 @@ def beliefs(
         nats_CxT = nll.nats(observer.logits(params, tokens_CxT, None), tokens_CxT)
         return -nll.pairwise_sum(nats_CxT[:, len(given_G) :], axis=1)
 
-    log_p_BxC = lax.map(one, given_BxG)
-    return Beliefs(log_p_BxC, jnp.cumsum(jnp.exp(log_p_BxC), axis=1))
+    return believed(lax.map(one, given_BxG))
+
+
+def believed(log_p_BxC: jax.Array) -> Beliefs:
+    """Beliefs from the probabilities of all completions."""
+    order_BxC = jnp.argsort(log_p_BxC, axis=1)
+    rising_BxC = jnp.exp(jnp.take_along_axis(log_p_BxC, order_BxC, axis=1))
+    return Beliefs(log_p_BxC, order_BxC, jnp.cumsum(rising_BxC, axis=1))
 
 
 def choose(key: jax.Array, student: Beliefs, teacher: Beliefs) -> Choice:
     """The encoder's side of a step, whose key this is; P is the student's, Q the teacher's."""
     penalty_BxC = student.log_p_BxC - teacher.log_p_BxC
 
-    def one(message: jax.Array, bounds_C: jax.Array, penalty_C: jax.Array) -> Choice:
+    def one(message: jax.Array, student: Beliefs, penalty_C: jax.Array) -> Choice:
         own = jax.random.fold_in(key, message)
         least = penalty_C.min()
 
@@ -253,7 +261,7 @@ def choose(key: jax.Array, student: Beliefs, teacher: Beliefs) -> Choice:
         def look(carry):
             first, time, best, number, completion, looked = carry
             number_K = first + jnp.arange(CHUNK, dtype=jnp.int32)
-            completion_K = jax.vmap(lambda n: proposal(own, n, bounds_C))(number_K)
+            completion_K = jax.vmap(lambda n: proposal(own, n, student))(number_K)
             gaps_K = jax.vmap(lambda n: jax.random.exponential(_key(own, "gap", n)))(number_K)
             time_K = time + jnp.cumsum(gaps_K)
             score_K = jnp.log(time_K) + penalty_C[completion_K]
@@ -274,56 +282,32 @@ def choose(key: jax.Array, student: Beliefs, teacher: Beliefs) -> Choice:
         return Choice(*lax.while_loop(undecided, look, start)[3:])
 
     messages_B = jnp.arange(len(penalty_BxC), dtype=jnp.uint32)
-    return lax.map(lambda args: one(*args), (messages_B, student.bounds_BxC, penalty_BxC))
+    return lax.map(lambda args: one(*args), (messages_B, student, penalty_BxC))
 
 
-def received(key: jax.Array, bounds_BxC: jax.Array, number_B: jax.Array) -> jax.Array:
+def received(key: jax.Array, student: Beliefs, number_B: jax.Array) -> jax.Array:
     """The decoder's side of a step: the completions of the proposals with these numbers."""
 
-    def one(message: jax.Array, bounds_C: jax.Array, number: jax.Array) -> jax.Array:
-        return proposal(jax.random.fold_in(key, message), number - 1, bounds_C)
+    def one(message: jax.Array, student: Beliefs, number: jax.Array) -> jax.Array:
+        return proposal(jax.random.fold_in(key, message), number - 1, student)
 
-    messages_B = jnp.arange(len(bounds_BxC), dtype=jnp.uint32)
-    return lax.map(lambda args: one(*args), (messages_B, bounds_BxC, number_B))
+    messages_B = jnp.arange(len(number_B), dtype=jnp.uint32)
+    return lax.map(lambda args: one(*args), (messages_B, student, number_B))
 
 
-def proposal(key: jax.Array, number: jax.Array, bounds_C: jax.Array) -> jax.Array:
-    """The completion that is proposal `number` (from 0) of a message: a draw from P. To the 2^-23
-    of a float32 between 0 and 1: what is less likely comes too often or never."""
-    draw = jax.random.uniform(_key(key, "proposal", number)) * bounds_C[-1]
-    return jnp.minimum(jnp.searchsorted(bounds_C, draw, side="right"), len(bounds_C) - 1)
+def proposal(key: jax.Array, number: jax.Array, student: Beliefs) -> jax.Array:
+    """The completion that is proposal `number` (from 0) of a message, whose beliefs have no axis B:
+    a draw from P."""
+    return drawn(jax.random.bits(_key(key, "proposal", number), dtype=jnp.uint32), student)
+
+
+def drawn(bits: jax.Array, student: Beliefs) -> jax.Array:
+    """The completion that 32 even bits stand for: each has its probability to within 2^-32, or the
+    rounding of a float32 where that is more."""
+    draw = bits.astype(jnp.float32) * 2.0**-32 * student.bounds_BxC[-1]
+    rank = jnp.searchsorted(student.bounds_BxC, draw, side="right")
+    return student.order_BxC[jnp.minimum(rank, len(student.order_BxC) - 1)]
 
 
 def _key(key: jax.Array, name: str, number: jax.Array) -> jax.Array:
     return jax.random.fold_in(jax.random.fold_in(key, zlib.crc32(name.encode())), number)
-
-
-def elias_delta(number: int) -> str:
-    """The bits of a whole number from 1 on, floor(log2 n) + 2 floor(log2(floor(log2 n) + 1)) + 1 of
-    them (Elias 1975): its length in the gamma code, then its digits behind the first.
-
-    >>> [elias_delta(n) for n in (1, 2, 3, 4, 17)]
-    ['1', '0100', '0101', '01100', '001010001']
-    """
-    if number < 1:
-        raise ValueError(f"number={number}: accepted are whole numbers from 1 on")
-    digits = f"{number:b}"
-    length = f"{len(digits):b}"
-    return "0" * (len(length) - 1) + length + digits[1:]
-
-
-def read_elias_delta(bits: str, at: int = 0) -> tuple[int, int]:
-    """The number whose code begins there, and where the next one begins.
-
-    Raises:
-      ValueError: the bits end within it.
-    """
-    one = bits.find("1", at)
-    size = one - at + 1
-    if one < 0 or len(bits) < one + size:
-        raise ValueError("the bits end within a number")
-    length = int(bits[one : one + size], 2)
-    end = one + size + length - 1
-    if end > len(bits):
-        raise ValueError("the bits end within a number")
-    return int("1" + bits[one + size : end], 2), end

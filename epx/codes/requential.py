@@ -241,12 +241,11 @@ def teach(
         observer, batch, expert.params, index_NxB,
         lambda part: prequential.examples(generator, hyper, part),
     )  # fmt: skip
-    params, opt, norm = _moved(observer, hyper, rate, grads, expert)
+    expert, norm = prequential.descended(observer, hyper, grads, expert, rate, window)
     grad_norm, nats = optax.tree.norm(grads), nll.pairwise_sum(nats_T, axis=0)
-    ema = optim.average(window, expert.ema, params)
-    expert = expert._replace(step=expert.step + 1, params=params, opt=opt, ema=ema)
     row = {"nats": nats, "coded_tok": coded_T.sum(), "grad_norm": grad_norm}
-    return expert, row | {"broken": ~jnp.isfinite(nats + grad_norm + norm)}
+    row |= {"broken": ~jnp.isfinite(nats + grad_norm + norm)}
+    return expert._replace(step=expert.step + 1), row
 
 
 def _charge(
@@ -284,19 +283,10 @@ def study(
     grads, nats_T, coded_T = prequential.gradient(
         observer, batch, student.params, example, lambda part: part
     )
-    params, opt, norm = _moved(observer, unclipped, rate, grads, student)
+    student, norm = prequential.descended(observer, unclipped, grads, student, rate, window)
     nats = nll.pairwise_sum(nats_T, axis=0)
     row = {"sampled_tok": coded_T.sum(), "sampled_nats": nats, "broken": ~jnp.isfinite(nats + norm)}
-    return Student(params, opt, optim.average(window, student.ema, params)), row
-
-
-def _moved(
-    observer: Observer, hyper: Hyper, rate: jax.Array, grads: PyTree, one: Teacher | Student
-) -> tuple[PyTree, PyTree, jax.Array]:
-    """Weights and moments after a step of Adam at this rate, and the norm of the step."""
-    optimiser = optim.chain(hyper, observer.scales(one.params), rate)
-    updates, opt = optimiser.update(grads, one.opt, one.params)
-    return optax.apply_updates(one.params, updates), opt, optax.tree.norm(updates)
+    return student, row
 
 
 def _unless(stops: jax.Array, act: Callable[[], tuple[PyTree, Row]], unchanged: PyTree):
