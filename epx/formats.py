@@ -112,6 +112,10 @@ def frontiers(worlds: dict[str, Curve]) -> str:
             parts = [f"{bits.mean:.4g} ± {bits.half_width:.2g}" for bits in (structure, entropy)]
             total = f"{structure.mean + entropy.mean:.4g}"
             lines.append(f"{flops:10.2e}" + "".join(f"{part:>24}" for part in (*parts, total)))
+        if len(set(one.points.run)) == 1:
+            lines.append("one run: one of its points is kept; a frontier is drawn over several")
+        if len(set(zip(one.points.run, one.points.step))) == len(set(one.points.run)):
+            lines.append("one evaluation a run, its last: eval.every gives more points")
     return "\n".join(lines)
 
 

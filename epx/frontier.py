@@ -157,8 +157,8 @@ def resampled(
       tolerance: as in `hull`.
 
     Returns:
-      Estimates of S and of H in bits: the value of all points, and half of the central 95 % of the
-      draws that can pay; nan where none can.
+      Estimates of S and of H in bits: the value of all points, nan at a budget that pays for none
+      that is kept, and half of the central 95 % of the draws that can pay.
     """
     rng = np.random.default_rng(seed)
     value = at(frontier(mean_over_seeds(found), tolerance), flops)
@@ -168,7 +168,7 @@ def resampled(
     result = []
     for centre, draws_RxT in zip(value, np.moveaxis(np.array(drawn), 1, 0)):
         half = np.full(len(centre), np.nan)
-        pays = np.isfinite(draws_RxT).any(0)
+        pays = np.isfinite(draws_RxT).any(0) & np.isfinite(centre)
         low, high = np.nanquantile(draws_RxT[:, pays], [0.025, 0.975], axis=0)
         half[pays] = (high - low) / 2
         result.append([Estimate(*pair) for pair in zip(centre, half)])
@@ -180,7 +180,7 @@ class Curve(NamedTuple):
 
     Attributes:
       points: all that it was drawn from.
-      flops: budgets, from the cheapest point to the dearest.
+      flops: budgets, rising.
       structure_bits, entropy_bits: estimates of S_T and H_T at each.
       test_tokens: size of the coded set.
     """
@@ -193,9 +193,12 @@ class Curve(NamedTuple):
 
 
 def curve(found: Points, test_tokens: float, tolerance: float = 0.0, budgets: int = 12) -> Curve:
-    """S_T and H_T with their intervals at budgets that are even in log T."""
-    flops = np.geomspace(found.flops.min(), found.flops.max(), budgets)
-    flops[-1] = found.flops.max()  # whatever the rounding
+    """S_T and H_T with their intervals at budgets that are even in log T, from the cheapest point
+    that is kept to the dearest of all; one budget where these are the same."""
+    low = frontier(mean_over_seeds(found), tolerance).flops[0]
+    high = max(low, found.flops.max())
+    flops = np.unique(np.clip(np.geomspace(low, high, budgets), low, high))
+    flops[0], flops[-1] = low, high  # whatever the rounding
     return Curve(found, flops, *resampled(found, flops, 0, tolerance=tolerance), test_tokens)
 
 

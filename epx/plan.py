@@ -74,8 +74,9 @@ class Plan:
         """Where the members and their batches live. Raises ValueError as `devices.layout`."""
         return layout(self.parallel, self.devices, members, self.batch)
 
-    def check(self, spec: Spec, members: int) -> None:
-        """Raises ValueError where the devices or a finite world do not allow this plan."""
+    def check(self, spec: Spec, members: int, code_steps: int | None = None) -> None:
+        """Raises ValueError where the devices or a finite world do not allow this plan. A code that
+        says itself how many steps it takes also says how often it sees an example."""
         self.cut(self.layout(members), spec.length)
         if None not in (self.examples, spec.size) and self.examples > spec.size:
             raise ValueError(
@@ -90,7 +91,7 @@ class Plan:
                 f"run.batch={self.batch}: at most {size}, the training examples of a pass"
             )
         passes = self.steps * self.batch / size
-        if passes > self.repeats:
+        if code_steps is None and passes > self.repeats:
             raise ValueError(
                 f"run.steps={self.steps} x run.batch={self.batch} needs {passes:.2f} passes over "
                 f"the {size} training examples, and run.repeats={self.repeats}: "
@@ -134,11 +135,14 @@ class Setup(NamedTuple):
     def check(self) -> None:
         """Raises ValueError where the devices, the world or the code do not allow this run."""
         spec, members = self.generators[0].spec, len(self.generators)
-        self.plan.check(spec, members)
         batch = self.plan.cut(self.plan.layout(members), spec.length)
         wanted = self.code(self.observer, batch).steps
         if wanted not in (None, self.plan.steps):
-            raise ValueError(f"run.steps={self.plan.steps}: accepted {wanted} with this code")
+            raise ValueError(
+                f"run.steps={self.plan.steps}: accepted {wanted}, as code.name="
+                f"{self.config['code']['name']} takes with its other keys and run.examples"
+            )
+        self.plan.check(spec, members, wanted)
 
 
 def stack(trees: Sequence[PyTree]) -> PyTree:

@@ -5,6 +5,7 @@ from pathlib import Path
 
 import numpy as np
 from matplotlib.axes import Axes
+from matplotlib.backend_bases import FigureCanvasBase
 from matplotlib.figure import Figure
 
 from epx import scaling
@@ -23,6 +24,19 @@ RULERS = (
 )
 ROW_INCHES = 0.62
 COMPUTE = "compute T to train and to code, FLOP"
+
+
+def check(path: Path | str | None) -> None:
+    """Raises ValueError where no figure can be written: no such folder, or an ending that is none
+    of a format. None is no figure."""
+    if path is None:
+        return
+    folder, ending = Path(path).parent, Path(path).suffix.lstrip(".").lower()
+    if not folder.is_dir():
+        raise ValueError(f"{path}: no such folder {folder}")
+    accepted = sorted(FigureCanvasBase.get_supported_filetypes())
+    if ending not in accepted:
+        raise ValueError(f"{path}: accepted are figures that end in {', '.join(accepted)}")
 
 
 def worlds_by_observers(found: Sequence[Cell], path: Path | str) -> Figure:
@@ -126,7 +140,7 @@ def estimates(laws: dict[str, LossLaw], test_tokens: float, path: Path | str) ->
     axes = figure.subplots(1, 2)
     budgets = np.geomspace(1e3 * test_tokens, 1e18 * test_tokens, 200)
     for rank, (name, law) in enumerate(laws.items()):
-        color, dashes = LINES[rank % len(LINES)], ("-", "--", ":")[rank // len(LINES) % 3]
+        color, dashes = _line(rank)
         found = [scaling.split(law, flops, test_tokens) for flops in budgets]
         nats = zip(*((one.structure_nats, one.entropy_nats) for one in found))
         for axis, values, limit in zip(axes, nats, law.limit(test_tokens)):
@@ -193,14 +207,16 @@ def frontiers(worlds: dict[str, Curve], path: Path | str) -> Figure:
     """
     figure = Figure(figsize=(14, 4.4), layout="constrained")
     axes = figure.subplots(1, 3)
-    for (name, one), color in zip(worlds.items(), LINES * len(worlds)):
+    for rank, (name, one) in enumerate(worlds.items()):
+        color, dashes = _line(rank)
         points = one.points
         both = (points.structure_bits, points.entropy_bits, points.description_bits)
         total = [s.mean + h.mean for s, h in zip(one.structure_bits, one.entropy_bits)]
         means = [[bits.mean for bits in part] for part in (one.structure_bits, one.entropy_bits)]
         for axis, dots, line in zip(axes, both, (*means, total)):
             axis.plot(points.flops, dots, ".", color=color, alpha=0.25, markersize=3)
-            axis.step(one.flops, line, where="post", color=color, label=name)
+            axis.step(one.flops, line, dashes, where="post", color=color, label=name)
+            axis.plot(one.flops[-1], line[-1], "o", color=color, markersize=4)
         for axis, part in zip(axes, (one.structure_bits, one.entropy_bits)):
             mean, half = np.array(part).T
             axis.fill_between(
@@ -210,9 +226,15 @@ def frontiers(worlds: dict[str, Curve], path: Path | str) -> Figure:
     for axis, title in zip(axes, titles):
         _dress(axis, title, COMPUTE)
         axis.set_xscale("log")
-    axes[0].legend(frameon=False, fontsize=9)
+    handles, names = axes[0].get_legend_handles_labels()
+    figure.legend(handles, names, loc="outside lower left", ncols=3, frameon=False, fontsize=9)
     figure.savefig(path, dpi=150)
     return figure
+
+
+def _line(rank: int) -> tuple[str, str]:
+    """Color and dashes of the line with this rank: as many colors as there are, then dashed."""
+    return LINES[rank % len(LINES)], ("-", "--", ":")[rank // len(LINES) % 3]
 
 
 def _dress(axis: Axes, title: str, across: str) -> None:

@@ -134,11 +134,11 @@ def begin(path: Path, config: dict[str, Any], env: dict[str, Any]) -> list[str]:
         write_json(path / "env.json", env)
         write_json(path / "config.json", config)
         return []
-    changed = difference(read_json(path / "config.json"), config, ignore=FREE_KEYS)
+    changed = difference(config, read_json(path / "config.json"), ignore=FREE_KEYS)
     if changed:
         raise RecordError(
-            f"{path} holds a run of another config; choose another --workdir, or go back to:\n  "
-            + "\n  ".join(changed)
+            f"{path} holds a run of another config; choose another --workdir, or go back from what "
+            "this command says to what the record has:\n  " + "\n  ".join(changed)
         )
     known = read_json(path / "env.json")
     later = known.pop("resumed_in", [])

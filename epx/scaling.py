@@ -129,8 +129,12 @@ def split(law: LossLaw, flops: float, test_tokens: float) -> Split:
     least = 2 * (3 + test_tokens)
     if flops < least:
         raise ValueError(f"flops={flops:g}: one parameter and one token need {least:g}; give more")
-    rises = slope(low) >= 0  # then nothing is worth learning from
-    tokens = 1.0 if rises else math.exp(optimize.brentq(slope, low, high, xtol=1e-14, rtol=1e-14))
+    if slope(low) >= 0:  # nothing is worth learning from
+        tokens = 1.0
+    elif slope(high) <= 0:  # the loss of any smaller a model is rounded off
+        tokens = test_tokens
+    else:
+        tokens = math.exp(optimize.brentq(slope, low, high, xtol=1e-14, rtol=1e-14))
     parameters = size(tokens)
     entropy = test_tokens * law.loss_nats(parameters, tokens)
     return Split(flops, parameters, tokens, law.structure_nats(tokens), entropy)
@@ -178,33 +182,54 @@ def read(path: Path | str) -> dict[str, LossLaw]:
     """Laws from a CSV file, by the name in its column `domain`.
 
     The other columns are the fields of `LossLaw`, or those of `ComputeLaw`, which is converted; its
-    last three may be left empty.
+    last three may be left empty. Spaces around a cell do not count.
 
     Raises:
-      ValueError: columns of neither, a name that comes twice, or a cell that is no number or none
-        that a law can have, naming the line.
+      ValueError: columns of neither, a name that is missing or comes twice, or a cell that is no
+        number or none that a law can have, naming the line.
       OSError: the file cannot be read.
     """
-    with open(path, newline="") as file:
-        rows = list(csv.DictReader(file))
+    try:
+        with open(path, newline="", encoding="utf-8-sig") as file:
+            rows = [[cell.strip() for cell in row] for row in csv.reader(file)]
+    except (UnicodeDecodeError, csv.Error) as error:
+        raise ValueError(f"{path}: accepted is a CSV file in UTF-8") from error
+    head = rows[0] if rows else []
+    kinds = [k for k in (LossLaw, ComputeLaw) if sorted(head) == sorted(("domain", *k._fields))]
+    if not kinds:
+        accepted = " or ".join(", ".join(("domain", *k._fields)) for k in (LossLaw, ComputeLaw))
+        raise ValueError(f"{path}: columns {', '.join(head)}: accepted {accepted}")
     laws = {}
-    for line, row in enumerate(rows, start=2):
-        kind = next((k for k in (LossLaw, ComputeLaw) if set(row) == {"domain", *k._fields}), None)
-        if kind is None:
-            accepted = " or ".join(", ".join(("domain", *k._fields)) for k in (LossLaw, ComputeLaw))
-            raise ValueError(f"{path}: columns {', '.join(map(str, row))}: accepted {accepted}")
+    for line, row in enumerate(rows[1:], start=2):
+        if not row:
+            continue
         try:
-            may_be_empty = kind._field_defaults
-            given = [key for key in kind._fields if row[key] or key not in may_be_empty]
-            law = kind(**{key: float(row[key]) for key in given})
-            if row["domain"] in laws:
-                raise ValueError(f"domain={row['domain']} for the second time")
-            laws[row["domain"]] = _checked(convert(_checked(law)) if kind is ComputeLaw else law)
-        except (TypeError, ValueError, ArithmeticError) as error:
+            if len(row) != len(head):
+                raise ValueError(f"{len(row)} cells: accepted {len(head)}, as in the first line")
+            cells = dict(zip(head, row))
+            domain = cells.pop("domain")
+            if not domain or domain in laws:
+                raise ValueError(f"domain={domain}: accepted is a name for each, once")
+            laws[domain] = _law(kinds[0], cells)
+        except (ValueError, ArithmeticError) as error:
             raise ValueError(f"{path}, line {line}: {error}") from error
     if not laws:
         raise ValueError(f"{path}: holds no law")
     return laws
+
+
+def _law(kind: type[LossLaw] | type[ComputeLaw], cells: dict[str, str]) -> LossLaw:
+    """The law in a line of a file."""
+    numbers = {}
+    for key, text in cells.items():
+        if not text and key in kind._field_defaults:
+            continue
+        try:
+            numbers[key] = float(text)
+        except ValueError:
+            raise ValueError(f"{key}={text}: accepted is a number") from None
+    law = _checked(kind(**numbers))
+    return _checked(convert(law)) if kind is ComputeLaw else law
 
 
 def _checked(law: LossLaw | ComputeLaw) -> LossLaw | ComputeLaw:

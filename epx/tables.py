@@ -249,5 +249,5 @@ def _label(found: list[Cell], arguments: str, key: str) -> None:
             other[arguments] for other in found if other[arguments].get("name") == own.get("name")
         ]
         telling = [k for k in own if any(other.get(k) != own[k] for other in alike)]
-        words = [f"{k}={own[k]}" for k in telling]
+        words = [f"{k}={own[k]}" for k in telling if own[k] is not None]
         cell[key] = " ".join([str(own.get("name", "")).rpartition(".")[2], *words]).strip()

@@ -134,7 +134,10 @@ def load(reference: str, overrides: dict[str, str]) -> dict[str, Any]:
     for dotted, text in overrides.items():
         section, _, key = dotted.partition(".")
         _check_key(dotted, section, config)
-        _check_key(dotted, key, config[section])
+        named = (
+            f" of {section}.name={config[section]['name']}" if section in components.FOLDERS else ""
+        )
+        _check_key(dotted, key, config[section], named)
         config[section][key] = _value(dotted, text, *_type(section, key, config, loaded))
     return config
 
@@ -157,10 +160,11 @@ def _rank(section: str) -> int:
     return base.SECTIONS.index(section) if section in base.SECTIONS else len(base.SECTIONS)
 
 
-def _check_key(dotted: str, word: str, known: dict[str, Any]) -> None:
+def _check_key(dotted: str, word: str, known: dict[str, Any], named: str = "") -> None:
     if word not in known:
         raise ValueError(
-            f"{dotted}: no such key; {components.suggest(word, known)}known are {', '.join(known)}"
+            f"{dotted}: no such key{named}; {components.suggest(word, known)}known are "
+            f"{', '.join(known)}"
         )
 
 

@@ -38,6 +38,9 @@ def train(
         for setup in setups:
             setup.check()
     folders = [workdir / "records" / ensemble.name for ensemble in ensembles]
+    others = [path.name for path in record.find(workdir / "records") if path not in folders]
+    if others:
+        cli.fail(f"{workdir} holds other records: {', '.join(others)}; choose another --workdir", 1)
     seconds = [_seconds(setup, folder) for setup, folder in zip(setups, folders)]
     runs = sum(len(setup.hypers) for setup in setups)
     cli.say(

@@ -27,6 +27,7 @@ flags.DEFINE_string("figure", None, "draw S and H against compute to this file (
 def main() -> int:
     """Prints the table; draws what was asked for."""
     try:
+        plots.check(FLAGS.figure)
         laws = (
             scaling.read(FLAGS.laws)
             if FLAGS.laws

@@ -20,12 +20,12 @@ flags.DEFINE_string("records", None, "a record, or a folder with records below i
 flags.DEFINE_string("anchor", None, "ema, raw, tail or oracle; none: ema where there is one")
 flags.DEFINE_float("test_tokens", None, "size of the coded set; none: as the config says")
 flags.DEFINE_enum("format", "table", list(formats.FORMATS), "how to print the numbers")
-flags.DEFINE_float("surplus", None, "state SDL above this loss, in bits per coded token")
+flags.DEFINE_float("surplus", None, "state SDL above this loss, in bits per coded token", 0)
 flags.DEFINE_bool("sensitivity", False, "also print S and H under every anchor")
 flags.DEFINE_string("summary", None, "also write the numbers as JSON to this file")
 flags.DEFINE_string("frontier", None, "draw S, H and S + H against compute to this file")
 flags.DEFINE_enum("compute", "exact", list(frontier.ACCOUNTINGS), "accounting of the frontier")
-flags.DEFINE_float("tolerance", 0.0, "of the frontier's hull: part by which it may rise")
+flags.DEFINE_float("tolerance", 0.0, "of the frontier's hull: part by which it may rise", 0)
 flags.DEFINE_string("figure", None, "draw S and H, world by observer, to this file (png, pdf, svg)")
 
 
@@ -36,6 +36,8 @@ def main() -> int:
     if not FLAGS.records:
         cli.fail("--records is missing: which folder holds the records?", 2)
     try:
+        for path in (FLAGS.figure, FLAGS.frontier):
+            plots.check(path)
         found = read(FLAGS.records, FLAGS.anchor, FLAGS.test_tokens, FLAGS.surplus)
         print(formats.FORMATS[FLAGS.format](found))
         if FLAGS.sensitivity:

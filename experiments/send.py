@@ -22,9 +22,9 @@ from experiments import cli, host
 FLAGS = flags.FLAGS
 flags.DEFINE_integer("steps", 200, "batches to send", 1)
 flags.DEFINE_integer("batch", 8, "messages in a batch", 1)
-flags.DEFINE_integer("width", 8, "cells of the ring: bits of a message, 2 to 12")
-flags.DEFINE_integer("rule", 15, "of the automaton, 0 to 255")
-flags.DEFINE_integer("seed", 0, "of weights, data and proposals")
+flags.DEFINE_integer("width", 8, "cells of the ring: bits of a message", 2, 12)
+flags.DEFINE_integer("rule", 15, "of the automaton", 0, 255)
+flags.DEFINE_integer("seed", 0, "of weights, data and proposals", 0)
 flags.DEFINE_string("figure", None, "draw lengths and costs against the KL to this file")
 
 
@@ -32,6 +32,7 @@ def main() -> int:
     """Sends, receives, compares, prints; returns the exit code."""
     host.prepare()
     with cli.config_errors():
+        plots.check(FLAGS.figure)
         world = eca.make(jax.random.key(0), rule=FLAGS.rule, width=FLAGS.width, steps=1)
         observer = transformer.make(2, world.spec.length, depth=1, width=16)
         hyper = optim.hyper(FLAGS.seed, lr=0.2, warmup_steps=10, ema_steps=10)
@@ -46,12 +47,12 @@ def main() -> int:
         half = 1.96 * bits.std(ddof=1) / np.sqrt(bits.size) if bits.size > 1 else np.nan
         print(f"{name:8}{bits.sum():12.1f} bit {bits.mean():8.3f} ± {half:.3f} bit/message")
     print(f"proposals{sent.looked.sum():11d}     {sent.looked.mean():8.1f} per message")
-    if FLAGS.figure:
-        with cli.config_errors():  # a file that is no figure
-            plots.messages(kl, length, sent.looked, requential.MESSAGE_BITS, FLAGS.figure)
     if not all(jax.tree.leaves(equal)):
         cli.fail("the decoder ended with other weights", 1)
     print("the decoder, which saw none of the data, has the student's exact weights")
+    if FLAGS.figure:
+        with cli.config_errors():  # too few messages
+            plots.messages(kl, length, sent.looked, requential.MESSAGE_BITS, FLAGS.figure)
     return 0
 
 

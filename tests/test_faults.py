@@ -111,7 +111,7 @@ def test_a_second_process_is_refused(reference, tmp_path):  # noqa: F811
 
 def test_another_config_is_refused_with_the_difference(undisturbed):
     output = finish(train(undisturbed.path, "--config.optim.lr=0.02", "--config.run.steps=300"), 1)
-    assert "optim.lr: 0.03 -> 0.02" in output and "run.steps: 200 -> 300" in output
+    assert "optim.lr: 0.02 -> 0.03" in output and "run.steps: 300 -> 200" in output
     same(record.load(undisturbed.path), undisturbed)
 
 

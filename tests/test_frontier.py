@@ -151,6 +151,18 @@ def test_intervals_cover_what_seeds_scatter():
     assert held >= 34 and np.median(half_widths) < 0.1, (held, np.median(half_widths))
 
 
+def test_budgets_begin_where_something_is_kept():
+    found = random_points(5, runs=3)
+    drawn = frontier.curve(found, 1e3)
+    assert drawn.flops[0] == frontier.frontier(found).flops[0] and len(drawn.flops) == 12
+    assert drawn.flops[-1] == found.flops.max()
+    assert np.isfinite([bits.mean for bits in drawn.structure_bits]).all()
+    one = found.take(np.array([0]))
+    drawn = frontier.curve(one._replace(flops=np.array([1.4840320921e9])), 1e3)
+    assert drawn.flops.tolist() == [1.4840320921e9], "one point is one budget"
+    assert drawn.structure_bits[0] == (one.structure_bits[0], 0)
+
+
 def test_one_run_of_one_seed_has_an_interval_of_nothing():
     found = random_points(3, runs=1)
     structure, entropy = frontier.resampled(found, np.array([0.5, 100.0]), seed=0, draws=10)

@@ -63,7 +63,7 @@ def test_the_commands_between(tmp_path, monkeypatch):
     said = [command(line, tmp_path) for line in ready]
     assert "eca" in said[1] and (tmp_path / "runs" / "r30.png").exists()
     assert "example 1" in said[2] and "gnubook" in said[3] and "sampled" in said[4]
-    assert "found all 4096 of them" in said[5]
+    assert "found all 32768 of them" in said[5]
 
 
 @pytest.mark.slow

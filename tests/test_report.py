@@ -102,6 +102,20 @@ def test_a_frontier_of_the_runs_on_a_world(records, tmp_path):
     assert done.returncode == 2 and "test_tokens=-1" in done.stderr
 
 
+def test_what_a_frontier_lacks_is_said(records, tmp_path):
+    figure = tmp_path / "frontier.png"
+    done = without_jax(tmp_path, f"--records={records / 'counts'}", f"--frontier={figure}")
+    assert done.returncode == 0 and "a frontier is drawn over several" in done.stdout
+    assert "nan" not in done.stdout
+
+
+def test_a_figure_that_cannot_be_written_is_refused_first(records, tmp_path):
+    for flag in ("figure", "frontier"):
+        for name, part in (("none/a.png", "no such folder"), ("a.foo", "figures that end in")):
+            done = without_jax(tmp_path, f"--records={records}", f"--{flag}={tmp_path / name}")
+            assert done.returncode == 2 and part in done.stderr and not done.stdout
+
+
 def test_report_says_what_is_missing(records, tmp_path):
     assert "holds no records" in without_jax(tmp_path, f"--records={tmp_path}").stderr
     done = without_jax(tmp_path, f"--records={records}", "--anchor=best")

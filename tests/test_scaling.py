@@ -143,6 +143,12 @@ def test_a_budget_that_is_none_is_refused():
             scaling.split(CHINCHILLA, flops, tokens)
 
 
+def test_with_any_compute_at_all_the_whole_set_is_learned_from():
+    one = scaling.split(CHINCHILLA, 1e300, 1e12)
+    assert one.tokens == 1e12
+    assert (one.structure_nats, one.entropy_nats) == pytest.approx(CHINCHILLA.limit(1e12))
+
+
 def test_a_law_that_counts_all_parameters_is_not_corrected():
     law = LossLaw(*CHINCHILLA)
     assert law.E == 1.6934 and law.N0 == 49146303.55
@@ -153,6 +159,12 @@ def test_a_csv_of_either_kind_is_read(tmp_path):
     own = tmp_path / "own.csv"
     own.write_text("domain,alpha,beta,N0,D0,E\nmine,0.3,0.4,50,2e6,1.5\n")
     assert scaling.read(own) == {"mine": LossLaw(0.3, 0.4, 50, 2e6, 1.5)}
+    # As a spreadsheet may write it: a mark of the byte order, spaces, an empty line.
+    own.write_text("\ufeffdomain, alpha, beta, N0, D0, E\n\n mine , 0.3, 0.4, 50, 2e6, 1.5\n")
+    assert scaling.read(own) == {"mine": LossLaw(0.3, 0.4, 50, 2e6, 1.5)}
+    own.write_bytes(b"\xff\xfe\x00")
+    with pytest.raises(ValueError, match=r"own\.csv: accepted is a CSV file"):
+        scaling.read(own)
     fields = ("domain", *scaling.ComputeLaw._fields)
     rows = [
         [name, *("" if value is None else repr(value) for value in law)]
@@ -167,20 +179,26 @@ def test_a_csv_of_either_kind_is_read(tmp_path):
     "text, part",
     [
         ("domain,alpha\nmine,0.3\n", "columns domain, alpha: accepted domain, alpha, beta"),
-        ("domain,alpha,beta,N0,D0,E\nmine,0.3,0.4,fifty,2e6,1.5\n", "line 2: could not convert"),
-        ("domain,alpha,beta,N0,D0,E\nmine,0.3\n", "line 2"),
+        ("domain,alpha,beta,N0,D0,E\nmine,0.3,0.4,fifty,2e6,1.5\n", "line 2: N0=fifty: accepted"),
+        ("domain,alpha,beta,N0,D0,E\nmine,0.3\n", "line 2: 2 cells: accepted 6"),
+        ("domain,alpha,beta,N0,D0,E\nm,0.3,0.4,50,2e6,1.5,7\n", "line 2: 7 cells: accepted 6"),
+        ("domain,alpha,beta,N0,D0,E\nm,0.3,0.4,,2e6,1.5\n", "line 2: N0=: accepted"),
+        ("domain,alpha,beta,N0,D0,E\n,0.3,0.4,50,2e6,1.5\n", "line 2: domain=: accepted"),
         ("domain,alpha,beta,N0,D0,E\n", "holds no law"),
         ("domain,alpha,beta,N0,D0,E\nm,0.3,1,50,2e6,1.5\n", "beta=1.0: accepted"),
         ("domain,alpha,beta,N0,D0,E\nm,0.3,0.4,50,-2e6,1.5\n", "D0=-2000000.0: accepted"),
         ("domain,alpha,beta,N0,D0,E\nm,0.3,0.4,50,2e6,inf\n", "E=inf: accepted"),
         ("domain,alpha,beta,N0,D0,E\nm,nan,0.4,50,2e6,1.5\n", "alpha=nan: accepted"),
-        ("domain,alpha,beta,N0,D0,E\n" + 2 * "m,0.3,0.4,50,2e6,1.5\n", "line 3: domain=m for the"),
+        (
+            "domain,alpha,beta,N0,D0,E\n" + 2 * "m,0.3,0.4,50,2e6,1.5\n",
+            "line 3: domain=m: accepted",
+        ),
         (
             "domain,gamma,N0,C0,E,C_unit,delta,vocab,context,aspect\n"
             "m,0.1,50,1e-8,2,1e-13,0.7,256,,5\n",
             "vocab, context, aspect: accepted",
         ),
-        ("", "holds no law"),
+        ("", "columns : accepted"),
     ],
 )
 def test_a_csv_that_is_none_is_refused(tmp_path, text, part):

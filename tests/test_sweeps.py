@@ -97,6 +97,16 @@ def test_a_sweep_of_ones_own_runs_reports_and_stops_where_done(tmp_path):
     assert rows and rows == {path: path.stat().st_mtime_ns for path in tmp_path.rglob("rows/*.npz")}
 
 
+def test_a_folder_of_another_sweep_is_refused(tmp_path):
+    file, other = tmp_path / "mine.py", tmp_path / "w" / "records" / "other"
+    file.write_text(SWEEP)
+    other.mkdir(parents=True)
+    (other / "config.json").write_text("{}")
+    done = binary("sweep", f"--sweep={file}", f"--workdir={tmp_path / 'w'}", "--quiet")
+    assert done.returncode == 1 and "holds other records: other; choose another" in done.stderr
+    assert [path.name for path in (tmp_path / "w" / "records").iterdir()] == ["other"]
+
+
 def test_an_unknown_sweep_is_named(tmp_path):
     done = binary("sweep", "--sweep=boook", f"--workdir={tmp_path}")
     assert done.returncode == 2
