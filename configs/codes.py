@@ -18,7 +18,7 @@ SEEDS = 4
 LESSONS = 500  # batches of real data
 CODES: dict[str, dict[str, Any]] = {
     "prequential": dict(name="prequential"),
-    "max_kl": dict(name="requential", max_kl=0.03, teacher_steps=LESSONS),
+    "max_kl": dict(name="requential", max_kl=0.1, teacher_steps=LESSONS),
     "projection": dict(name="requential", teacher="projection"),
 }
 # A student has more steps than its teacher where that one waits; a teacher that is projected needs

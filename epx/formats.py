@@ -9,6 +9,7 @@ from collections.abc import Callable, Sequence
 from typing import Any
 
 from epx.frontier import Curve
+from epx.measurement import Estimate
 from epx.tables import Cell, measured
 
 Columns = Sequence[tuple[str, str, str, str]]
@@ -26,8 +27,9 @@ COLUMNS = (
     ("H bit/byte", "H_bits_per_byte", ".4f", ".4f"),
     ("S_preq bit", "S_preq_bits", ".3g", ".1g"),
     ("S_req bit", "S_req_bits", ".3g", ".1g"),
-    ("S_req sent, bit", "sent_bits", ".3g", ".1g"),
+    ("S_req decodable, bit", "decodable_bits", ".3g", ".1g"),
     ("EDL bit", "EDL_bits", ".3g", ".1g"),
+    ("EDL held-out error, bit", "EDL_heldout_error_bits", ".1g", ""),
     ("SDL bit", "SDL_bits", ".3g", ".1g"),
     ("SDL at, bit/token", "good_enough_bits_per_tok", "g", ""),
     ("SDL needs, token", "SDL_tok", ".3g", ".1g"),
@@ -46,8 +48,8 @@ COLUMNS = (
 )
 
 
-# Columns of a terminal that say no more than another one where these hold.
-_EQUAL = {"EDL bit/token": "S_preq_bits_per_tok", "EDL bit": "S_preq_bits"}
+# Columns of a terminal that say no more than those of S_preq where nothing is seen twice.
+_EXCESS = ("EDL bit/token", "EDL bit", "EDL held-out error, bit")
 
 
 def table(found: Sequence[Cell], columns: Columns = COLUMNS) -> str:
@@ -109,7 +111,7 @@ def frontiers(worlds: dict[str, Curve]) -> str:
         lines += ["", f"{world}: {one.test_tokens:.3g} coded tokens", f"{'T FLOP':>10}"]
         lines[-1] += "".join(f"{head:>24}" for head in ("S_T bit", "H_T bit", "MDL_T bit"))
         for flops, structure, entropy in zip(one.flops, one.structure_bits, one.entropy_bits):
-            parts = [f"{bits.mean:.4g} ± {bits.half_width:.2g}" for bits in (structure, entropy)]
+            parts = [_estimate(bits) for bits in (structure, entropy)]
             total = f"{structure.mean + entropy.mean:.4g}"
             lines.append(f"{flops:10.2e}" + "".join(f"{part:>24}" for part in (*parts, total)))
         if len(set(one.points.run)) == 1:
@@ -117,6 +119,11 @@ def frontiers(worlds: dict[str, Curve]) -> str:
         if len(set(zip(one.points.run, one.points.step))) == len(set(one.points.run)):
             lines.append("one evaluation a run, its last: eval.every gives more points")
     return "\n".join(lines)
+
+
+def _estimate(bits: Estimate) -> str:
+    known = "" if math.isnan(bits.half_width) else f" ± {bits.half_width:.2g}"
+    return f"{bits.mean:.4g}{known}"
 
 
 def sensitivity(found: Sequence[Cell]) -> str:
@@ -172,7 +179,8 @@ def _notes(cell: Cell) -> list[str]:
         )
     if "messages" in cell:
         notes.append(
-            f"S_req is sent in {cell['messages']:.0f} messages, KL + 2 log2(1 + KL) + 5.21 each; "
+            f"S_req is decodable from {cell['messages']:.0f} messages of "
+            f"{cell['message_examples']} examples, at most KL + 2 log2(1 + KL) + 5.21 bit each; "
             "S_preq and EDL are its teacher's"
         )
         notes += [
@@ -185,9 +193,10 @@ def _notes(cell: Cell) -> list[str]:
 
 def _tells(found: Sequence[Cell], head: str, key: str) -> bool:
     """Whether a column of the terminal says anything."""
-    values = [cell[key] for cell in measured(found) if key in cell]
-    others = [c.get(_EQUAL[head]) for c in measured(found) if key in c] if head in _EQUAL else None
-    return bool(values) and values != others
+    cells = [cell for cell in measured(found) if key in cell]
+    if head in _EXCESS:
+        cells = [cell for cell in cells if cell["EDL_bits"] != cell.get("S_preq_bits")]
+    return bool(cells)
 
 
 def _text(value: Any, form: str, half_form: str) -> str:

@@ -75,8 +75,7 @@ def points(
             one = ledger.own(record)(record, anchor, test_tokens, members, step)
             flops_M = one.exact_flops if accounting == "exact" else one.paper_flops
             bits = one.structure_nats / LN2, one.entropy_nats / LN2
-            points = zip(one.members, flops_M, *bits)
-            found += [(run, seed, step, *numbers) for seed, *numbers in points]
+            found += [(run, seed, step, *rest) for seed, *rest in zip(one.members, flops_M, *bits)]
     if not found:
         raise RecordError("no evaluation with a finite loss in these records")
     return Points(*map(np.array, zip(*found)))
@@ -89,8 +88,8 @@ def hull(flops: np.ndarray, bits: np.ndarray, tolerance: float = 0.0) -> np.ndar
       flops: T of each point.
       bits: its description length; it may be negative.
       tolerance: fraction of the lowest value so far by which a point may lie above it. The paper
-        takes 0 for chess, 0.01 for emergence and 0.02 for three automata; at 0 the description
-        length never rises with T.
+        takes 0 for chess, 0.01 for emergence and 0.02 for three automata (where it also bends the
+        hull, which is not done here); at 0 the description length never rises with T.
     """
     kept: list[int] = []
     seen, lowest, ceiling = -np.inf, np.inf, np.inf
@@ -158,10 +157,12 @@ def resampled(
 
     Returns:
       Estimates of S and of H in bits: the value of all points, nan at a budget that pays for none
-      that is kept, and half of the central 95 % of the draws that can pay.
+      that is kept, and half of the central 95 % of the draws that can pay, which at the cheapest
+      budgets are not all; nan of one run of one seed, of which there is nothing to draw.
     """
     rng = np.random.default_rng(seed)
     value = at(frontier(mean_over_seeds(found), tolerance), flops)
+    alone = len(set(zip(found.run, found.seed))) == 1
     drawn = []
     for _ in range(draws):
         drawn.append(at(frontier(mean_over_seeds(_draw(found, rng)), tolerance), flops))
@@ -169,8 +170,9 @@ def resampled(
     for centre, draws_RxT in zip(value, np.moveaxis(np.array(drawn), 1, 0)):
         half = np.full(len(centre), np.nan)
         pays = np.isfinite(draws_RxT).any(0) & np.isfinite(centre)
-        low, high = np.nanquantile(draws_RxT[:, pays], [0.025, 0.975], axis=0)
-        half[pays] = (high - low) / 2
+        if pays.any() and not alone:
+            low, high = np.nanquantile(draws_RxT[:, pays], [0.025, 0.975], axis=0)
+            half[pays] = (high - low) / 2
         result.append([Estimate(*pair) for pair in zip(centre, half)])
     return result[0], result[1]
 

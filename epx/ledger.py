@@ -55,7 +55,8 @@ def prequential(
       record: a complete record, or one under way that has an evaluation.
       anchor: one of ANCHORS; None takes the first that is offered: `ema`, or `raw` for counters,
         which have no average.
-      test_tokens: 𝒟, above 0; None takes the config's `eval.test_tokens`, or else D.
+      test_tokens: 𝒟, above 0; None takes the config's `eval.test_tokens`, or else D, the mean over
+        members.
       members: members to use; None takes all.
       step: the evaluation to take, as if the run had ended there; None takes the last.
 
@@ -145,12 +146,13 @@ def surplus(record: Record, loss_nats: float, members: list[int] | None = None) 
     return Surplus(np.array(nats_M), np.array(tok_M), np.array(reached_M))
 
 
-def sent_bits(
+def decodable_bits(
     record: Record, members: list[int] | None = None, step: int | None = None
 ) -> Estimate:
-    """What sending the draws of a requential record takes, in bits: sum of KL + 2 log2 (1 + KL) +
-    5.21 over its messages, an upper bound of the expected length (arXiv 2607.11883). Arguments and
-    errors are those of `prequential`."""
+    """What a decodable code of the draws of a requential record takes at most, in bits: sum of KL +
+    2 log2 (1 + KL) + 5.21 over its messages, which bounds the expected length (arXiv 2607.11883).
+    The KL of a message is summed along what was drawn of it: right in the mean, but its logarithm
+    is a little below that of the mean. Arguments and errors are those of `prequential`."""
     if not is_requential(record):
         raise RecordError(f"{record.path} holds no requential code")
     step = _last(record) if step is None else step
@@ -166,6 +168,12 @@ def own(record: Record) -> Callable[..., Measurement]:
     """The code that a record was made by: `requential`, or `excess`, which is `prequential` where
     nothing is seen twice."""
     return requential if is_requential(record) else excess
+
+
+def is_in_blocks(record: Record) -> bool:
+    """Whether its rows are the charges of the online code in blocks, which is no prequential one
+    but has an excess as that does."""
+    return record.config.get("code", {}).get("name") == "blocks"
 
 
 def is_requential(record: Record) -> bool:
@@ -212,12 +220,13 @@ def _measure(
     learned_M = found.learned_tok_M
     if not learned_M.all():
         raise RecordError(f"{record.path}: nothing is learned from up to step {step}")
-    all_M = rows["all_tok"].sum(1)
+    training_M, all_M = _training(record, rows, who)
     # Tokens that are processed for a coded one, as the held-out examples have them.
     processed_M = record.config["facts"]["length"] / record.evals[step]["coded_tok"][chosen].mean(1)
-    test_M = learned_M if test_tokens is None else np.full_like(learned_M, test_tokens)
+    # One coded set for all members, or the spread of its size would be taken for that of H.
+    test_M = np.full_like(learned_M, learned_M.mean() if test_tokens is None else test_tokens)
     value_M, error_M = _anchor(record, rows, anchor, step, chosen, who, found)
-    exact_M, paper_M = _compute(record, rows["flops"].sum(1), all_M, test_M * processed_M)
+    exact_M, paper_M = _compute(record, training_M, all_M, test_M * processed_M)
     return Measurement(
         members=chosen,
         coded_tok=learned_M,
@@ -268,6 +277,16 @@ def failures(record: Record) -> dict[int, int]:
         return {}
     finite_MxS = record.rows["finite"].astype(bool)
     return {int(m): int(np.argmin(finite_MxS[m])) for m in np.flatnonzero(~finite_MxS.all(1))}
+
+
+def _training(record: Record, rows: Arrays, who: str) -> tuple[np.ndarray, np.ndarray]:
+    """FLOPs and processed tokens of learning: the observer's, or the `teacher_`'s, which is not
+    charged for what it draws."""
+    if not who:
+        return rows["flops"].sum(1), rows["all_tok"].sum(1)
+    lessons_M = (rows["coded_tok"] > 0).sum(1)
+    examples_M = lessons_M * record.config["run"]["batch"]
+    return rows["teacher_flops"].sum(1), examples_M * record.config["facts"]["length"]
 
 
 def _compute(record: Record, training_M: np.ndarray, all_M: np.ndarray, test_all_M: np.ndarray):

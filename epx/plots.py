@@ -23,6 +23,7 @@ RULERS = (
     ("oracle_bits_per_tok", "D", 26, "black", "the world's own law"),
 )
 ROW_INCHES = 0.62
+FEWEST = 10
 COMPUTE = "compute T to train and to code, FLOP"
 
 
@@ -162,18 +163,24 @@ def messages(
     message_bits: float,
     path: Path | str,
 ) -> Figure:
-    """What sending takes against what is told, a bin of messages of like KL to a point: the mean
-    length with its 95 % interval between the KL and the proved bound, and the proposals that the
-    encoder looked at.
+    """What sending takes against what is told, a bin of FEWEST or more messages of like KL to a
+    point: the mean length with its 95 % interval between the KL and the proved bound, and the mean
+    number of proposals that the encoder looked at.
 
     Args:
       kl_bits, length_bits, looked: of each message, in any shape.
       message_bits: of the bound KL + 2 log2(1 + KL) + message_bits.
       path: file to write; its ending (png, pdf, svg) chooses the format.
+
+    Returns:
+      The figure.
+
+    Raises:
+      ValueError: no bin has so many messages.
     """
     kl, length, looked = (np.ravel(array) for array in (kl_bits, length_bits, looked))
-    bins = np.minimum((12 * kl / kl.max()).astype(int), 11)
-    members = [np.flatnonzero(bins == n) for n in range(12) if (bins == n).sum() > 1]
+    bins = np.minimum((12 * kl / max(kl.max(), 1e-9)).astype(int), 11)
+    members = [np.flatnonzero(bins == n) for n in range(12) if (bins == n).sum() >= FEWEST]
     if not members:
         raise ValueError(f"{len(kl)} messages: more are needed for a figure")
     x = np.array([kl[index].mean() for index in members])

@@ -152,10 +152,12 @@ def _numbers(
 
 
 def _by_code(record: Record, result: Measurement, anchor: str | None) -> dict[str, Any]:
-    """S by every code that the record allows, in all and per token of the coded set: `S_preq`,
-    `EDL`, and of a requential record, whose first two are its teacher's, `S_req`, with `sent_bits`,
-    what a decodable code of its messages takes."""
+    """S by every code that the record allows, in all and per token of the coded set: `S_preq`;
+    `EDL`, per token of its first pass, with the standard error that it has from the held-out set;
+    and of a requential record, whose first two are its teacher's, `S_req`."""
     codes = {"S_preq": ledger.prequential, "EDL": ledger.excess}
+    if ledger.is_in_blocks(record):
+        del codes["S_preq"]
     if ledger.is_requential(record):
         codes["S_req"] = ledger.requential
     found: dict[str, Any] = {"notes": []}
@@ -166,9 +168,16 @@ def _by_code(record: Record, result: Measurement, anchor: str | None) -> dict[st
             found["notes"].append(f"no {name}: {error}")
             continue
         found[f"{name}_bits"] = _pair(measured.structure_bits)
-        per_tok = measured._replace(test_tok=result.test_tok).structure_bits_per_tok
+        set_tok = measured.coded_tok if name == "EDL" else result.test_tok
+        per_tok = measured._replace(test_tok=set_tok).structure_bits_per_tok
         found[f"{name}_bits_per_tok"] = _pair(per_tok)
-    return found | (_requential(record, result) if "S_req" in codes else {})
+        if name == "EDL":
+            errors = measured.anchored_tok * measured.anchor_error_nats / LN2
+            found["EDL_heldout_error_bits"] = float(errors.mean())
+    if "S_req" in codes:
+        found |= _requential(record, result)
+        found["notes"] += _lessons(record, result)
+    return found
 
 
 def _requential(record: Record, result: Measurement) -> dict[str, Any]:
@@ -178,11 +187,22 @@ def _requential(record: Record, result: Measurement) -> dict[str, Any]:
     under_way = np.cumsum(busy[:, ::-1], axis=1)[:, ::-1] > 0  # behind that both rest
     waited = {who: float((rows[k][under_way] == 0).mean()) for who, k in _WAITS.items()}
     return {
-        "sent_bits": _pair(ledger.sent_bits(record, list(result.members))),
+        "decodable_bits": _pair(ledger.decodable_bits(record, list(result.members))),
         "messages": float(rows["messages"].sum(1).mean()),
-        "teacher_flops": float(rows["teacher_flops"].sum(1).mean()),
+        "message_examples": record.config["code"]["message"] or record.config["run"]["batch"],
+        "teacher_flops": float((rows["teacher_flops"] + rows["draw_flops"]).sum(1).mean()),
         "waited": waited,
     }
+
+
+def _lessons(record: Record, result: Measurement) -> list[str]:
+    """What is to be said where the run ended before the teacher had its lessons."""
+    wanted = record.config["code"]["teacher_steps"]
+    had_M = (record.rows["coded_tok"][result.members, : max(record.evals)] > 0).sum(1)
+    if wanted is None or had_M.min() >= wanted:
+        return []
+    words = f"{had_M.min()} to {had_M.max()}"
+    return [f"its teachers had {words} of code.teacher_steps={wanted}: run.steps ended it"]
 
 
 def _surplus(record: Record, members: list[int], good_enough: float, cell: Cell) -> Cell:

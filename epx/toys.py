@@ -89,10 +89,11 @@ def coupon_collector_poisson(examples: np.ndarray, concepts: int, saved: float =
 
 def straight(examples: np.ndarray, start: float, learned_at: float) -> np.ndarray:
     """EDL of a loss that falls in a straight line from `start` to 0 at `learned_at` examples:
-    start n^2 / (2 learned_at) before, start learned_at / 2 from then on. (The 1/2 belongs to both:
-    a published note leaves it out of the first, and a sum over examples settles it.) Curves add up:
-    a format that is learned early and a capability that is learned late make EDL/n fall and rise
-    again."""
+    start n^2 / (2 learned_at) before, start learned_at / 2 from then on, as areas: the sum over
+    examples, each charged the loss before it, has n^2 + n and learned_at + 1 in their place. (The
+    1/2 belongs to both: a published note leaves it out of the first, which that sum contradicts.)
+    Curves add up: a format that is learned early and a capability that is learned late make EDL/n
+    fall and rise again."""
     n = np.asarray(examples, np.float64)
     return np.where(n < learned_at, start * n**2 / (2 * learned_at), start * learned_at / 2)
 

@@ -80,7 +80,7 @@ def frontiers(folder: str, found: list[tables.Cell]) -> dict[str, frontier.Curve
     records = [record.load(path) for path in record.find(folder)]
     runs: dict[str, list] = {}
     several = len({cell["code"] for cell in found}) > 1
-    for cell, (one, members, _) in zip(found, tables.runs(records)):
+    for cell, (one, members, _) in zip(found, tables.runs(records), strict=True):
         if "missing" not in cell:
             words = [cell["world"], cell["code"]][: 1 + several]
             runs.setdefault(", ".join(words), []).append((one, members))

@@ -8,7 +8,7 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from epx import ledger, nll, optim, sweeps, tables
+from epx import formats, ledger, nll, optim, sweeps, tables
 from epx.codes import blocks, prequential
 from epx.generators import eca, iid
 from epx.observers import counts, transformer
@@ -39,16 +39,17 @@ def test_blocks_double_and_all_examples_are_charged_once():
 
 def test_a_block_is_charged_under_an_observer_trained_on_those_before_it():
     """The same steps by hand: from scratch, on the first 8 examples over and over, and then the
-    charge of examples 8 to 16."""
-    code = blocks.make(OBSERVER, Batch(8, 8, examples=16), first_block=8, stage_steps=20)
+    charge of examples 8 to 16; and again from scratch on the first 16 for the next."""
+    code = blocks.make(OBSERVER, Batch(8, 8, examples=32), first_block=8, stage_steps=20)
     _, rows = trained(code)
-    assert code.steps == 40
-    alone = prequential.make(OBSERVER, Batch(8, 8, examples=8))
-    state, _ = runs.stepped(alone, WORLD, HYPER, 20)
-    block = prequential.examples(WORLD, HYPER, jnp.arange(8, 16, dtype=jnp.uint32))
-    nats = nll.nats(OBSERVER.logits(state.params, block.tokens_T, None), block.tokens_T)
-    expected = float(nll.coded_sum(nats, block.coded_T, axis=1).sum())
-    assert rows["nats"][20] == pytest.approx(expected, rel=1e-3)
+    assert code.steps == 60
+    for stage, (start, end) in ((1, (8, 16)), (2, (16, 32))):
+        alone = prequential.make(OBSERVER, Batch(8, 8, examples=start))
+        state, _ = runs.stepped(alone, WORLD, HYPER, 20)
+        block = prequential.examples(WORLD, HYPER, jnp.arange(start, end, dtype=jnp.uint32))
+        nats = nll.nats(OBSERVER.logits(state.params, block.tokens_T, None), block.tokens_T)
+        expected = float(nll.coded_sum(nats, block.coded_T, axis=1).sum())
+        assert rows["nats"][20 * stage] == pytest.approx(expected, rel=1e-3)
 
 
 def test_a_long_block_is_charged_exactly():
@@ -87,7 +88,8 @@ def test_a_run_of_it_has_an_excess_and_no_loss_at_its_tail(tiny_config, tmp_path
     assert done.rows["coded_tok"].sum(1).tolist() == [32 * 9] * 2
     assert "tail" not in ledger.anchors(done)
     (cell,) = tables.cells([done], good_enough=0.9)
-    assert cell["code"] == "blocks" and cell["EDL_bits"] == cell["S_preq_bits"]
+    assert cell["code"] == "blocks" and cell["EDL_bits"] == cell["S_bits"]
+    assert "S_preq_bits" not in cell and "EDL bit" in formats.table([cell])
     assert cell["SDL_tok"][0] <= 32 * 9 and json.dumps(cell, allow_nan=False)
     for change, part in (
         ({"steps": 20}, "run.steps=20: accepted 30"),

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 from scipy import stats
 
-from epx import formats, ledger, measurement, record, tables
+from epx import formats, frontier, ledger, measurement, record, tables
 
 LN2 = math.log(2)
 
@@ -192,10 +192,13 @@ def rewrite(run, **rows):
 def requential_record(tmp_path):
     """Teacher: 6 nats for 20 tokens, waiting once, anchor 0.2. Student: KL 3.5 for 45 tokens, its
     own anchor 0.1."""
-    run = write(tmp_path, [[4, 2, 0]], [[10, 10, 0]], [[1, 3]], [[20, 20]])
+    code = {"name": "requential", "message": None, "teacher_steps": 3}
+    run = write(tmp_path, [[4, 2, 0]], [[10, 10, 0]], [[1, 3]], [[20, 20]],
+                run={"batch": 7}, code=code)  # fmt: skip
     steps = dict(
         kl_nats=[[2.0, 1.0, 0.5]], sampled_tok=[[15, 15, 15]], sampled_nats=[[9.0, 6.0, 3.0]],
         messages=[[1, 1, 1]], overhead_nats=[[7.0, 5.0, 4.0]],
+        teacher_flops=[[900.0, 900.0, 0.0]], draw_flops=[[500.0] * 3],
     )  # fmt: skip
     run = rewrite(run, **{name: np.array(value) for name, value in steps.items()})
     evals = run.evals[3]
@@ -222,10 +225,53 @@ def test_a_requential_record_holds_the_prequential_code_of_its_teacher(tmp_path)
     measured = ledger.prequential(requential_record(tmp_path), "raw")
     assert measured.charged_nats == 6 and measured.coded_tok == 20
     np.testing.assert_allclose(measured.structure_nats, 6 - 20 * 0.2, rtol=1e-6)
+    # The compute is its own: two lessons of 7 examples of 40 tokens, and coding 20 tokens.
+    assert measured.exact_flops == 1800 + 20 * 2 / 40 * 100
+    assert measured.paper_flops == 6 * 10 * (2 * 7 * 40) + 2 * 10 * 40
+
+
+def test_a_requential_cell_says_what_its_messages_are_and_which_lessons_are_missing(tmp_path):
+    (cell,) = tables.cells([requential_record(tmp_path)], "raw")
+    assert cell["message_examples"] == 7 and cell["messages"] == 3
+    assert cell["teacher_flops"] == 1800 + 1500 and cell["exact_flops"] == 900 + 45 * 2 / 40 * 100
+    said = formats.table([cell])
+    assert "3 messages of 7 examples" in said and "S_req decodable, bit" in said
+    assert "its teachers had 2 to 2 of code.teacher_steps=3" in said
+
+
+def test_points_of_a_frontier_are_what_each_records_own_code_says(tmp_path):
+    """In bits of a coded set of 60 tokens: S as it is, below 0 too; of repeats the first pass; of a
+    requential record the student's."""
+    below = write(tmp_path / "a", [[1, 1, 1]], [[10, 10, 10]], [[4, 4]], [[20, 20]])
+    found = frontier.points([(below, None)], 60, "raw")
+    np.testing.assert_allclose(found.structure_bits, -3 / LN2)
+    np.testing.assert_allclose(found.entropy_bits, 60 * 0.2 / LN2)
+    assert found.flops.tolist() == [900 + 60 * 2 / 40 * 100]
+    paper = frontier.points([(below, None)], 60, "raw", "paper")
+    assert paper.flops.tolist() == [6 * 10 * 60 + 2 * 10 * 60 * 2]
+    often = finite_record(tmp_path / "b", [3, 2, 1, 0.5], [0, 0, 1, 1])
+    student = requential_record(tmp_path / "c")
+    found = frontier.points([(often, None), (student, [0])], 60, "raw")
+    np.testing.assert_allclose(found.structure_bits, [3 / LN2, 3.5 / LN2])
+    assert found.run.tolist() == [0, 1] and found.step.tolist() == [4, 3]
+    with pytest.raises(ValueError, match="accounting=both: accepted are exact, paper"):
+        frontier.points([(below, None)], 60, "raw", "both")
+
+
+def test_the_coded_set_is_one_for_all_members(tmp_path):
+    """Two students that learned from 20 and 40 tokens: H is of 30 for both, and its interval that
+    of the loss."""
+    run = write(tmp_path, [[3, 2], [3, 2]], [[10, 10], [20, 20]], [[2, 2], [2, 2]],
+                np.full((2, 2), 20))  # fmt: skip
+    measured = ledger.prequential(run, "raw")
+    assert measured.test_tok.tolist() == [30, 30]
+    np.testing.assert_allclose(measured.entropy_bits, (30 * 0.1 / LN2, 0), atol=1e-6)
+    (cell,) = tables.cells([run], "raw")
+    assert cell["H_bits"][0] == pytest.approx(cell["H_bits_per_tok"][0] * cell["test_tok"])
 
 
 def test_what_is_sent_is_longer_than_what_it_tells(tmp_path):
-    sent = ledger.sent_bits(requential_record(tmp_path))
+    sent = ledger.decodable_bits(requential_record(tmp_path))
     np.testing.assert_allclose(sent.mean, (3.5 + 16) / LN2)
 
 
@@ -278,6 +324,12 @@ def test_what_is_seen_again_is_no_part_of_a_description(tmp_path):
     for name in ("EDL", "S_preq"):
         assert cell[f"{name}_bits"][0] == pytest.approx(20 * cell[f"{name}_bits_per_tok"][0])
     assert "S_preq charges repeats" in formats.table([cell])
+    # EDL/n is of the first pass, whatever set is coded; its held-out error is known of one seed.
+    (cell,) = tables.cells([run], "raw", test_tokens=1000)
+    assert cell["EDL_bits_per_tok"][0] == pytest.approx(3 / LN2 / 20)
+    assert cell["EDL_bits"][1] is None
+    assert cell["EDL_heldout_error_bits"] == pytest.approx(20 * 0.05 / LN2)
+    assert "EDL held-out error, bit" in formats.table([cell])
 
 
 def test_the_error_of_the_anchor_counts_with_every_token_that_it_is_taken_off(tmp_path):
@@ -340,7 +392,7 @@ def test_the_surplus_of_a_requential_record_is_its_teachers(tmp_path):
 
 def test_what_is_sent_is_counted_up_to_the_evaluation(tmp_path):
     run = requential_record(tmp_path)
-    np.testing.assert_allclose(ledger.sent_bits(run, step=2).mean, (3.0 + 12) / LN2)
+    np.testing.assert_allclose(ledger.decodable_bits(run, step=2).mean, (3.0 + 12) / LN2)
 
 
 def test_an_earlier_evaluation_is_read_as_if_the_run_had_ended_there(tmp_path):

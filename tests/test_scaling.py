@@ -10,7 +10,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from epx import scaling
+from epx import plots, scaling
 from epx.scaling import LossLaw
 
 ROOT = Path(__file__).parent.parent
@@ -143,6 +143,23 @@ def test_a_budget_that_is_none_is_refused():
             scaling.split(CHINCHILLA, flops, tokens)
 
 
+def test_domains_rank_as_they_are_published():
+    """C.10: language far above images by the token of a quantiser, these above video, that above
+    images by the pixel, where larger ones hold more; video below an image of equal resolution, in
+    entropy as well."""
+    found = {
+        name: scaling.split(scaling.convert(law), 1e25, 1e12)
+        for name, law in scaling.PUBLISHED.items()
+    }
+    ranks = sorted(found, key=lambda name: -found[name].structure_nats)
+    assert ranks[0] == "language" and set(ranks[1:3]) == {"image VQ 16x16", "image VQ 32x32"}
+    assert ranks[3:] == ["video VQ 16x16x16", "image 32x32", "image 16x16", "image 8x8"]
+    assert found["language"].structure_nats > 5 * found[ranks[1]].structure_nats
+    video, image = found["video VQ 16x16x16"], found["image VQ 16x16"]
+    assert video.structure_nats < image.structure_nats
+    assert video.entropy_nats < image.entropy_nats
+
+
 def test_with_any_compute_at_all_the_whole_set_is_learned_from():
     one = scaling.split(CHINCHILLA, 1e300, 1e12)
     assert one.tokens == 1e12
@@ -205,6 +222,21 @@ def test_a_csv_that_is_none_is_refused(tmp_path, text, part):
     (tmp_path / "own.csv").write_text(text)
     with pytest.raises(ValueError, match=part):
         scaling.read(tmp_path / "own.csv")
+
+
+def test_the_figure_shows_what_the_split_says(tmp_path):
+    """A line for each law in each panel, S left and H right, in bits."""
+    laws = {name: scaling.convert(scaling.PUBLISHED[name]) for name in ("language", "image 8x8")}
+    figure = plots.estimates(laws, 1e9, tmp_path / "a.png")
+    for axis, word, part in zip(
+        figure.axes, ("structure", "entropy"), ("structure_nats", "entropy_nats")
+    ):
+        assert word in axis.get_title("left")
+        curves = [line for line in axis.get_lines() if len(line.get_xdata()) > 1]
+        for law, curve in zip(laws.values(), curves, strict=True):
+            flops, bits = curve.get_xdata()[100], curve.get_ydata()[100]
+            nats = getattr(scaling.split(law, flops, 1e9), part)
+            assert bits == pytest.approx(nats / math.log(2))
 
 
 def estimate(*arguments):

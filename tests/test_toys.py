@@ -126,17 +126,16 @@ def line(n, start, learned_at):
 
 @pytest.mark.parametrize("n", [40, 99, 150, 1000, 5000])
 def test_straight_curves_have_the_factor_one_half_before_they_are_learned_too(n):
-    """Settles section 1.5 (e) of the specification, where a published note has no 1/2 below n_F: a
-    sum over examples gives (n/2) (L_F0/n_F + L_C0/n_C) there, so the 1/2 belongs to it."""
-    simulated = formula = 0.0
+    """Settles section 1.5 (e) of the specification: below n_F a published note has no 1/2. The sum
+    of the losses before each example above that after the last, which is the definition, gives
+    (n + 1)/2 (L_F0/n_F + L_C0/n_C) an example there."""
     for start, learned_at in ((3.0, 100), (1.0, 2000)):
-        curve = line(n, start, learned_at)
-        simulated += toys.excess((curve[:-1] + curve[1:]) / 2, curve[-1])
-        formula += float(toys.straight(n, start, learned_at))
-    if n < 100:
-        assert formula / n == pytest.approx(n / 2 * (3 / 100 + 1 / 2000))
-    assert simulated == pytest.approx(formula, rel=1e-3)
-    assert simulated != pytest.approx(2 * formula, rel=0.3)
+        losses = line(n, start, learned_at)
+        summed = toys.excess(losses[:-1], losses[-1])
+        exact = start * (n * (n + 1) / learned_at if n < learned_at else learned_at + 1) / 2
+        assert summed == pytest.approx(exact)
+        area = float(toys.straight(n, start, learned_at))
+        assert area == pytest.approx(summed, rel=1.0 / min(n, learned_at))
 
 
 def test_learning_a_format_first_makes_a_dip():

@@ -28,7 +28,8 @@ from epx.codes import prequential
 from epx.streams import Batch
 from epx.types import Example, Hyper, Observer, PyTree, Spec, State
 
-# Probabilities are multiples of 2^-24, none below one of them, so that any token can be coded.
+# Probabilities become whole numbers of which 2^24 stand for 1, none below 1, so that any token can
+# be coded. They add up to about that; the coder scales them again, on both sides alike.
 PRECISION_BITS = 24
 
 

@@ -4,8 +4,9 @@ draw what it tells that the student did not believe already,
     |P| = sum_i KL(teacher_i || student_i)                     (arXiv 2601.03220, equation 9).
 
 The teacher learns from real data and is never sent; a decoder that is sent the draws ends with the
-student. Unlike the prequential area, the sum is the length of a code: by relative entropy coding a
-message of KL bits is sent in less than KL + 2 log2 (1 + KL) + 5.21 bits (arXiv 2607.11883).
+student. Unlike the prequential area, this can really be sent: by relative entropy coding a message
+of KL bits takes less than KL + 2 log2 (1 + KL) + 5.21 in expectation (arXiv 2607.11883), and that
+bound, of messages of a stated size, is reported beside the sum.
 
 One step: the teacher is charged a batch of real data and learns from it; the average of its weights
 draws the coded tokens of the same examples again; the student is charged the KL at each of them
@@ -100,14 +101,17 @@ def make(
       over the batch: of the teacher's real data `nats` (before its update) and `coded_tok`, both 0
       where it waits, and `grad_norm`; of its draws `kl_nats`, `sampled_tok`, `sampled_nats` (their
       price to the student), `messages` and `overhead_nats` (what a decodable code adds to the KL),
-      all 0 where the student waits; `all_tok` and `flops` of the student, `teacher_flops` of the
-      teacher and of its drawing, which a decoder does not repeat; `passes` and `finite`.
+      all 0 where the student waits; `all_tok` and `flops` of the student; `teacher_flops` of what
+      the teacher learned and `draw_flops` of drawing and of the KL, which a decoder does not
+      repeat; `passes` and `finite`.
 
     Raises:
       ValueError: an observer without gradient or sampling, or an argument that is not accepted.
     """
     _check(observer, batch, teacher, max_kl, message)
-    require("code.first_projection", first_projection, first_projection >= 1, "from 1")
+    most = jnp.iinfo(jnp.int32).max
+    legal = 1 <= first_projection <= most
+    require("code.first_projection", first_projection, legal, f"1 to {most} steps")
     require("code.projection_growth", projection_growth, projection_growth > 1, "above 1")
     windows = {"code.teacher_window": teacher_window, "code.student_window": student_window}
     for key, value in windows.items():
@@ -116,7 +120,7 @@ def make(
         "code.teacher_steps", teacher_steps, teacher_steps is None or teacher_steps >= 1, "1 on"
     )
     cap = math.inf if max_kl is None else max_kl
-    last = jnp.iinfo(jnp.int32).max if teacher_steps is None else teacher_steps
+    last = most if teacher_steps is None else teacher_steps
     projects = teacher == "projection"
     shared = prequential.make(observer, batch).init
 
@@ -152,12 +156,13 @@ def make(
         broken = real.pop("broken") | drawn.pop("broken")
         state = prequential.latch(state, new, ~broken)
         forward, update = observer.flops(generator.spec.length)
-        taught, studied = real["coded_tok"] > 0, drawn["sampled_tok"] > 0
+        teaches, studies = real["coded_tok"] > 0, drawn["sampled_tok"] > 0
         row = {
-            "all_tok": studied * batch.size * generator.spec.length,
-            "flops": studied * batch.size * (forward + update),
+            "all_tok": studies * batch.size * generator.spec.length,
+            "flops": studies * batch.size * (forward + update),
+            "teacher_flops": teaches * batch.size * (forward + update),
             # To draw is one prediction, and the KL is two.
-            "teacher_flops": batch.size * (taught * (forward + update) + studied * 3 * forward),
+            "draw_flops": studies * batch.size * 3 * forward,
             "passes": batch.passes(generator.spec.size, state.step),
         }
         return prequential.ended(state, real | drawn | row)
@@ -173,8 +178,15 @@ def draw(
     step: jax.Array,
     params: PyTree,
 ) -> Example:
-    """The batch of a step with its coded tokens drawn from an observer, given the others: leading
-    axes are this device's microbatches and their examples."""
+    """The batch of a step with its coded tokens drawn from an observer, given the others.
+
+    Args:
+      step: of the run, which names the examples and the draws.
+      params: of the one who draws.
+
+    Returns:
+      Examples, with the leading axes of this device's microbatches and their examples.
+    """
     index_NxB = batch.indices(generator.spec.size, step)
     key = jax.random.fold_in(streams.stream(hyper.seed, "teacher"), step)
 
@@ -236,7 +248,18 @@ def teach(
     window: jax.Array,
     expert: Teacher,
 ) -> tuple[Teacher, Row]:
-    """The teacher after a batch of real data, and what it was charged."""
+    """A lesson.
+
+    Args:
+      index_NxB: examples of the batch, of this device: microbatches and their examples.
+      rate: learning rate.
+      window: steps that the average of the weights spans.
+      expert: the teacher before.
+
+    Returns:
+      The teacher after the batch of real data, and over all devices `nats` (before the update),
+      `coded_tok`, `grad_norm` and whether something is `broken`, that is not finite.
+    """
     grads, nats_T, coded_T = prequential.gradient(
         observer, batch, expert.params, index_NxB,
         lambda part: prequential.examples(generator, hyper, part),
@@ -277,7 +300,17 @@ def study(
     window: jax.Array,
     student: Student,
 ) -> tuple[Student, Row]:
-    """The student after what was drawn, and what that cost it in nats: no news of the teacher."""
+    """An exercise: all that a decoder repeats. It never sees the teacher.
+
+    Args:
+      example: what was drawn, with leading axes as of `draw`.
+      rate, window: as of `teach`.
+      student: before.
+
+    Returns:
+      The student after it, and over all devices `sampled_tok`, `sampled_nats` (before the update)
+      and whether something is `broken`.
+    """
     # Its steps are never clipped: the teacher's noise is all there is in its data.
     unclipped = hyper._replace(clip_norm=jnp.float32(jnp.inf))
     grads, nats_T, coded_T = prequential.gradient(
@@ -289,7 +322,9 @@ def study(
     return student, row
 
 
-def _unless(stops: jax.Array, act: Callable[[], tuple[PyTree, Row]], unchanged: PyTree):
+def _unless(
+    stops: jax.Array, act: Callable[[], tuple[PyTree, Row]], unchanged: PyTree
+) -> tuple[PyTree, Row]:
     """What `act` comes to; where it stops, what is unchanged and a row of zeros."""
     zeros = jax.tree.map(lambda leaf: jnp.zeros(leaf.shape, leaf.dtype), jax.eval_shape(act)[1])
     return lax.cond(stops, lambda: (unchanged, zeros), act)
