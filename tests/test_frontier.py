@@ -2,6 +2,7 @@
 algorithm, and curves of a scaling law whose exact optimum is known."""
 
 import numpy as np
+import pytest
 
 from epx import frontier, scaling
 from epx.frontier import Points
@@ -129,6 +130,7 @@ def test_seeds_are_averaged_before_the_hull():
     assert mean.flops.tolist() == [1.25, 2.0] and mean.step.tolist() == [9, 9]
 
 
+@pytest.mark.slow
 def test_intervals_cover_what_seeds_scatter():
     """Many experiments on a known frontier: most intervals hold the truth, and are no wider than
     what five seeds, each off by a hundredth, and the choice among runs make of it."""

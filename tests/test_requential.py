@@ -141,15 +141,12 @@ def test_the_student_is_never_clipped_and_its_teacher_is():
     index = BATCH.indices(WORLD.spec.size, before.step)
     example = requential.draw(OBSERVER, BATCH, WORLD, hypers[0], before.step, before.teacher.ema)
     student = requential.Student(before.params, before.opt, before.ema)
-    studied = [
-        requential.study(OBSERVER, BATCH, hyper, example, 0.3, 1.0, student)[0] for hyper in hypers
-    ]
-    jax.tree.map(np.testing.assert_array_equal, *studied)
-    taught = [
-        requential.teach(OBSERVER, BATCH, WORLD, hyper, index, 0.3, 1.0, before.teacher)[0]
-        for hyper in hypers
-    ]
-    kernels = [expert.params["head"]["kernel"] for expert in taught]
+    study = jax.jit(lambda h: requential.study(OBSERVER, BATCH, h, example, 0.3, 1.0, student)[0])
+    jax.tree.map(np.testing.assert_array_equal, *map(study, hypers))
+    teach = jax.jit(
+        lambda h: requential.teach(OBSERVER, BATCH, WORLD, h, index, 0.3, 1.0, before.teacher)[0]
+    )
+    kernels = [teach(hyper).params["head"]["kernel"] for hyper in hypers]
     assert np.abs(kernels[0] - kernels[1]).max() > 1e-3
 
 
@@ -259,6 +256,7 @@ def test_the_overhead_is_the_one_that_is_proved():
     assert exact == pytest.approx(5.2099, abs=1e-4) and exact < requential.MESSAGE_BITS
 
 
+@pytest.mark.slow
 def test_a_projected_teacher_becomes_the_student_and_makes_up_for_it():
     code = requential.make(
         OBSERVER, BATCH, teacher="projection", first_projection=5, projection_growth=4.0

@@ -223,6 +223,7 @@ def test_measure_takes_a_world_for_every_seed():
     assert len(set(measured.charged_nats)) == 4 and measured.shared_heldout
 
 
+@pytest.mark.slow
 def test_jit_and_pmap_resume_each_other(reference, tmp_path):
     config, wanted = reference
     rows(with_run(config, parallel="pmap"), tmp_path, stop_after=2)
@@ -247,6 +248,7 @@ def test_counting_does_not_depend_on_the_batch(tiny_config, tmp_path):
     np.testing.assert_allclose(total[2], total[0], rtol=1e-6)
 
 
+@pytest.mark.slow
 def test_members_may_vary_rates_and_arrays_but_not_shapes(tiny_config, tmp_path):
     members = sweeps.product(
         sweeps.vary("generator.density", [0.2, 0.5]), sweeps.vary("optim.lr", [0.01, 0.03])
@@ -259,7 +261,7 @@ def test_members_may_vary_rates_and_arrays_but_not_shapes(tiny_config, tmp_path)
         next(run.train(sweeps.assemble(tiny_config, sweeps.vary("generator.width", [3, 4])), "x"))
 
 
-@pytest.mark.parametrize("name", ["transformer", "counts"])
+@pytest.mark.parametrize("name", [pytest.param("transformer", marks=pytest.mark.slow), "counts"])
 def test_no_observer_beats_uniform_noise(name, tmp_path):
     """The leak detector: fewer bits than the entropy, by more than 5 standard errors, would mean
     that a token reaches its own prediction."""

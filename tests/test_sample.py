@@ -63,6 +63,7 @@ def test_the_bits_are_those_of_the_evaluation(trained, member, weights):
     np.testing.assert_allclose(real, expected, atol=6e-4)
 
 
+@pytest.mark.slow
 def test_an_earlier_state(trained):
     done = binary("sample", f"--record={trained}", "--step=30")
     assert "after 30 steps" in done.stdout

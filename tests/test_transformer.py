@@ -161,6 +161,7 @@ def test_no_gradient_flows_from_a_token_to_itself_or_before():
     np.testing.assert_array_equal(slopes > 0, np.tri(T, k=-1, dtype=bool))
 
 
+@pytest.mark.slow
 def test_bfloat16_is_close_and_keeps_float32_where_it_counts():
     arguments = {"vocab": 5, "length": 16, "depth": 2, "width": 32, "head_dim": 16}
     full, half = (transformer.make(**arguments, dtype=d) for d in ("float32", "bfloat16"))
