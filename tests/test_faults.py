@@ -74,6 +74,7 @@ def test_killed_at_any_moment_and_started_again(undisturbed, tmp_path):
     same(record.load(tmp_path), undisturbed)
 
 
+@pytest.mark.slow
 def test_a_full_disk_is_named_and_loses_nothing(undisturbed, tmp_path):
     """A limit on the size of files stands in for a full disk: rows fit, a checkpoint does not."""
 

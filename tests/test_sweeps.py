@@ -123,6 +123,7 @@ DIVERGES = SWEEP.replace(
 )
 
 
+@pytest.mark.slow
 def test_an_ensemble_that_diverges_does_not_stop_the_others(tmp_path):
     (tmp_path / "mine.py").write_text(DIVERGES)
     for _ in range(2):  # the second time it fails where it stands
