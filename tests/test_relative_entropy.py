@@ -251,4 +251,4 @@ def test_the_binary_sends_and_draws(tmp_path):
         [sys.executable, "-m", "experiments.send", "--width=20"],
         cwd=Path(__file__).parent.parent, capture_output=True, text=True, timeout=300,
     )  # fmt: skip
-    assert refused.returncode == 2 and "at most 4096" in refused.stderr
+    assert refused.returncode == 2 and "in the range [2, 12]" in refused.stderr
