@@ -199,8 +199,8 @@ def curve(found: Points, test_tokens: float, tolerance: float = 0.0, budgets: in
     that is kept to the dearest of all; one budget where these are the same."""
     low = frontier(mean_over_seeds(found), tolerance).flops[0]
     high = max(low, found.flops.max())
+    # Rounding may leave the range, where there is next to none.
     flops = np.unique(np.clip(np.geomspace(low, high, budgets), low, high))
-    flops[0], flops[-1] = low, high  # whatever the rounding
     return Curve(found, flops, *resampled(found, flops, 0, tolerance=tolerance), test_tokens)
 
 
