@@ -67,8 +67,7 @@ def unpack(file: bytes, of: Identity) -> Sent:
     if environment != of.environment:
         raise EnvelopeError(
             "was written by another version of this program, Python or JAX, or on another kind of "
-            "machine; "
-            "only the same ones give the same bits"
+            "machine; only the same ones give the same bits"
         )
     if config != of.config:
         raise EnvelopeError("was written with another config; give the one that it was made with")

@@ -117,10 +117,19 @@ def test_a_step_is_made_of_a_lesson_a_charge_and_an_exercise():
     after, row = jax.jit(code.step)(WORLD, hyper, before)
 
     rate, index = optim.rate(hyper, 1), BATCH.indices(WORLD.spec.size, before.step)
-    expert, real = requential.teach(OBSERVER, BATCH, WORLD, hyper, index, rate, 0.9, before.teacher)
-    example = requential.draw(OBSERVER, BATCH, WORLD, hyper, before.step, expert.ema)
+    teach, draw, study, cost_of = (
+        jax.jit(part)
+        for part in (
+            functools.partial(requential.teach, OBSERVER, BATCH),
+            functools.partial(requential.draw, OBSERVER, BATCH),
+            functools.partial(requential.study, OBSERVER, BATCH),
+            functools.partial(requential.kl_nats, OBSERVER),
+        )
+    )
+    expert, real = teach(WORLD, hyper, index, rate, 0.9, before.teacher)
+    example = draw(WORLD, hyper, before.step, expert.ema)
     student = requential.Student(before.params, before.opt, before.ema)
-    learned, cost = requential.study(OBSERVER, BATCH, hyper, example, rate, 0.8 * 6, student)
+    learned, cost = study(hyper, example, rate, 0.8 * 6, student)
     for name in ("params", "opt", "ema"):
         close(getattr(after, name), getattr(learned, name), f"student's {name}")
         close(getattr(after.teacher, name), getattr(expert, name), f"teacher's {name}")
@@ -129,7 +138,7 @@ def test_a_step_is_made_of_a_lesson_a_charge_and_an_exercise():
     flat = jax.tree.map(lambda leaf: leaf.reshape(8, -1), example)
 
     def price(params):
-        return float(requential.kl_nats(OBSERVER, expert.ema, params, flat).sum())
+        return float(cost_of(expert.ema, params, flat).sum())
 
     assert row["kl_nats"] == pytest.approx(price(before.params), rel=1e-4)
     assert row["kl_nats"] != pytest.approx(price(after.params), rel=1e-2)
