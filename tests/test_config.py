@@ -1,5 +1,6 @@
 """Configs and messages: every mistake is named in one line before anything is compiled."""
 
+import itertools
 import subprocess
 import sys
 from pathlib import Path
@@ -24,8 +25,13 @@ def assemble(**overrides):
     )
 
 
-@pytest.mark.parametrize("name", cli.shipped())
-@pytest.mark.parametrize("size", base.SIZES)
+def shipped():
+    for name, size in itertools.product(cli.shipped(), base.SIZES):
+        plays = (name, size) == ("chess", "cpu")  # its games, for 20 s
+        yield pytest.param(name, size, marks=pytest.mark.slow if plays else ())
+
+
+@pytest.mark.parametrize(("name", "size"), shipped())
 def test_shipped_configs_assemble(name, size):
     try:
         setup = sweeps.assemble(cli.load(f"{name}:{size}", {}))

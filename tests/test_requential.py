@@ -23,11 +23,18 @@ from tests import runs
 WORLD = eca.make(jax.random.key(0), rule=54, width=4, steps=1)
 OBSERVER = transformer.make(2, 8, depth=1, width=8)
 BATCH = Batch(8, 4, decoded=8)
+# A teacher that learns once and then waits for a student that never gets near enough.
+WAITING = requential.make(
+    OBSERVER, BATCH, max_kl=0.0, message=4, teacher_window=0.9, student_window=0.8
+)
+draw = jax.jit(functools.partial(requential.draw, OBSERVER, BATCH))
+kl_nats = jax.jit(functools.partial(requential.kl_nats, OBSERVER))
 
 
-def taught(seed, observer=OBSERVER):
+@jax.jit
+def taught(seed):
     """Weights that predict something: initial ones are uniform."""
-    params = observer.init(jax.random.key(seed))
+    params = OBSERVER.init(jax.random.key(seed))
     leaves, structure = jax.tree.flatten(params)
     keys = jax.random.split(jax.random.key(seed + 1), len(leaves))
     noisy = [x + 0.5 * jax.random.normal(k, x.shape) for k, x in zip(keys, leaves)]
@@ -41,10 +48,9 @@ def trained(code, world, steps, state=None, **hyper):
 
 def test_equal_weights_cost_exactly_nothing():
     example = prequential.examples(WORLD, optim.hyper(0), jnp.arange(6, dtype=jnp.uint32))
-    cost = jax.jit(functools.partial(requential.kl_nats, OBSERVER))
     for seed in range(5):
-        assert (cost(taught(seed), taught(seed), example) == 0).all()
-    assert (cost(taught(0), taught(1), example) > 1e-3).all()
+        assert (kl_nats(taught(seed), taught(seed), example) == 0).all()
+    assert (kl_nats(taught(0), taught(1), example) > 1e-3).all()
 
 
 def test_the_charge_is_the_divergence_of_all_strings():
@@ -62,15 +68,15 @@ def test_the_charge_is_the_divergence_of_all_strings():
     weight = np.exp(-price["teacher"])
     assert weight.sum() == pytest.approx(1, abs=1e-5)
     divergence = weight @ (price["student"] - price["teacher"])
-    charged = requential.kl_nats(OBSERVER, teacher, student, Example(tokens, coded))
+    charged = kl_nats(teacher, student, Example(tokens, coded))
     assert weight @ np.asarray(charged, np.float64) == pytest.approx(divergence, rel=1e-4)
 
 
 def test_what_is_drawn_follows_the_teacher_and_keeps_what_is_given():
     params, hyper = taught(3), optim.hyper(0)
     batch = Batch(4096, 64, decoded=256)
-    draw = jax.jit(lambda s: requential.draw(OBSERVER, batch, WORLD, hyper, s, params))
-    example = draw(jnp.int32(5))
+    many = jax.jit(lambda s: requential.draw(OBSERVER, batch, WORLD, hyper, s, params))
+    example = many(jnp.int32(5))
     tokens = np.asarray(example.tokens_T).reshape(-1, 8)
     real = prequential.examples(WORLD, hyper, jnp.arange(5 * 4096, 6 * 4096, dtype=jnp.uint32))
     np.testing.assert_array_equal(tokens[:, :4], np.asarray(real.tokens_T)[:, :4])
@@ -83,7 +89,7 @@ def test_what_is_drawn_follows_the_teacher_and_keeps_what_is_given():
     counted = [(mine == string).all(1).sum() for string in strings]
     assert len(mine) > 150
     assert stats.chisquare(counted, expected * len(mine) / expected.sum()).pvalue > 1e-3
-    other = np.asarray(draw(jnp.int32(6)).tokens_T).reshape(-1, 8)
+    other = np.asarray(many(jnp.int32(6)).tokens_T).reshape(-1, 8)
     assert (other[:, 4:] != tokens[:, 4:]).mean() > 0.2, "every step draws anew"
 
 
@@ -110,21 +116,15 @@ def test_a_step_is_made_of_a_lesson_a_charge_and_an_exercise():
     second lesson, its average spans 0.9 of one lesson and the student's 0.8 of six exercises, and
     the student pays before it learns."""
     hyper = optim.hyper(0, lr=0.3, warmup_steps=20, ema_steps=0.1)
-    code = requential.make(OBSERVER, BATCH, max_kl=0.0, teacher_window=0.9, student_window=0.8)
-    before, _ = runs.stepped(code, WORLD, hyper, 6)
+    before, _ = runs.stepped(WAITING, WORLD, hyper, 6)
     assert (before.step, before.teacher.step, before.teacher.studied) == (6, 1, 6)
     before = before._replace(teacher=before.teacher._replace(kl_nats=jnp.float32(0)))
-    after, row = jax.jit(code.step)(WORLD, hyper, before)
+    after, row = jax.jit(WAITING.step)(WORLD, hyper, before)
 
     rate, index = optim.rate(hyper, 1), BATCH.indices(WORLD.spec.size, before.step)
-    teach, draw, study, cost_of = (
-        jax.jit(part)
-        for part in (
-            functools.partial(requential.teach, OBSERVER, BATCH),
-            functools.partial(requential.draw, OBSERVER, BATCH),
-            functools.partial(requential.study, OBSERVER, BATCH),
-            functools.partial(requential.kl_nats, OBSERVER),
-        )
+    teach, study = (
+        jax.jit(functools.partial(part, OBSERVER, BATCH))
+        for part in (requential.teach, requential.study)
     )
     expert, real = teach(WORLD, hyper, index, rate, 0.9, before.teacher)
     example = draw(WORLD, hyper, before.step, expert.ema)
@@ -138,7 +138,7 @@ def test_a_step_is_made_of_a_lesson_a_charge_and_an_exercise():
     flat = jax.tree.map(lambda leaf: leaf.reshape(8, -1), example)
 
     def price(params):
-        return float(cost_of(expert.ema, params, flat).sum())
+        return float(kl_nats(expert.ema, params, flat).sum())
 
     assert row["kl_nats"] == pytest.approx(price(before.params), rel=1e-4)
     assert row["kl_nats"] != pytest.approx(price(after.params), rel=1e-2)
@@ -146,9 +146,9 @@ def test_a_step_is_made_of_a_lesson_a_charge_and_an_exercise():
 
 def test_the_student_is_never_clipped_and_its_teacher_is():
     hypers = [optim.hyper(0, lr=0.3, warmup_steps=0, clip_norm=norm) for norm in (1e9, 1e-3)]
-    before, _ = runs.stepped(requential.make(OBSERVER, BATCH), WORLD, hypers[0], 3)
+    before, _ = runs.stepped(WAITING, WORLD, hypers[0], 3)
     index = BATCH.indices(WORLD.spec.size, before.step)
-    example = requential.draw(OBSERVER, BATCH, WORLD, hypers[0], before.step, before.teacher.ema)
+    example = draw(WORLD, hypers[0], before.step, before.teacher.ema)
     student = requential.Student(before.params, before.opt, before.ema)
     study = jax.jit(lambda h: requential.study(OBSERVER, BATCH, h, example, 0.3, 1.0, student)[0])
     jax.tree.map(np.testing.assert_array_equal, *map(study, hypers))
@@ -163,7 +163,7 @@ def test_compute_is_that_of_lessons_exercises_and_draws():
     """A lesson is a prediction and an update of 8 examples, and so is an exercise; to draw is one
     prediction, and the KL two. Nothing is spent by who waits."""
     forward, update = OBSERVER.flops(8)
-    _, rows = trained(requential.make(OBSERVER, BATCH, max_kl=0.0), WORLD, 3, lr=0.3)
+    _, rows = trained(WAITING, WORLD, 3, lr=0.3)
     assert rows["flops"].tolist() == [8 * (forward + update)] * 3
     assert rows["teacher_flops"].tolist() == [8 * (forward + update), 0, 0]
     assert rows["draw_flops"].tolist() == [8 * 3 * forward] * 3
@@ -215,7 +215,7 @@ def test_a_teacher_is_projected_when_it_is_due_and_later_by_the_growth():
 
 
 def test_the_student_learns_while_its_teacher_waits():
-    state, rows = trained(requential.make(OBSERVER, BATCH, max_kl=0.0), WORLD, 6, lr=0.3)
+    state, rows = trained(WAITING, WORLD, 6, lr=0.3)
     assert rows["kl_nats"][0] > 0 and rows["sampled_tok"].tolist() == [32] * 6
     # The teacher learned once and then waits: the student gets no nearer than what it was told.
     assert rows["coded_tok"].tolist() == [32] + [0] * 5
@@ -243,18 +243,14 @@ def test_both_rest_once_the_teacher_has_had_its_lessons():
 
 
 def test_a_message_costs_its_divergence_and_what_sending_it_takes():
-    message, count = 4, 2
-    code = requential.make(OBSERVER, BATCH, message=message)
     hyper = optim.hyper(0, lr=0.3)
-    before, _ = trained(code, WORLD, 4, lr=0.3)
-    after, row = jax.jit(code.step)(WORLD, hyper, before)
-    example = requential.draw(OBSERVER, BATCH, WORLD, hyper, before.step, after.teacher.ema)
+    before, _ = trained(WAITING, WORLD, 4, lr=0.3)
+    after, row = jax.jit(WAITING.step)(WORLD, hyper, before)
+    example = draw(WORLD, hyper, before.step, after.teacher.ema)
     flat = jax.tree.map(lambda leaf: leaf.reshape(8, -1), example)
-    kl = np.asarray(
-        requential.kl_nats(OBSERVER, after.teacher.ema, before.params, flat), np.float64
-    )
-    assert row["kl_nats"] == pytest.approx(kl.sum(), rel=1e-4) and row["messages"] == count
-    bits = kl.reshape(count, -1).sum(1) / math.log(2)
+    kl = np.asarray(kl_nats(after.teacher.ema, before.params, flat), np.float64)
+    assert row["kl_nats"] == pytest.approx(kl.sum(), rel=1e-4) and row["messages"] == 2
+    bits = kl.reshape(2, 4).sum(1) / math.log(2)
     overhead = (2 * np.log2(1 + bits) + 5.21).sum() * math.log(2)
     assert row["overhead_nats"] == pytest.approx(overhead, rel=1e-5)
 
