@@ -108,6 +108,7 @@ def check(rows, count, number):
         assert numbers[number] > 0 and numbers["peak_gflop_per_s"] > 0
 
 
+@pytest.mark.slow
 def test_a_section_yields_a_row_for_each_thing_it_measures():
     check(bench_training.microbatches([SMALL], (1, 4)), 2, "tokens_at_once")
     check(bench_worlds.worlds(["eca"], batches=2, batch=4), 1, "tokens_per_s")

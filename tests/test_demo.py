@@ -17,7 +17,7 @@ from experiments import host, report
 ROOT = Path(__file__).parent.parent
 
 
-@pytest.mark.parametrize("form", ["full", "fast", "tune"])
+@pytest.mark.parametrize("form", [pytest.param("full", marks=pytest.mark.slow), "fast", "tune"])
 def test_every_ensemble_assembles(form):
     ensembles = demo.ensembles(fast=form == "fast", tune=form == "tune")
     assert len({e.name for e in ensembles}) == len(ensembles)

@@ -40,6 +40,7 @@ VARIANTS = {
     "microbatches": dict(microbatch=2),
     "another chunk": dict(chunk=20),
 }
+SLOW = {"another chunk": pytest.mark.slow}
 
 
 @pytest.fixture(scope="module")
@@ -50,7 +51,9 @@ def reference(tmp_path_factory):
     return config, rows(config, tmp_path_factory.mktemp("reference"))
 
 
-@pytest.mark.parametrize("change", VARIANTS.values(), ids=VARIANTS)
+@pytest.mark.parametrize(
+    "change", [pytest.param(v, id=k, marks=SLOW.get(k, ())) for k, v in VARIANTS.items()]
+)
 def test_the_same_rows_however_it_is_compiled(reference, change, tmp_path):
     config, wanted = reference
     found = rows(with_run(config, **change), tmp_path)
