@@ -25,13 +25,16 @@ def assemble(**overrides):
     )
 
 
-def shipped():
-    for name, size in itertools.product(cli.shipped(), base.SIZES):
-        plays = (name, size) == ("chess", "cpu")  # its games, for 20 s
-        yield pytest.param(name, size, marks=pytest.mark.slow if plays else ())
+SLOW = {("chess", "cpu"): pytest.mark.slow}  # plays its games for 20 s
 
 
-@pytest.mark.parametrize(("name", "size"), shipped())
+@pytest.mark.parametrize(
+    ("name", "size"),
+    [
+        pytest.param(*pair, marks=SLOW.get(pair, ()))
+        for pair in itertools.product(cli.shipped(), base.SIZES)
+    ],
+)
 def test_shipped_configs_assemble(name, size):
     try:
         setup = sweeps.assemble(cli.load(f"{name}:{size}", {}))
