@@ -24,13 +24,17 @@ SIZES = {
 def randomised(observer, seed=0):
     """Every parameter away from its initial value, zeros and ones included."""
     rng = np.random.default_rng(seed)
-    params = observer.init(jax.random.key(seed))
+    params = jax.jit(observer.init)(jax.random.key(seed))
 
     def noisy(leaf):
         spread = leaf.shape[0] ** -0.5 if leaf.ndim == 2 else 0.3
         return leaf + jnp.asarray(rng.normal(0, spread, leaf.shape), leaf.dtype)
 
     return jax.tree.map(noisy, params)
+
+
+def predict(observer, params, tokens):
+    return jax.jit(observer.logits)(params, tokens, None)
 
 
 def random_tokens(shape, vocab, seed=0):
@@ -85,7 +89,7 @@ def test_logits_equal_a_forward_pass_by_hand(activation):
     arguments = {"depth": 3, "head_dim": 4, "activation": activation}
     observer = transformer.make(5, 9, width=12, **arguments)
     params, tokens = randomised(observer), random_tokens((2, 9), 5)
-    logits = observer.logits(params, tokens, None)
+    logits = predict(observer, params, tokens)
     expected = [forward_float64(params, row, **arguments) for row in tokens.tolist()]
     assert np.std(expected) > 0.1
     np.testing.assert_allclose(logits, expected, atol=1e-5)
@@ -101,7 +105,7 @@ def test_number_of_parameters_is_that_of_the_paper(depth):
 
 def test_initial_values():
     observer = transformer.make(50, 40, depth=2, width=64, head_dim=32)
-    params = observer.init(jax.random.key(0))
+    params = jax.jit(observer.init)(jax.random.key(0))
     assert np.std(params["embedding"]) == pytest.approx(0.02, rel=0.05)
     assert np.std(params["positions"]) == pytest.approx(0.02, rel=0.05)
     for layer in (params["layer_0"], params["layer_1"]):
@@ -157,7 +161,7 @@ def test_no_gradient_flows_from_a_token_to_itself_or_before():
     def logits(embedding):
         return observer.logits({**params, "embedding": embedding}, tokens, None)[0]
 
-    slopes = np.abs(jax.jacobian(logits)(params["embedding"])).sum((1, 3))  # logits t by token s
+    slopes = np.abs(jax.jit(jax.jacobian(logits))(params["embedding"])).sum((1, 3))  # logits t by token s
     np.testing.assert_array_equal(slopes > 0, np.tri(T, k=-1, dtype=bool))
 
 
@@ -166,7 +170,7 @@ def test_bfloat16_is_close_and_keeps_float32_where_it_counts():
     arguments = {"vocab": 5, "length": 16, "depth": 2, "width": 32, "head_dim": 16}
     full, half = (transformer.make(**arguments, dtype=d) for d in ("float32", "bfloat16"))
     params, tokens = randomised(full), random_tokens((4, 16), 5)
-    exact, close = (observer.logits(params, tokens, None) for observer in (full, half))
+    exact, close = (predict(observer, params, tokens) for observer in (full, half))
     assert close.dtype == jnp.float32
     assert 0 < np.abs(close - exact).max() < 0.05 * np.abs(exact).max()
     leaves = jax.tree.leaves(half.init(jax.random.key(0)))
@@ -179,7 +183,7 @@ def test_bfloat16_is_close_and_keeps_float32_where_it_counts():
 def test_a_shorter_example_is_predicted_like_the_beginning_of_a_longer_one():
     observer = transformer.make(5, 12, depth=1, width=8)
     params, tokens = randomised(observer), random_tokens((2, 12), 5)
-    whole, start = (observer.logits(params, tokens[:, :n], None) for n in (12, 7))
+    whole, start = (predict(observer, params, tokens[:, :n]) for n in (12, 7))
     np.testing.assert_allclose(start, whole[:, :7], atol=1e-5)
     with pytest.raises(ValueError, match="at most the world's length, 12"):
         observer.logits(params, random_tokens((2, 13), 5), None)
