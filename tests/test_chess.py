@@ -53,7 +53,7 @@ def rows(world):
     """Training and held-out rows as pairs of text and mask, in the order of the book."""
     spec = world.spec
     indices = np.arange(spec.size + spec.held_out, dtype=np.uint32)
-    examples = jax.device_get(jax.vmap(lambda index: world.example(KEY, index))(indices))
+    examples = jax.device_get(jax.jit(jax.vmap(lambda index: world.example(KEY, index)))(indices))
     found = [None] * len(indices)
     for row, tokens_T, coded_T in zip(world.order_N.tolist(), examples.tokens_T, examples.coded_T):
         found[row] = ("".join(world.symbols(tokens_T)), coded_T)

@@ -246,7 +246,7 @@ def test_the_law_of_lcg_reaches_to_bit_17():
 def test_members_may_show_different_bits():
     worlds = [cipher.make(KEY, "lcg", low_bit=low_bit, shown_bits=1) for low_bit in (0, 12, 31)]
     stacked = jax.tree.map(lambda *leaves: jnp.stack(leaves), *worlds)
-    together = jax.vmap(lambda world: world.example(KEY, 0).tokens_T)(stacked)
+    together = jax.jit(jax.vmap(lambda world: world.example(KEY, 0).tokens_T))(stacked)
     for world, tokens_T in zip(worlds, together):
         np.testing.assert_array_equal(tokens_T, one(world).tokens_T)
 
@@ -336,7 +336,7 @@ def test_members_may_have_different_differences():
     draw = jax.vmap(
         jax.vmap(lambda world, key: world.example(key, 0).tokens_T, (None, 0)), (0, None)
     )
-    together = np.asarray(draw(stacked, keys(20)))
+    together = np.asarray(jax.jit(draw)(stacked, keys(20)))
     for world, tokens in zip(worlds, together):
         np.testing.assert_array_equal(tokens, examples(world, 20))
     real = together[0, :, -1] == 1

@@ -45,7 +45,8 @@ def random_states(count: int, width: int, seed: int = 0) -> np.ndarray:
 
 
 def evolve_all(states, rule: int, steps: int) -> np.ndarray:
-    return np.asarray(jax.vmap(lambda state: eca.evolve(state, rule, steps))(jnp.asarray(states)))
+    evolve = jax.jit(jax.vmap(lambda state: eca.evolve(state, rule, steps)))
+    return np.asarray(evolve(jnp.asarray(states)))
 
 
 @pytest.mark.parametrize("rule, steps, expected", VECTORS)
@@ -187,7 +188,7 @@ def test_symbols_draw_a_state_to_a_line():
 def test_members_may_have_different_rules():
     worlds = [eca.make(KEY, rule=rule) for rule in (30, 110)]
     stacked = jax.tree.map(lambda *leaves: jnp.stack(leaves), *worlds)
-    together = jax.vmap(lambda world: world.example(KEY, 0).tokens_T)(stacked)
+    together = jax.jit(jax.vmap(lambda world: world.example(KEY, 0).tokens_T))(stacked)
     for world, tokens_T in zip(worlds, together):
         np.testing.assert_array_equal(tokens_T, world.example(KEY, 0).tokens_T)
 

@@ -41,7 +41,7 @@ def entropy_nats(world: iid.Source) -> float:
 def test_mean_oracle_is_the_entropy(arguments):
     world = iid.make(KEY, length=32, **arguments)
     examples = draw(world, 4000)
-    total = np.asarray(jax.vmap(world.oracle_nats)(examples), np.float64).sum(1)
+    total = np.asarray(jax.jit(jax.vmap(world.oracle_nats))(examples), np.float64).sum(1)
     # The floor is float32's: a uniform law has no sampling error.
     error = total.std() / len(total) ** 0.5 + 1e-6 * entropy_nats(world)
     assert abs(total.mean() - entropy_nats(world)) < 5 * error
@@ -64,7 +64,8 @@ def test_entropy_rates_on_paper(arguments, nats):
 
 def test_flat_dirichlet_rows_have_the_known_mean_entropy():
     # The mean entropy of a row of Dirichlet(1) on 8 symbols is 1/2 + ... + 1/8.
-    worlds = jax.vmap(lambda key: iid.make(key, law="markov", vocab=8))(jax.random.split(KEY, 200))
+    make = jax.jit(jax.vmap(lambda key: iid.make(key, law="markov", vocab=8)))
+    worlds = make(jax.random.split(KEY, 200))
     rows = np.asarray(worlds.transition_VxV, np.float64).reshape(-1, 8)
     entropy = -(rows * np.log(rows)).sum(1)
     error = entropy.std() / len(entropy) ** 0.5
@@ -107,7 +108,7 @@ def test_repeat_repeats(period, length):
     tokens = np.asarray(examples.tokens_T)
     assert tokens.shape == (50, length)
     np.testing.assert_array_equal(tokens[:, period:], tokens[:, :-period])
-    nats = np.asarray(jax.vmap(world.oracle_nats)(examples))
+    nats = np.asarray(jax.jit(jax.vmap(world.oracle_nats))(examples))
     np.testing.assert_allclose(nats[:, :period], math.log(9), rtol=1e-6)
     assert not nats[:, period:].any()
 
@@ -130,7 +131,7 @@ def test_members_may_mix_laws():
     worlds = [iid.make(KEY, law=law, p=0.2) for law in laws]
     stacked = jax.tree.map(lambda *leaves: jnp.stack(leaves), *worlds)
     assert stacked.spec == worlds[0].spec
-    together = jax.vmap(lambda world: world.example(KEY, 0).tokens_T)(stacked)
+    together = jax.jit(jax.vmap(lambda world: world.example(KEY, 0).tokens_T))(stacked)
     for world, tokens_T in zip(worlds, together):
         np.testing.assert_array_equal(tokens_T, world.example(KEY, 0).tokens_T)
 

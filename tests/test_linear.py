@@ -150,7 +150,7 @@ def test_the_inverse_is_denser():
         keys = jax.random.split(KEY, 20)
         worlds = [linear.make(key, bits=bits, nonzeros=nonzeros) for key in keys]
         matrices = jnp.stack([world.matrix_NxN for world in worlds])
-        return float(jax.vmap(linear.inverse)(matrices).sum() / 20 - bits)
+        return float(jax.jit(jax.vmap(linear.inverse))(matrices).sum() / 20 - bits)
 
     assert ones(16, 0) == 0
     assert ones(16, 12) > 2 * 12

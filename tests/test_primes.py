@@ -22,7 +22,7 @@ def _is_prime(number):
 
 def _strings(world, count):
     keys = jax.random.split(KEY, count)
-    tokens = np.asarray(jax.vmap(lambda key: world.example(key, 0).tokens_T)(keys))
+    tokens = np.asarray(jax.jit(jax.vmap(lambda key: world.example(key, 0).tokens_T))(keys))
     return ["".join(world.symbols(tokens_T)) for tokens_T in tokens]
 
 

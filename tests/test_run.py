@@ -119,6 +119,7 @@ def test_tokens_do_not_depend_on_batch_or_device():
     world = life.make(stream(0, "world"), height=4, width=4)
     key = stream(5, "train")
 
+    @jax.jit
     def draw(index_B):
         return jax.vmap(lambda i: world.example(example_key(key, i), i).tokens_T)(index_B)
 

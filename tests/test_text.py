@@ -25,7 +25,7 @@ def mixed(tmp_path):
 
 
 def _windows(world, indices):
-    examples = jax.vmap(lambda index: world.example(KEY, index))(indices)
+    examples = jax.jit(jax.vmap(lambda index: world.example(KEY, index)))(indices)
     assert examples.coded_T.all()
     return np.asarray(examples.tokens_T)
 
