@@ -38,17 +38,19 @@ def test_blocks_double_and_all_examples_are_charged_once():
 
 
 def test_a_block_is_charged_under_an_observer_trained_on_those_before_it():
-    """The third block by hand: from scratch, on the first 16 examples over and over, and then the
-    charge of examples 16 to 32."""
+    """The same steps by hand: from scratch, on the first 8 examples over and over, and then the
+    charge of examples 8 to 16; and again from scratch on the first 16 for the next."""
     code = blocks.make(OBSERVER, Batch(8, 8, examples=32), first_block=8, stage_steps=20)
     _, rows = trained(code)
     assert code.steps == 60
-    alone = prequential.make(OBSERVER, Batch(8, 8, examples=16))
-    state, _ = runs.stepped(alone, WORLD, HYPER, 20)
-    block = prequential.examples(WORLD, HYPER, jnp.arange(16, 32, dtype=jnp.uint32))
-    nats = nll.nats(jax.jit(OBSERVER.logits)(state.params, block.tokens_T, None), block.tokens_T)
-    expected = float(nll.coded_sum(nats, block.coded_T, axis=1).sum())
-    assert rows["nats"][40] == pytest.approx(expected, rel=1e-3)
+    predict = jax.jit(OBSERVER.logits)
+    for stage, (start, end) in ((1, (8, 16)), (2, (16, 32))):
+        alone = prequential.make(OBSERVER, Batch(8, 8, examples=start))
+        state, _ = runs.stepped(alone, WORLD, HYPER, 20)
+        block = prequential.examples(WORLD, HYPER, jnp.arange(start, end, dtype=jnp.uint32))
+        nats = nll.nats(predict(state.params, block.tokens_T, None), block.tokens_T)
+        expected = float(nll.coded_sum(nats, block.coded_T, axis=1).sum())
+        assert rows["nats"][20 * stage] == pytest.approx(expected, rel=1e-3)
 
 
 def test_a_long_block_is_charged_exactly():

@@ -243,16 +243,23 @@ def test_both_rest_once_the_teacher_has_had_its_lessons():
 
 
 def test_a_message_costs_its_divergence_and_what_sending_it_takes():
+    """Between weights far enough apart for it to matter which examples share a message."""
     hyper = optim.hyper(0, lr=0.3)
     before, _ = trained(WAITING, WORLD, 4, lr=0.3)
+    expert = before.teacher._replace(ema=taught(0))
+    before = before._replace(params=taught(1), teacher=expert)
     after, row = jax.jit(WAITING.step)(WORLD, hyper, before)
     example = draw(WORLD, hyper, before.step, after.teacher.ema)
     flat = jax.tree.map(lambda leaf: leaf.reshape(8, -1), example)
     kl = np.asarray(kl_nats(after.teacher.ema, before.params, flat), np.float64)
     assert row["kl_nats"] == pytest.approx(kl.sum(), rel=1e-4) and row["messages"] == 2
     bits = kl.reshape(2, 4).sum(1) / math.log(2)
-    overhead = (2 * np.log2(1 + bits) + 5.21).sum() * math.log(2)
+    overhead, otherwise = (
+        (2 * np.log2(1 + each) + 5.21).sum() * math.log(2)
+        for each in (bits, kl.reshape(4, 2).sum(0) / math.log(2))
+    )
     assert row["overhead_nats"] == pytest.approx(overhead, rel=1e-5)
+    assert otherwise != pytest.approx(overhead, rel=1e-3)
 
 
 def test_the_overhead_is_the_one_that_is_proved():
