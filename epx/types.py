@@ -12,19 +12,36 @@ Dimension legend, used as suffixes (`logits_BxTxV`):
 Codelengths are in nats on the device and become bits (nats / ln 2) only where they are reported.
 """
 
+from __future__ import annotations
+
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Any, NamedTuple, Protocol
+from typing import TYPE_CHECKING, Any, NamedTuple, Protocol
 
-import jax
+if TYPE_CHECKING:  # so that reports and corpora, which need no JAX, can use this page
+    import jax
 
 PyTree = Any
 
 
+def refusal(key: str, value: Any, accepted: str) -> ValueError:
+    """The one form in which a value is refused: `key=value: accepted X`.
+
+    Args:
+      key: the config key, flag or argument.
+      value: what was given; a long one is cut.
+      accepted: what would be accepted, and why where that is not obvious.
+    """
+    shown = repr(value)
+    return ValueError(
+        f"{key}={shown if len(shown) <= 200 else shown[:200] + '...'}: accepted {accepted}"
+    )
+
+
 def require(key: str, value: Any, legal: bool, accepted: str) -> None:
-    """Raises ValueError, naming the config key, the value and what is accepted, unless legal."""
+    """Raises `refusal(key, value, accepted)` unless the value is legal."""
     if not legal:
-        raise ValueError(f"{key}={value!r}: accepted {accepted}")
+        raise refusal(key, value, accepted)
 
 
 class Example(NamedTuple):
@@ -152,7 +169,7 @@ class State(NamedTuple):
     teacher: PyTree = ()
 
 
-Row = dict[str, jax.Array]
+Row = dict[str, "jax.Array"]
 Step = Callable[[Generator, Hyper, State], tuple[State, Row]]
 
 

@@ -22,13 +22,16 @@ import jax.numpy as jnp
 import numpy as np
 from absl import flags
 
-from epx import baselines, describe, envelope, sweeps
-from epx.codes import arithmetic, prequential
-from epx.measurement import LN2
-from epx.plan import Setup
+from epx.analysis import compressors
+from epx.analysis.measurement import LN2
+from epx.coders import arithmetic, container
+from epx.learning import learner
+from epx.run import provenance
+from epx.run.plan import Setup
 from epx.streams import Batch
+from epx.sweeps import grid
 from epx.types import Example, Spec, require
-from experiments import cli, cores, host, progress
+from experiments.cli import app, cores, host, progress
 
 FLAGS = flags.FLAGS
 flags.DEFINE_string("config", None, "config file, or the name of a shipped one, and its size")
@@ -46,14 +49,14 @@ def main(config: dict[str, Any]) -> int:
     if FLAGS.examples:
         given = [name for name in ("input", "output", "decompress") if FLAGS[name].present]
         if given:
-            cli.fail(f"--{given[0]}: with --examples no file is read or written", 2)
+            app.fail(f"--{given[0]}: with --examples no file is read or written", 2)
     else:
         _check_files()
     host.prepare()
     if jax.default_backend() != "cpu":
-        cli.fail("only a CPU gives the same bits again; set JAX_PLATFORMS=cpu", 2)
-    with cli.config_errors():
-        setup = sweeps.assemble(config | {"run": config["run"] | {"seeds": 1, "devices": 1}})
+        app.fail("only a CPU gives the same bits again; set JAX_PLATFORMS=cpu", 2)
+    with app.config_errors():
+        setup = grid.assemble(config | {"run": config["run"] | {"seeds": 1, "devices": 1}})
         name, spec = config["code"]["name"], setup.generators[0].spec
         require("code.name", name, name == "prequential", "prequential, which is what is sent")
         batch = setup.plan.cut(setup.plan.layout(1), spec.length)
@@ -64,25 +67,25 @@ def main(config: dict[str, Any]) -> int:
     try:
         read, identity = Path(FLAGS.input).read_bytes(), _identity(setup, batch)
         if FLAGS.decompress:
-            sent = envelope.unpack(read, identity)
-            _write(envelope.verified(_decompressed(_prepared(setup, batch), sent), sent))
+            sent = container.unpack(read, identity)
+            _write(container.verified(_decompressed(_prepared(setup, batch), sent), sent))
         else:
             payload = _compressed(_prepared(setup, batch), read)
-            _write(envelope.pack(read, payload, identity))
-    except envelope.EnvelopeError as error:
-        cli.fail(f"{FLAGS.input}: {error}", 1)
+            _write(container.pack(read, payload, identity))
+    except container.EnvelopeError as error:
+        app.fail(f"{FLAGS.input}: {error}", 1)
     except (ValueError, OSError) as error:
-        cli.fail(str(error), 1)
+        app.fail(str(error), 1)
     return 0
 
 
 def _check_files() -> None:
     if not FLAGS.input or not FLAGS.output:
-        cli.fail("--input and --output are needed: which file to read, and which to write", 2)
+        app.fail("--input and --output are needed: which file to read, and which to write", 2)
     if Path(FLAGS.output).exists():
-        cli.fail(f"--output={FLAGS.output}: it exists; name another or remove it", 2)
+        app.fail(f"--output={FLAGS.output}: it exists; name another or remove it", 2)
     if not Path(FLAGS.output).resolve().parent.is_dir():
-        cli.fail(f"--output={FLAGS.output}: no such folder", 2)
+        app.fail(f"--output={FLAGS.output}: no such folder", 2)
 
 
 def _check_bytes(spec: Spec) -> None:
@@ -98,14 +101,14 @@ def _check_count(spec: Spec) -> None:
         raise ValueError(f"--examples={FLAGS.examples}: accepted are 1 to {spec.size} here")
 
 
-def _identity(setup: Setup, batch: Batch) -> envelope.Identity:
-    environment = describe.environment(setup.plan.layout(1), batch) | {
+def _identity(setup: Setup, batch: Batch) -> container.Identity:
+    environment = provenance.environment(setup.plan.layout(1), batch) | {
         "constriction": importlib.metadata.version("constriction"),
         "host_devices": jax.device_count(),
         "instructions": cores.instructions(),
         "programs": _programs(setup, batch),
     }
-    return envelope.identity(setup.config, environment)
+    return container.identity(setup.config, environment)
 
 
 def _programs(setup: Setup, batch: Batch) -> list[str]:
@@ -113,12 +116,12 @@ def _programs(setup: Setup, batch: Batch) -> list[str]:
     generator, hyper = setup.generators[0], setup.hypers[0]
     code = setup.code(setup.observer, batch)
     state = jax.eval_shape(code.init, hyper)
-    predicts = describe.observer(setup.observer, generator.spec)
-    return [predicts, describe.function(code.step, generator, hyper, state)]
+    predicts = provenance.observer(setup.observer, generator.spec)
+    return [predicts, provenance.function(code.step, generator, hyper, state)]
 
 
 def _prepared(setup: Setup, batch: Batch, side: Any = None) -> arithmetic.Programs:
-    with cli.config_errors():
+    with app.config_errors():
         spec = setup.generators[0].spec
         return arithmetic.prepare(setup.observer, setup.hypers[0], spec, batch, side)
 
@@ -127,12 +130,12 @@ def _compressed(programs: arithmetic.Programs, content: bytes) -> bytes:
     tokens_N = np.frombuffer(content, np.uint8).astype(np.int32)
     examples = _examples(tokens_N, programs.spec.length)
     payload, nats = _encoded(programs, examples)
-    file = {"file": 8.0 * (len(payload) + envelope.SIZE)}
+    file = {"file": 8.0 * (len(payload) + container.SIZE)}
     _print({"ledger": nats / LN2, "sent": 8.0 * len(payload)} | file, tokens_N, BYTES, "byte")
     return payload
 
 
-def _decompressed(programs: arithmetic.Programs, sent: envelope.Sent) -> bytes:
+def _decompressed(programs: arithmetic.Programs, sent: container.Sent) -> bytes:
     shared = _examples(np.zeros(sent.size, np.int32), programs.spec.length)
     return _decoded(programs, sent.payload, shared)[shared.coded_T].astype(np.uint8).tobytes()
 
@@ -149,16 +152,16 @@ def _world(setup: Setup, batch: Batch) -> int:
     """The first examples of the world there and back."""
     generator, hyper = setup.generators[0], setup.hypers[0]
     index_N = jnp.arange(FLAGS.examples, dtype=jnp.uint32)
-    examples = jax.device_get(jax.jit(prequential.examples)(generator, hyper, index_N))
+    examples = jax.device_get(jax.jit(learner.examples)(generator, hyper, index_N))
     side = jax.tree.map(lambda leaf: leaf[0], examples.side)
     programs = _prepared(setup, batch, side)
     try:
         sent, nats = _encoded(programs, examples)
         found = _decoded(programs, sent, examples)
     except ValueError as error:
-        cli.fail(str(error), 1)
+        app.fail(str(error), 1)
     if not np.array_equal(found, examples.tokens_T):
-        cli.fail("the decoder found other tokens", 1)
+        app.fail("the decoder found other tokens", 1)
     sizes = {"ledger": nats / LN2, "sent": 8.0 * len(sent)}
     _print(sizes, examples.tokens_T[examples.coded_T], generator.spec.vocab, "token")
     print(f"the decoder, which saw no coded token, found all {examples.coded_T.sum()} of them")
@@ -182,12 +185,12 @@ def _counted(show: progress.Show, examples: Example):
 
 def _print(sizes: dict[str, float], tokens_N: np.ndarray, vocab: int, unit: str) -> None:
     """The table: these sizes in bits, and what compressors make of the same tokens."""
-    compressors = dict(baselines.COMPRESSORS)
+    known = dict(compressors.COMPRESSORS)
     if importlib.util.find_spec("zstandard"):
-        compressors["zstd"] = _zstd
+        known["zstd"] = _zstd
     else:
-        cli.say("no zstd in the table: pip install zstandard")
-    sizes |= baselines.compressed_bits(tokens_N, vocab, compressors)
+        app.say("no zstd in the table: pip install zstandard")
+    sizes |= compressors.compressed_bits(tokens_N, vocab, known)
     for name, bits in sizes.items():
         per_token = f"{bits / len(tokens_N):8.4f} bit/{unit}" if len(tokens_N) else ""
         print(f"{name.removesuffix('_bits'):8}{bits:14.0f} bit {per_token}")
@@ -209,4 +212,4 @@ def _write(content: bytes) -> None:
 
 
 if __name__ == "__main__":
-    cli.launch(main, __doc__, takes_config=True)
+    app.launch(main, __doc__, takes_config=True)

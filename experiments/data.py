@@ -16,11 +16,14 @@ from types import ModuleType
 
 from absl import flags
 
-from epx import books, caches, components, corpora
-from experiments import cli, cores
+from epx.data import cache as caches
+from epx.data import texts
+from epx.data.chess import database
+from epx.run import config as components
+from experiments.cli import app, cores
 
 # The generators that read prepared corpora, and where those come from.
-MODULES = {"text": corpora, "chess": books}
+MODULES = {"text": texts, "chess": database}
 COMMANDS = ("list", "prepare", "verify", "show")
 
 FLAGS = flags.FLAGS
@@ -32,16 +35,16 @@ def main(words: list[str], overrides: dict[str, str]) -> int:
     command, *names = words or [""]
     if command not in COMMANDS:
         near = components.suggest(command, COMMANDS)
-        cli.fail(f"{command or 'no command'}: {near}commands are {', '.join(COMMANDS)}", 2)
+        app.fail(f"{command or 'no command'}: {near}commands are {', '.join(COMMANDS)}", 2)
     if overrides and command != "show":
-        cli.fail(f"--config.{next(iter(overrides))}: only `show` takes a config", 2)
+        app.fail(f"--config.{next(iter(overrides))}: only `show` takes a config", 2)
     if command == "list":
         _expect(not names, "list takes no name")
         print(table())
         return 0
     if command == "show":
         _expect(len(names) == 1, "show takes one world, such as show eca:tiny")
-        from experiments import show  # JAX starts only where it is needed
+        from experiments import show
 
         return show.world(names[0], overrides, FLAGS.examples)
     _expect(names, f"{command} takes a name: {', '.join(rows())}")
@@ -52,7 +55,7 @@ def main(words: list[str], overrides: dict[str, str]) -> int:
 
 def _expect(legal: object, message: str) -> None:
     if not legal:
-        cli.fail(message, 2)
+        app.fail(message, 2)
 
 
 def rows() -> dict[str, tuple[str, caches.Listed]]:
@@ -66,9 +69,9 @@ def module(name: str) -> ModuleType:
     if name in known:
         return MODULES[known[name][0]]
     if Path(name).is_file():
-        return books
+        return database
     near = components.suggest(name, known)
-    cli.fail(f"{name}: no such corpus; {near}known are {', '.join(known)}, and files in PGN", 2)
+    app.fail(f"{name}: no such corpus; {near}known are {', '.join(known)}, and files in PGN", 2)
 
 
 def table() -> str:
@@ -83,12 +86,12 @@ def table() -> str:
 
 def prepare(name: str, where: ModuleType) -> int:
     """Puts a corpus into the cache, unless it is there, and says where; 1 where it cannot."""
-    cli.say(f"{name}: preparing it in {caches.folder()}")
-    workers = {"workers": cores.granted()} if where is books else {}
+    app.say(f"{name}: preparing it in {caches.folder()}")
+    workers = {"workers": cores.granted()} if where is database else {}
     try:
-        where.prepare(name, report=lambda line: cli.say(f"{name}: {line}"), **workers)
+        where.prepare(name, report=lambda line: app.say(f"{name}: {line}"), **workers)
     except (ValueError, OSError) as error:
-        cli.say(f"data: {name}: {error}")
+        app.say(f"data: {name}: {error}")
         return 1
     row = where.listed(name)
     print(f"{name}: {row.held}{f' in {row.file}' if row.size else ''}")
@@ -103,4 +106,4 @@ def verify(name: str, where: ModuleType) -> int:
 
 
 if __name__ == "__main__":
-    cli.launch(main, __doc__, takes_words=True)
+    app.launch(main, __doc__, takes_words=True)

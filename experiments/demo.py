@@ -16,7 +16,7 @@ from pathlib import Path
 
 from absl import flags
 
-from experiments import cli
+from experiments.cli import app
 
 FLAGS = flags.FLAGS
 flags.DEFINE_string("workdir", None, "where records and results go; none: runs/demo[-fast|-tune]")
@@ -31,10 +31,10 @@ def main() -> int:
     """Runs what is not done yet, then reports; returns the exit code."""
     began = time.monotonic()
     if FLAGS.fast and FLAGS.tune:
-        cli.fail("--fast and --tune: one or the other", 2)
-    cli.say("demo: it starts; loading JAX")
-    from configs import demo  # after the first word: these imports take seconds on a cold disk
-    from experiments import ensembles
+        app.fail("--fast and --tune: one or the other", 2)
+    app.say("demo: it starts; loading JAX")
+    from configs.studies import demo
+    from experiments.cli import ensembles
 
     kind = "-tune" if FLAGS.tune else "-fast" if FLAGS.fast else ""
     workdir = Path(FLAGS.workdir or f"runs/demo{kind}")
@@ -43,9 +43,9 @@ def main() -> int:
     if status > 1:
         return status
     ensembles.report("demo", chosen, workdir, FLAGS.tune)
-    cli.say(f"demo: done in {(time.monotonic() - began) / 60:.1f} minutes")
+    app.say(f"demo: done in {(time.monotonic() - began) / 60:.1f} minutes")
     return status
 
 
 if __name__ == "__main__":
-    cli.launch(main, __doc__)
+    app.launch(main, __doc__)

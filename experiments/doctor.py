@@ -15,8 +15,10 @@ from pathlib import Path
 import jax
 
 import epx
-from epx import books, caches, corpora
-from experiments import cli, cores, host
+from epx.data import cache as caches
+from epx.data import texts
+from epx.data.chess import database
+from experiments.cli import app, cores, host
 
 _PACKAGES = (
     "jax",
@@ -78,7 +80,7 @@ def _storage() -> list[tuple[str, str]]:
 
 
 def _corpora() -> list[tuple[str, str]]:
-    found = [row for where in (corpora, books) for row in where.listing()]
+    found = [row for where in (texts, database) for row in where.listing()]
     return [(f"corpus {row.name}", f"{row.held}; {row.licence}; {row.about}") for row in found]
 
 
@@ -111,4 +113,4 @@ def main() -> int:
 
 
 if __name__ == "__main__":
-    cli.launch(main, __doc__)
+    app.launch(main, __doc__)

@@ -13,14 +13,15 @@ from pathlib import Path
 
 from absl import flags
 
-from epx import formats, plots, scaling
-from experiments import cli
+from epx.analysis import scaling
+from epx.report import plots, tables
+from experiments.cli import app
 
 FLAGS = flags.FLAGS
 flags.DEFINE_string("laws", None, "CSV of laws; none: those that are published")
 flags.DEFINE_float("flops", 1e25, "compute budget T, to train and to code the set")
 flags.DEFINE_float("test_tokens", 1e12, "tokens of the coded set")
-flags.DEFINE_enum("format", "table", list(formats.FORMATS), "how to print the numbers")
+flags.DEFINE_enum("format", "table", list(tables.FORMATS), "how to print the numbers")
 flags.DEFINE_string("figure", None, "draw S and H against compute to this file (png, pdf, svg)")
 
 
@@ -34,15 +35,15 @@ def main() -> int:
             else {name: scaling.convert(law) for name, law in scaling.PUBLISHED.items()}
         )
         cells = scaling.cells(laws, FLAGS.flops, FLAGS.test_tokens)
-        print(formats.FORMATS[FLAGS.format](cells, scaling.COLUMNS))
+        print(tables.FORMATS[FLAGS.format](cells, scaling.COLUMNS))
         if FLAGS.figure:
             plots.estimates(laws, FLAGS.test_tokens, Path(FLAGS.figure))
     except ValueError as error:
-        cli.fail(str(error), 2)
+        app.fail(str(error), 2)
     except OSError as error:
-        cli.fail(str(error), 1)
+        app.fail(str(error), 1)
     return 0
 
 
 if __name__ == "__main__":
-    cli.launch(main, __doc__)
+    app.launch(main, __doc__)

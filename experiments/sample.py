@@ -15,11 +15,14 @@ import jax.numpy as jnp
 import numpy as np
 from absl import flags
 
-from epx import checkpoint, describe, evaluation, nll, record, sampling, streams, sweeps
-from epx.measurement import LN2
-from epx.plan import Setup, stack
+from epx import record, streams
+from epx.analysis.measurement import LN2
+from epx.learning import nll, sampling
+from epx.run import checkpoint, evaluation, provenance
+from epx.run.plan import Setup, stack
+from epx.sweeps import grid
 from epx.types import PyTree, State
-from experiments import cli, decoded, ensembles, host
+from experiments.cli import app, ensembles, host, rendering
 
 WIDTH = 56  # characters of a column
 
@@ -36,10 +39,10 @@ flags.DEFINE_enum("weights", "ema", ["ema", "raw"], "averaged weights, or the la
 def main() -> int:
     """Prints real and sampled examples in two columns; returns the exit code."""
     if not FLAGS.record:
-        cli.fail("--record is missing: which folder holds the record?", 2)
+        app.fail("--record is missing: which folder holds the record?", 2)
     host.prepare()
     folder = Path(FLAGS.record)
-    with ensembles.run_errors(), cli.config_errors():
+    with ensembles.run_errors(), app.config_errors():
         setup = _setup(record.load(folder))
         step, state = _state(setup, folder)
     params = state.params if setup.observer.update or FLAGS.weights == "raw" else state.ema
@@ -52,7 +55,7 @@ def main() -> int:
         setup.observer, params, keys_B, real.tokens_T, given_BxT, real.side
     )
     member = ", ".join(f"{k}={v}" for k, v in setup.config["members"][FLAGS.member].items())
-    legend = decoded.legend(np.asarray(~given_BxT), "sampled")
+    legend = rendering.legend(np.asarray(~given_BxT), "sampled")
     print(f"{folder}: member {FLAGS.member} ({member}) after {step} steps; {legend}")
     versions = {"real": real.tokens_T, "sampled": drawn_BxT}
     bits = {k: _bits(setup, params, t, real.side, ~given_BxT) for k, t in versions.items()}
@@ -60,11 +63,11 @@ def main() -> int:
         columns = [
             [
                 f"{name}, {bits[name][n]:.3f} bits a token",
-                *decoded.lines(generator, tokens_BxT[n], ~given_BxT[n], WIDTH),
+                *rendering.lines(generator, tokens_BxT[n], ~given_BxT[n], WIDTH),
             ]
             for name, tokens_BxT in versions.items()
         ]
-        print("\n" + decoded.beside(*columns, WIDTH + 4))
+        print("\n" + rendering.beside(*columns, WIDTH + 4))
     return 0
 
 
@@ -84,7 +87,7 @@ def _setup(found: record.Record) -> Setup:
         raise ValueError(f"--member={FLAGS.member}: 0 to {len(members) - 1}")
     # Where it was trained does not matter here.
     config["run"] = config["run"] | {"require_accelerator": False, "devices": None}
-    setup = sweeps.assemble(config, members)
+    setup = grid.assemble(config, members)
     length = setup.generators[0].spec.length
     if FLAGS.prompt >= length:
         raise ValueError(
@@ -93,7 +96,7 @@ def _setup(found: record.Record) -> Setup:
     if not (setup.observer.start and setup.observer.step):
         name = config["observer"]["name"]
         raise ValueError(f"observer.name={name}: has no start and step, which sampling needs")
-    changed = record.difference(facts, describe.facts(setup, stack(setup.generators)))
+    changed = record.difference(facts, provenance.facts(setup, stack(setup.generators)))
     if changed:
         raise record.RecordError(
             f"{found.path}: its world or observer is not what it was trained on: {changed}"
@@ -131,4 +134,4 @@ def _bits(
 
 
 if __name__ == "__main__":
-    cli.launch(main, __doc__)
+    app.launch(main, __doc__)

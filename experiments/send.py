@@ -12,12 +12,14 @@ import jax.numpy as jnp
 import numpy as np
 from absl import flags
 
-from epx import optim, plots
-from epx.codes import relative_entropy, requential
+from epx.coders import relative_entropy
+from epx.codes import requential
 from epx.generators import eca
+from epx.learning import optim
 from epx.observers import transformer
+from epx.report import plots
 from epx.streams import Batch
-from experiments import cli, host
+from experiments.cli import app, host
 
 FLAGS = flags.FLAGS
 flags.DEFINE_integer("steps", 200, "batches to send", 1)
@@ -31,7 +33,7 @@ flags.DEFINE_string("figure", None, "draw lengths and costs against the KL to th
 def main() -> int:
     """Sends, receives, compares, prints; returns the exit code."""
     host.prepare()
-    with cli.config_errors():
+    with app.config_errors():
         plots.check(FLAGS.figure)
         world = eca.make(jax.random.key(0), rule=FLAGS.rule, width=FLAGS.width, steps=1)
         observer = transformer.make(2, world.spec.length, depth=1, width=16)
@@ -48,13 +50,13 @@ def main() -> int:
         print(f"{name:8}{bits.sum():12.1f} bit {bits.mean():8.3f} ± {half:.3f} bit/message")
     print(f"proposals{sent.looked.sum():11d}     {sent.looked.mean():8.1f} per message")
     if not all(jax.tree.leaves(equal)):
-        cli.fail("the decoder ended with other weights", 1)
+        app.fail("the decoder ended with other weights", 1)
     print("the decoder, which saw none of the data, has the student's exact weights")
     if FLAGS.figure:
-        with cli.config_errors():  # too few messages
+        with app.config_errors():  # too few messages
             plots.messages(kl, length, sent.looked, requential.MESSAGE_BITS, FLAGS.figure)
     return 0
 
 
 if __name__ == "__main__":
-    cli.launch(main, __doc__)
+    app.launch(main, __doc__)

@@ -5,10 +5,13 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from epx import baselines, components, evaluation, streams
-from epx.measurement import LN2
+from epx import streams
+from epx.analysis import compressors
+from epx.analysis.measurement import LN2
+from epx.run import config as components
+from epx.run import evaluation
 from epx.types import Example, Generator
-from experiments import cli, decoded, host
+from experiments.cli import app, host, rendering
 
 SAMPLE = 256
 
@@ -17,22 +20,22 @@ def world(reference: str, overrides: dict[str, str], count: int) -> int:
     """Prints a world, made as for training with the first seed of its config.
 
     Args:
-      reference, overrides: as in `cli.load`.
+      reference, overrides: as in `app.load`.
       count: examples to print.
     """
     host.prepare()
-    with cli.config_errors():
-        config = cli.load(reference, overrides)
+    with app.config_errors():
+        config = app.load(reference, overrides)
         seed = config["run"]["seed"]
         key = streams.stream(seed, "world")
         generator = components.make("generator", config["generator"], key=key)
     spec = generator.spec
     drawn = SAMPLE if spec.size is None else min(SAMPLE, spec.size)
     batch = sample(generator, seed, drawn)
-    marked = decoded.legend(batch.coded_T, "coded")
+    marked = rendering.legend(batch.coded_T, "coded")
     print(f"{config['generator']['name']}: the first examples of seed {seed}; {marked}")
     for n in range(min(count, drawn)):
-        lines = decoded.lines(generator, batch.tokens_T[n], batch.coded_T[n])
+        lines = rendering.lines(generator, batch.tokens_T[n], batch.coded_T[n])
         print("\n".join([f"\nexample {n}", *lines]))
     print(f"\nof {drawn} examples of the training stream:")
     for name, value in statistics(generator, batch).items():
@@ -70,7 +73,7 @@ def statistics(generator: Generator, batch: Example) -> dict[str, str]:
 
 def _bits(generator: Generator, batch: Example, coded: np.ndarray) -> dict[str, str]:
     """Rulers in bits per coded token."""
-    sizes = baselines.compressed_bits(coded, generator.spec.vocab)
+    sizes = compressors.compressed_bits(coded, generator.spec.vocab)
     law = evaluation.oracle(generator, batch)
     of_law = "not known"
     if law:

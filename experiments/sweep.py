@@ -10,7 +10,7 @@ from pathlib import Path
 
 from absl import flags
 
-from experiments import cli, ensembles
+from experiments.cli import app, ensembles
 
 FLAGS = flags.FLAGS
 flags.DEFINE_string("sweep", None, "file with a function ensembles(tune), or name of a shipped one")
@@ -22,10 +22,10 @@ flags.DEFINE_bool("quiet", False, "no progress")
 def main() -> int:
     """Runs what is not done yet, then reports; returns the exit code."""
     if not FLAGS.sweep or not FLAGS.workdir:
-        cli.fail("--sweep and --workdir are needed: what to run, and where the records go", 2)
-    with cli.config_errors():
-        chosen = cli.module(FLAGS.sweep, "sweep", "ensembles").ensembles(tune=FLAGS.tune)
-    cli.say(f"sweep: {FLAGS.sweep} in {FLAGS.workdir}; reading its worlds")
+        app.fail("--sweep and --workdir are needed: what to run, and where the records go", 2)
+    with app.config_errors():
+        chosen = app.module(FLAGS.sweep, "sweep", "ensembles").ensembles(tune=FLAGS.tune)
+    app.say(f"sweep: {FLAGS.sweep} in {FLAGS.workdir}; reading its worlds")
     status = ensembles.train("sweep", chosen, Path(FLAGS.workdir), FLAGS.quiet)
     if status <= 1:
         ensembles.report("sweep", chosen, Path(FLAGS.workdir), FLAGS.tune)
@@ -33,4 +33,4 @@ def main() -> int:
 
 
 if __name__ == "__main__":
-    cli.launch(main, __doc__)
+    app.launch(main, __doc__)

@@ -12,8 +12,11 @@ from typing import Any
 import jax
 from absl import flags, logging
 
-from epx import ledger, record, run, sweeps
-from experiments import cli, host, progress
+from epx import record
+from epx.analysis import ledger
+from epx.run import loop
+from epx.sweeps import grid
+from experiments.cli import app, host, progress
 
 FLAGS = flags.FLAGS
 flags.DEFINE_string("config", None, "config file, or the name of a shipped one, and its size")
@@ -24,21 +27,21 @@ flags.DEFINE_bool("quiet", False, "no progress")
 def main(config: dict[str, Any]) -> int:
     """Trains, or goes on; returns the exit code."""
     if not FLAGS.workdir:
-        cli.fail("--workdir is missing: where is the record to be kept?", 2)
+        app.fail("--workdir is missing: where is the record to be kept?", 2)
     host.prepare()
-    with cli.config_errors():
-        setup = sweeps.assemble(config)
+    with app.config_errors():
+        setup = grid.assemble(config)
         setup.check()
     _say_start()
     try:
         with progress.display("train", FLAGS.quiet) as show:
-            stopped = progress.follow(run.train(setup, FLAGS.workdir), show)
+            stopped = progress.follow(loop.train(setup, FLAGS.workdir), show)
         if stopped:
             logging.info("state saved in %s; the same command goes on from there", FLAGS.workdir)
             return 128 + stopped
         _say_result(record.load(FLAGS.workdir))
-    except (record.RecordError, run.RunError) as error:
-        cli.fail(str(error), 1)
+    except (record.RecordError, loop.RunError) as error:
+        app.fail(str(error), 1)
     return 0
 
 
@@ -66,4 +69,4 @@ def _say_result(done: record.Record) -> None:
 
 
 if __name__ == "__main__":
-    cli.launch(main, __doc__, takes_config=True)
+    app.launch(main, __doc__, takes_config=True)

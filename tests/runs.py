@@ -5,12 +5,14 @@ import itertools
 import jax
 import numpy as np
 
-from epx import record, run, sweeps
+from epx import record
+from epx.run import loop
+from epx.sweeps import grid
 
 
 def rows(config, path, members=None, stop_after=None):
     """The record of a run, stopped after a number of chunks if asked."""
-    chunks = run.train(sweeps.assemble(config, members), path)
+    chunks = loop.train(grid.assemble(config, members), path)
     for _ in itertools.islice(chunks, stop_after):
         pass
     chunks.close()

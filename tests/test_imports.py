@@ -7,37 +7,42 @@ from pathlib import Path
 
 import pytest
 
-ROOT = Path(__file__).parent.parent
-LEVELS = [
-    {"types"},
-    {
-        "streams",
-        "nll",
-        "optim",
-        "flops",
-        "ciphers",
-        "keystreams",
-        "packed",
-        "generators",
-        "observers",
-    },
-    {"codes", "devices", "evaluation", "plan", "describe", "sampling"},
-    {"checkpoint", "run"},
-    {"components", "sweeps"},
+ROOT = Path(__file__).parents[1]
+# Folders (and the modules of epx/ itself) by floor: each imports from lower floors and from itself.
+FLOORS = [
+    {"types", "files"},
+    {"streams"},
+    {"observers", "learning", "data", "record"},
+    {"generators", "codes", "analysis"},
+    {"run", "coders", "report"},
+    {"sweeps"},
 ]
-APART = {
-    "caches", "corpora", "recipes", "handbook", "debian", "books", "parts", "games", "rules",
-    "record", "ledger", "measurement", "frontier", "scaling", "toys", "tables", "formats", "plots",
-    "envelope", "baselines",
-}  # fmt: skip
-NUMPY_ONLY = {"numpy", "matplotlib"}
-BESIDE = {"rules": {"chess"}, "scaling": {"scipy"}, "toys": {"scipy"}}
+# Folders without JAX, and what they take beside the standard library and numpy.
+WITHOUT_JAX = {
+    "data": {"chess", "platformdirs"},
+    "analysis": {"scipy"},
+    "report": {"matplotlib", "tabulate"},
+    "record": set(),
+    "files": set(),
+}
+# One file each may import these.
+ONLY_IN = {
+    "flax": "observers/",
+    "orbax": "run/checkpoint.py",
+    "chess": "data/chess/",
+    "constriction": "coders/arithmetic.py",
+}
+NO_SIBLINGS = ("generators", "observers", "codes")
 
 
 def imported(file):
     """Absolute names of the modules that a file imports, at any depth of its code."""
     names = set()
-    for node in ast.walk(ast.parse(file.read_text())):
+    tree = ast.parse(file.read_text())
+    for node in ast.walk(tree):
+        if isinstance(node, ast.If) and getattr(node.test, "id", "") == "TYPE_CHECKING":
+            node.body = []  # what is imported for annotations alone
+    for node in ast.walk(tree):
         if isinstance(node, ast.Import):
             names |= {alias.name for alias in node.names}
         elif isinstance(node, ast.ImportFrom):
@@ -50,42 +55,45 @@ def modules():
     return sorted(file for file in (ROOT / "epx").rglob("*.py") if file.name != "__init__.py")
 
 
-def layer(file):
+def folder(file):
     return file.relative_to(ROOT / "epx").parts[0].removesuffix(".py")
 
 
-def level(name):
-    return next((n for n, names in enumerate(LEVELS) if name in names), None)
+def floor(name):
+    return next((n for n, names in enumerate(FLOORS) if name in names), None)
 
 
-def test_every_module_has_a_place():
-    known = APART.union(*LEVELS)
-    assert {layer(file) for file in modules()} <= known
+def ids(file):
+    return str(file.relative_to(ROOT))
 
 
-@pytest.mark.parametrize("file", modules(), ids=lambda f: str(f.relative_to(ROOT)))
+def test_every_folder_has_a_floor():
+    assert {folder(file) for file in modules()} <= set.union(*FLOORS)
+
+
+@pytest.mark.parametrize("file", modules(), ids=ids)
 def test_imports_point_down(file):
-    mine = layer(file)
+    own = folder(file)
     for name in imported(file):
         parts = name.split(".")
-        if parts[0] != "epx" or len(parts) < 2:
+        if parts[0] != "epx" or len(parts) < 2 or floor(parts[1]) is None:
             continue
         other = parts[1]
-        if mine in APART:
-            assert other in APART, f"{file}: a numpy-only module imports epx.{other}"
-        elif other not in APART and level(other) is not None:
-            assert level(other) <= level(mine), f"{file} imports epx.{other} from above"
-        if mine in ("generators", "observers") and other == mine and len(parts) > 2:
-            assert parts[2] == file.stem, f"{file}: siblings never import each other"
+        assert other == own or floor(other) < floor(own), f"{file} imports epx.{other} from above"
+        if own in NO_SIBLINGS and other == own and len(parts) > 2:
+            shared = parts[2].startswith("_") or parts[2] in ("kernels", file.stem)
+            inside_kernels = file.parent.name == "kernels"
+            assert shared or inside_kernels, f"{file}: siblings never import each other"
 
 
-@pytest.mark.parametrize("file", modules(), ids=lambda f: str(f.relative_to(ROOT)))
-def test_who_needs_what(file):
+@pytest.mark.parametrize("file", modules(), ids=ids)
+def test_outside_packages_have_one_home(file):
     outside = {name.split(".")[0] for name in imported(file)}
-    assert "flax" not in outside or layer(file) == "observers"
-    if layer(file) in APART:
-        known = NUMPY_ONLY | sys.stdlib_module_names | {"epx"}
-        assert outside <= known | BESIDE.get(layer(file), set()), file
+    for package, home in ONLY_IN.items():
+        assert package not in outside or f"epx/{home}" in str(file), f"{package} in {file}"
+    if folder(file) in WITHOUT_JAX:
+        known = {"numpy", "epx"} | sys.stdlib_module_names | WITHOUT_JAX[folder(file)]
+        assert outside <= known, f"{file} imports {outside - known}"
     assert not outside & {"experiments", "configs"}, f"{file} reaches up into the binaries"
 
 

@@ -6,9 +6,10 @@ import nbformat
 import pytest
 from nbclient import NotebookClient
 
-from epx import run, sweeps
+from epx.run import loop
+from epx.sweeps import grid
 
-ROOT = Path(__file__).parent.parent
+ROOT = Path(__file__).parents[1]
 NOTEBOOKS = sorted((ROOT / "notebooks").glob("*.ipynb"))
 
 
@@ -16,7 +17,7 @@ NOTEBOOKS = sorted((ROOT / "notebooks").glob("*.ipynb"))
 def test_runs_on_a_small_record(path, tiny_config, tmp_path, monkeypatch):
     monkeypatch.setenv("PYTHONPATH", str(ROOT))
     config = tiny_config | {"observer": {"name": "counts"}}
-    for _ in run.train(sweeps.assemble(config), tmp_path / "records"):
+    for _ in loop.train(grid.assemble(config), tmp_path / "records"):
         pass
     notebook = nbformat.read(path, as_version=4)
     source = notebook.cells[1].source

@@ -9,6 +9,7 @@ At the end the observer is trained on all n examples. The code minus n times its
 what it holds of them, as in the prequential code, whose ledger reads these rows as well.
 """
 
+import functools
 import itertools
 
 import jax
@@ -16,8 +17,7 @@ import jax.numpy as jnp
 import optax
 from jax import lax
 
-from epx import flops, nll, optim
-from epx.codes import prequential
+from epx.learning import flops, learner, nll, optim
 from epx.streams import Batch
 from epx.types import Code, Generator, Hyper, Observer, PyTree, Row, State, require
 
@@ -49,7 +49,7 @@ def make(observer: Observer, batch: Batch, first_block: int = 16, stage_steps: i
     doubled = (first_block * 2**i for i in itertools.count())
     ends = [*itertools.takewhile(lambda end: end < total, doubled), total]
     ends_S = jnp.array([0, *ends], jnp.int32)
-    fresh = prequential.make(observer, batch).init
+    fresh = functools.partial(learner.init, observer)
 
     def step(generator: Generator, hyper: Hyper, state: State) -> tuple[State, Row]:
         length = generator.spec.length
@@ -61,10 +61,10 @@ def make(observer: Observer, batch: Batch, first_block: int = 16, stage_steps: i
             observer, batch, generator, hyper, state.params, start, jnp.where(begins, end, start)
         )
         anew = fresh(hyper)._replace(step=state.step, failed_step=state.failed_step)
-        learner = jax.tree.map(lambda new, old: jnp.where(begins, new, old), anew, state)
+        newest = jax.tree.map(lambda new, old: jnp.where(begins, new, old), anew, state)
         index_NxB = batch._replace(examples=None).indices(None, within) % end.astype(jnp.uint32)
         state, grad_norm = _learn(
-            observer, batch, generator, hyper, learner, index_NxB, within, nats
+            observer, batch, generator, hyper, newest, index_NxB, within, nats
         )
         row = {
             "nats": nats,
@@ -75,7 +75,7 @@ def make(observer: Observer, batch: Batch, first_block: int = 16, stage_steps: i
             "passes": jnp.int32(0),
             "grad_norm": grad_norm,
         }
-        return prequential.ended(state, row)
+        return learner.ended(state, row)
 
     return Code(init=fresh, step=step, steps=len(ends) * stage_steps)
 
@@ -94,7 +94,7 @@ def _charge(
 
     def microbatch(part: jax.Array, total: tuple) -> tuple:
         index_B = start + part * size + jnp.arange(size)
-        example = prequential.examples(generator, hyper, index_B.astype(jnp.uint32))
+        example = learner.examples(generator, hyper, index_B.astype(jnp.uint32))
         coded_BxT = example.coded_T & (index_B < end)[:, None]
         nats_BxT = nll.nats(
             observer.logits(params, example.tokens_T, example.side), example.tokens_T
@@ -122,12 +122,12 @@ def _learn(
     charged: jax.Array,
 ) -> tuple[State, jax.Array]:
     """One step of Adam on a batch of the blocks so far."""
-    grads, nats_T, _ = prequential.gradient(
+    grads, nats_T, _ = learner.gradient(
         observer, batch, state.params, index_NxB,
-        lambda part: prequential.examples(generator, hyper, part),
+        lambda part: learner.examples(generator, hyper, part),
     )  # fmt: skip
     rate = optim.rate(hyper, within)
-    new, step_norm = prequential.descended(observer, hyper, grads, state, rate, hyper.ema_steps)
+    new, step_norm = learner.descended(observer, hyper, grads, state, rate, hyper.ema_steps)
     grad_norm = optax.tree.norm(grads)
     finite = jnp.isfinite(charged + nats_T.sum() + grad_norm + step_norm)
-    return prequential.latch(state, new, finite), grad_norm
+    return learner.latch(state, new, finite), grad_norm

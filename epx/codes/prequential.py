@@ -6,19 +6,13 @@ it, and S is the area of that online loss above the final held-out loss,
 This file is the charge and the update; the area is float64 arithmetic on its rows (`ledger.py`).
 """
 
-from collections.abc import Callable
-from typing import TypeVar
-
-import jax
 import jax.numpy as jnp
 import optax
 from jax import lax
 
-from epx import flops, nll, optim, streams
+from epx.learning import flops, learner, nll, optim
 from epx.streams import Batch
-from epx.types import Code, Example, Generator, Hyper, Observer, PyTree, Row, State
-
-Learner = TypeVar("Learner")
+from epx.types import Code, Generator, Hyper, Observer, PyTree, Row, State
 
 
 def make(observer: Observer, batch: Batch, positions: bool = False) -> Code:
@@ -52,116 +46,26 @@ def make(observer: Observer, batch: Batch, positions: bool = False) -> Code:
         }
         if positions:
             row |= {"position_nats": nats_T, "position_coded_tok": coded_T}
-        return ended(state, row)
+        return learner.ended(state, row)
 
-    return Code(init=lambda hyper: _init(observer, hyper), step=step)
-
-
-def _init(observer: Observer, hyper: Hyper) -> State:
-    """The state of one member before its first step."""
-    params = observer.init(streams.stream(hyper.seed, "init"))
-    state = State(step=jnp.int32(0), failed_step=jnp.int32(-1), params=params, opt=(), ema=())
-    if observer.update:
-        return state
-    rule = _optimiser(observer, hyper, params, jnp.float32(0))
-    return state._replace(opt=rule.init(params), ema=params)
-
-
-def _optimiser(observer: Observer, hyper: Hyper, params: PyTree, rate: jax.Array):
-    """Of one learner, at one rate: the state that it keeps is the same at any other."""
-    return optim.chain(hyper, observer.scales(params), rate)
-
-
-def examples(generator: Generator, hyper: Hyper, index_B: jax.Array) -> Example:
-    """The training examples with these indices, with a leading axis B."""
-    key = streams.stream(hyper.seed, "train")
-    return jax.vmap(lambda i: generator.example(streams.example_key(key, i), i))(index_B)
-
-
-def gradient(
-    observer: Observer,
-    batch: Batch,
-    params: PyTree,
-    parts: PyTree,
-    example: Callable[[PyTree], Example],
-) -> tuple[PyTree, jax.Array, jax.Array]:
-    """Charges a batch and says where it pulls, one microbatch after the other.
-
-    Args:
-      observer, params: who predicts.
-      batch: what the devices share.
-      parts: this device's microbatches along a leading axis.
-      example: a part -> its examples, with a leading axis B.
-
-    Returns:
-      Of the batch of all devices: the gradient of the mean over its coded tokens, and sums over its
-      examples of the nats of coded tokens and of their number, both of shape T.
-    """
-
-    def charge(params: PyTree, one: Example):
-        logits_BxTxV = observer.logits(params, one.tokens_T, one.side)
-        nats_BxT = nll.nats(logits_BxTxV, one.tokens_T)
-        nats_T = nll.coded_sum(nats_BxT, one.coded_T, axis=0)
-        return nats_T.sum(), (nats_T, one.coded_T.sum(0))
-
-    def microbatch(total, part):
-        grads, sums = jax.grad(charge, has_aux=True)(params, example(part))
-        return jax.tree.map(jnp.add, total, (grads, *sums)), None
-
-    first = jax.eval_shape(example, jax.tree.map(lambda leaf: leaf[0], parts))
-    length = first.tokens_T.shape[-1]
-    zeros = (
-        jax.tree.map(jnp.zeros_like, params),
-        jnp.zeros(length),
-        jnp.zeros(length, jnp.int32),
-    )
-    grads, nats_T, coded_T = batch.total(lax.scan(microbatch, zeros, parts)[0])
-    return jax.tree.map(lambda g: g / jnp.maximum(coded_T.sum(), 1), grads), nats_T, coded_T
+    return Code(init=lambda hyper: learner.init(observer, hyper), step=step)
 
 
 def _descend(observer: Observer, batch: Batch, generator: Generator, hyper: Hyper, state: State):
     """One step of Adam on the mean over the coded tokens of the whole batch."""
     index_NxB = batch.indices(generator.spec.size, state.step)
-    grads, nats_T, coded_T = gradient(
-        observer, batch, state.params, index_NxB, lambda part: examples(generator, hyper, part)
+    grads, nats_T, coded_T = learner.gradient(
+        observer,
+        batch,
+        state.params,
+        index_NxB,
+        lambda part: learner.examples(generator, hyper, part),
     )
     rate = optim.rate(hyper, state.step)
-    new, step_norm = descended(observer, hyper, grads, state, rate, hyper.ema_steps)
+    new, step_norm = learner.descended(observer, hyper, grads, state, rate, hyper.ema_steps)
     grad_norm = optax.tree.norm(grads)
     finite = jnp.isfinite(nats_T.sum()) & jnp.isfinite(grad_norm + step_norm)
-    return latch(state, new, finite), nats_T, coded_T, grad_norm
-
-
-def descended(
-    observer: Observer,
-    hyper: Hyper,
-    grads: PyTree,
-    learner: Learner,
-    rate: jax.Array,
-    window: jax.Array,
-) -> tuple[Learner, jax.Array]:
-    """Who has `params`, `opt` and `ema` after a step of Adam at this rate, its average spanning
-    `window` steps; and the norm of the step."""
-    rule = _optimiser(observer, hyper, learner.params, rate)
-    updates, opt = rule.update(grads, learner.opt, learner.params)
-    params = optax.apply_updates(learner.params, updates)
-    ema = optim.average(window, learner.ema, params)
-    return learner._replace(params=params, opt=opt, ema=ema), optax.tree.norm(updates)
-
-
-def latch(state: State, new: State, finite: jax.Array) -> State:
-    """The new state, or the old one from the first step on that was not finite."""
-    well = state.failed_step < 0
-    kept = jax.tree.map(lambda a, b: jnp.where(well & finite, a, b), new, state)
-    return kept._replace(failed_step=jnp.where(well & ~finite, state.step, state.failed_step))
-
-
-def ended(state: State, row: Row) -> tuple[State, Row]:
-    """The state after a step and its row, zero once the member has failed: the row of the failure
-    itself is kept as it is."""
-    stands_still = (state.failed_step >= 0) & (state.failed_step < state.step)
-    row = {name: jnp.where(stands_still, 0, value) for name, value in row.items()}
-    return state._replace(step=state.step + 1), row | {"finite": state.failed_step < 0}
+    return learner.latch(state, new, finite), nats_T, coded_T, grad_norm
 
 
 def _count(observer: Observer, batch: Batch, generator: Generator, hyper: Hyper, state: State):
@@ -169,7 +73,7 @@ def _count(observer: Observer, batch: Batch, generator: Generator, hyper: Hyper,
     batch: what a token costs depends on all the tokens before it."""
 
     def microbatch(params: PyTree, index_B):
-        example = examples(generator, hyper, index_B)
+        example = learner.examples(generator, hyper, index_B)
         params, nats_BxT = observer.update(params, example.tokens_T, example.coded_T)
         nats_T = nll.coded_sum(nats_BxT, example.coded_T, axis=0)
         return params, (nats_T, example.coded_T.sum(0))

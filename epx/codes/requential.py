@@ -15,6 +15,7 @@ schedule. How the teacher is kept near the student is a choice, as the length of
 it many times over: compare worlds under one choice only.
 """
 
+import functools
 import math
 from collections.abc import Callable
 from typing import NamedTuple
@@ -24,8 +25,8 @@ import jax.numpy as jnp
 import optax
 from jax import lax
 
-from epx import nll, optim, sampling, streams
-from epx.codes import prequential
+from epx import streams
+from epx.learning import learner, nll, optim, sampling
 from epx.streams import Batch
 from epx.types import Code, Example, Generator, Hyper, Observer, PyTree, Row, State, require
 
@@ -122,7 +123,7 @@ def make(
     cap = math.inf if max_kl is None else max_kl
     last = most if teacher_steps is None else teacher_steps
     projects = teacher == "projection"
-    shared = prequential.make(observer, batch).init
+    shared = functools.partial(learner.init, observer)
 
     def init(hyper: Hyper) -> State:
         state = shared(hyper)
@@ -154,7 +155,7 @@ def make(
         student, drawn = _unless(waits, exercise, student)
         new = state._replace(**student._asdict(), teacher=_noted(expert, hyper, real, drawn, waits))
         broken = real.pop("broken") | drawn.pop("broken")
-        state = prequential.latch(state, new, ~broken)
+        state = learner.latch(state, new, ~broken)
         forward, update = observer.flops(generator.spec.length)
         teaches, studies = real["coded_tok"] > 0, drawn["sampled_tok"] > 0
         row = {
@@ -165,7 +166,7 @@ def make(
             "draw_flops": studies * batch.size * 3 * forward,
             "passes": batch.passes(generator.spec.size, state.step),
         }
-        return prequential.ended(state, real | drawn | row)
+        return learner.ended(state, real | drawn | row)
 
     return Code(init=init, step=step)
 
@@ -191,7 +192,7 @@ def draw(
     key = jax.random.fold_in(streams.stream(hyper.seed, "teacher"), step)
 
     def part(index_B: jax.Array) -> Example:
-        example = prequential.examples(generator, hyper, index_B)
+        example = learner.examples(generator, hyper, index_B)
         keys_B = jax.vmap(lambda index: streams.example_key(key, index))(index_B)
         tokens_BxT = sampling.complete(
             observer, params, keys_B, example.tokens_T, ~example.coded_T, example.side,
@@ -260,11 +261,11 @@ def teach(
       The teacher after the batch of real data, and over all devices `nats` (before the update),
       `coded_tok`, `grad_norm` and whether something is `broken`, that is not finite.
     """
-    grads, nats_T, coded_T = prequential.gradient(
+    grads, nats_T, coded_T = learner.gradient(
         observer, batch, expert.params, index_NxB,
-        lambda part: prequential.examples(generator, hyper, part),
+        lambda part: learner.examples(generator, hyper, part),
     )  # fmt: skip
-    expert, norm = prequential.descended(observer, hyper, grads, expert, rate, window)
+    expert, norm = learner.descended(observer, hyper, grads, expert, rate, window)
     grad_norm, nats = optax.tree.norm(grads), nll.pairwise_sum(nats_T, axis=0)
     row = {"nats": nats, "coded_tok": coded_T.sum(), "grad_norm": grad_norm}
     row |= {"broken": ~jnp.isfinite(nats + grad_norm + norm)}
@@ -313,10 +314,10 @@ def study(
     """
     # Its steps are never clipped: the teacher's noise is all there is in its data.
     unclipped = hyper._replace(clip_norm=jnp.float32(jnp.inf))
-    grads, nats_T, coded_T = prequential.gradient(
+    grads, nats_T, coded_T = learner.gradient(
         observer, batch, student.params, example, lambda part: part
     )
-    student, norm = prequential.descended(observer, unclipped, grads, student, rate, window)
+    student, norm = learner.descended(observer, unclipped, grads, student, rate, window)
     nats = nll.pairwise_sum(nats_T, axis=0)
     row = {"sampled_tok": coded_T.sum(), "sampled_nats": nats, "broken": ~jnp.isfinite(nats + norm)}
     return student, row

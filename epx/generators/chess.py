@@ -24,8 +24,9 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from epx import books, streams
-from epx.games import NOTATIONS, RESULTS, Games, boards, moves_text, take
+from epx import streams
+from epx.data.chess import database
+from epx.data.chess.games import NOTATIONS, RESULTS, Games, boards, moves_text, take
 from epx.types import Example, Spec, require
 
 VERSION = 2
@@ -170,7 +171,7 @@ def _rows(
     corpus: str, games: int, plies: int, record: _Record, rows: str, length: int, changed: int
 ) -> _Rows:
     """The rows of the games for training, `size` of them, then of those held out."""
-    found = books.load(corpus, games, plies).games
+    found = database.load(corpus, games, plies).games
     count = len(found.results_G)
     if count < 2:
         raise ValueError(

@@ -20,7 +20,7 @@ from dataclasses import dataclass, field
 import jax
 import jax.numpy as jnp
 
-from epx.keystreams import ALGORITHMS, Block
+from epx.generators.kernels.keystreams import ALGORITHMS, Block
 from epx.types import Example, Spec, require
 
 VERSION = 1

@@ -20,7 +20,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from epx import packed
+from epx.generators.kernels import bitpacking
 from epx.types import Example, Spec, require
 
 VERSION = 1
@@ -40,21 +40,21 @@ def evolve(state_W: jax.Array, rule: int | jax.Array, steps: int | jax.Array) ->
     # One word per neighbourhood, all ones where the rule has the new cell alive.
     alive = -((jnp.asarray(rule, jnp.uint32) >> jnp.arange(8, dtype=jnp.uint32)) & 1)
     words = jax.lax.fori_loop(
-        0, steps, lambda _, now: _step(now, alive, width), packed.pack(state_W)
+        0, steps, lambda _, now: _step(now, alive, width), bitpacking.pack(state_W)
     )
-    return packed.unpack(words, width).astype(state_W.dtype)
+    return bitpacking.unpack(words, width).astype(state_W.dtype)
 
 
 def _step(words: jax.Array, alive: jax.Array, width: int) -> jax.Array:
     """One step of all cells of a packed ring at once."""
-    left, right = packed.neighbours(words, width)
+    left, right = bitpacking.neighbours(words, width)
     # Each neighbour halves the outcomes: right chooses within the pairs (0, 1), (2, 3), ...
     outcomes = list(alive)
     for chosen in (right, words, left):
         outcomes = [
             zero ^ (chosen & (zero ^ one)) for zero, one in zip(outcomes[::2], outcomes[1::2])
         ]
-    return outcomes[0] & packed.used(width)
+    return outcomes[0] & bitpacking.used(width)
 
 
 @jax.tree_util.register_dataclass

@@ -21,7 +21,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from epx import packed
+from epx.generators.kernels import bitpacking
 from epx.types import Example, Spec, require
 
 VERSION = 1
@@ -41,15 +41,15 @@ def evolve(board_HxW: jax.Array, steps: int | jax.Array) -> jax.Array:
     """
     width = board_HxW.shape[1]
     rows = jax.lax.fori_loop(
-        0, steps, lambda _, now: _step(now, width), packed.pack(board_HxW != 0)
+        0, steps, lambda _, now: _step(now, width), bitpacking.pack(board_HxW != 0)
     )
-    return packed.unpack(rows, width).astype(board_HxW.dtype)
+    return bitpacking.unpack(rows, width).astype(board_HxW.dtype)
 
 
 def _step(rows: jax.Array, width: int) -> jax.Array:
     """One generation of a board whose rows are packed: live cells are counted in binary, all cells
     of a word at once."""
-    left, right = packed.neighbours(rows, width)
+    left, right = bitpacking.neighbours(rows, width)
     ones, twos = _add(left, rows, right)
     # The block of nine around a cell, the cell included, holds one + 2 (low + 2 high + carry).
     one, carry = _add(jnp.roll(ones, 1, axis=0), ones, jnp.roll(ones, -1, axis=0))

@@ -36,7 +36,8 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from epx import corpora, streams
+from epx import streams
+from epx.data import texts
 from epx.types import Example, Spec, require
 
 VERSION = 1
@@ -167,13 +168,13 @@ class _Source:
 @functools.lru_cache(maxsize=2)
 def _cut(corpus: str, unit: str, length: int, words: int, changed: int) -> _Source:
     """The windows of the training part of the corpus, `size` of them, then of the held-out part."""
-    found = corpora.load(corpus)
-    start = corpora.held_out_start(found)
-    texts = found.text[:start], found.text[start:]
+    found = texts.load(corpus)
+    start = texts.held_out_start(found)
+    both = found.text[:start], found.text[start:]
     alphabet = () if unit == "byte" else tuple(sorted(set(found.text)))
     if unit == "word":
-        alphabet += _frequent(texts[0], words)
-    parts = [_tokenise(text, alphabet) for text in texts]
+        alphabet += _frequent(both[0], words)
+    parts = [_tokenise(text, alphabet) for text in both]
     longest = min(map(len, parts))
     require(
         "generator.length",

@@ -1,0 +1,1 @@
+"""How a code is really sent: bytes and bits that decode."""

@@ -1,0 +1,1 @@
+"""Corpora on the host: texts and chess games, found, prepared and verified, in numpy."""

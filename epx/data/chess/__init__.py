@@ -1,0 +1,1 @@
+"""Chess games on the host: read, played, and written as text."""

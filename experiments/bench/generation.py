@@ -1,0 +1,182 @@
+"""Sections of the bench about what is around training: how fast worlds make their examples, how
+soon the demo speaks, and what a short run takes. Each yields rows, a name and numbers."""
+
+import os
+import signal
+import subprocess
+import sys
+import tempfile
+import time
+from collections.abc import Callable, Iterable
+from functools import partial
+from pathlib import Path
+
+import jax
+import jax.numpy as jnp
+from jax import lax
+
+from epx.generators import eca, life
+from epx.generators.kernels import ciphers
+from epx.run import evaluation
+from epx.run.devices import Layout, compile_over, layout, place
+from epx.run.plan import stack
+from epx.sweeps import grid
+from experiments.bench import timing
+from experiments.bench.training import Rows
+from experiments.bench.workloads import unpacked_eca
+from experiments.cli import app
+
+RULE = 30
+ROOT = Path(__file__).parents[2]
+
+
+def worlds(names: Iterable[str], batches: int = 300, batch: int = 256) -> Rows:
+    """Examples of shipped configs, as a member of an ensemble draws them on each device: so many
+    batches in a call that the call itself does not count."""
+    devices, peak = len(jax.devices()), timing.Peak()
+    spread = layout("jit", devices, members=devices, batch=devices)
+    for name in names:
+        try:
+            setup = grid.assemble(
+                app.load(f"{name}:cpu", {}), grid.vary("run.seed", range(devices))
+            )
+        except ValueError as error:  # a package or a corpus that this world needs
+            app.say(f"bench: {name} is left out: {error}")
+            continue
+
+        def draw(generator, hyper):
+            def part(first):
+                index_B = first + jnp.arange(batch, dtype=jnp.uint32)
+                return evaluation.heldout(generator, hyper, index_B).tokens_T.sum()
+
+            return lax.map(part, batch * jnp.arange(batches, dtype=jnp.uint32))
+
+        members = place(spread, (stack(setup.generators), stack(setup.hypers)))
+        program = compile_over(spread, draw, *members)
+        found = timing.timed(partial(program, *members), peak)
+        made, length = devices * batches * batch, setup.generators[0].spec.length
+        yield (
+            f"{name}:cpu",
+            {
+                "tokens_per_s": made * length / found.seconds,
+                "examples_per_s": made / found.seconds,
+                timing.PEAK: found.peak / 1e9,
+            },
+        )
+
+
+def kernels() -> Rows:
+    """The inner loops of the automata, beside one cell to a byte, and of the fastest cipher."""
+    devices, peak = len(jax.devices()), timing.Peak()
+    spread = layout("jit", devices, members=devices, batch=devices)
+    rings = jax.random.bernoulli(jax.random.key(0), 0.5, (devices, 4096 // devices, 64))
+    boards = jax.random.bernoulli(jax.random.key(0), 0.5, (devices, 4096 // devices, 16, 16))
+    large = jax.random.bernoulli(jax.random.key(0), 0.5, (1, 1, 2048, 2048))
+    alone = layout("jit", 1, members=1, batch=1)
+    for name, where, cells, packed, unpacked, generations in (
+        ("ECA, 4096 rings of 64", spread, rings, _eca(eca.evolve), _eca(unpacked_eca), 2000),
+        ("Life, 4096 boards of 16 x 16", spread, boards, life.evolve, unpacked_life, 1000),
+        ("Life, a board of 2048 x 2048, one core", alone, large, life.evolve, unpacked_life, 500),
+    ):
+        fast, plain = (
+            _evolved(where, evolve, cells.astype(jnp.uint8), generations, peak)
+            for evolve in (packed, unpacked)
+        )
+        yield (
+            name,
+            {
+                "gigacells_per_s": cells.size * generations / fast.seconds / 1e9,
+                "times_unpacked": plain.seconds * plain.peak / (fast.seconds * fast.peak),
+                timing.PEAK: fast.peak / 1e9,
+            },
+        )
+    blocks, tile = 65536, 4096
+    keys = jax.random.bits(jax.random.key(0), (devices, 8), jnp.uint32)
+
+    def stream(key_8):
+        def part(counter):
+            counters = counter + jnp.arange(tile, dtype=jnp.uint32)
+            nonce = jnp.zeros(3, jnp.uint32)
+            return jax.vmap(lambda n: ciphers.chacha_block(key_8, n, nonce))(counters)
+
+        return lax.map(part, tile * jnp.arange(blocks // tile, dtype=jnp.uint32))
+
+    program = compile_over(spread, stream, keys)
+    keys = place(spread, keys)
+    found = timing.timed(partial(program, keys), peak, repeats=7)
+    megabytes = devices * blocks * 64 / 1e6
+    yield (
+        "ChaCha20",
+        {"megabytes_per_s": megabytes / found.seconds, timing.PEAK: found.peak / 1e9},
+    )
+
+
+def unpacked_life(board_HxW: jax.Array, steps: int) -> jax.Array:
+    """`life.evolve`, one cell to a byte (uint8)."""
+
+    def step(_, board_HxW):
+        rows_HxW = board_HxW + jnp.roll(board_HxW, 1, 1) + jnp.roll(board_HxW, -1, 1)
+        block_HxW = rows_HxW + jnp.roll(rows_HxW, 1, 0) + jnp.roll(rows_HxW, -1, 0)
+        return ((block_HxW == 3) | ((block_HxW == 4) & (board_HxW == 1))).astype(board_HxW.dtype)
+
+    return lax.fori_loop(0, steps, step, board_HxW)
+
+
+def _eca(evolve: Callable) -> Callable:
+    return lambda ring_W, steps: evolve(ring_W, RULE, steps)
+
+
+def _evolved(
+    where: Layout, evolve: Callable, cells: jax.Array, generations: int, peak: timing.Peak
+) -> timing.Timed:
+    """So many generations of all rings or boards of each device."""
+    program = compile_over(where, jax.vmap(lambda cells: evolve(cells, generations)), cells)
+    cells = place(where, cells)
+    return timing.timed(partial(program, cells), peak)
+
+
+def starting() -> Rows:
+    """Seconds until the demo's first line of progress, and of a whole short run: with nothing in
+    any cache, with corpora and games made but nothing compiled, and once more."""
+    for name, measure in (
+        ("first line of the demo", _first_line),
+        ("train eca:tiny from start to end", _short_run),
+    ):
+        with tempfile.TemporaryDirectory() as scratch:
+            for kind, compiled in (
+                ("nothing in a cache", "first"),
+                ("nothing compiled", "second"),
+                ("all cached", "second"),
+            ):
+                caches = {
+                    "EPX_CACHE": f"{scratch}/epx",
+                    "JAX_COMPILATION_CACHE_DIR": f"{scratch}/{compiled}",
+                }
+                workdir = tempfile.mkdtemp(dir=scratch)
+                yield f"{name}, {kind}", {"seconds": measure(workdir, os.environ | caches)}
+
+
+def _first_line(workdir: str, environment: dict[str, str]) -> float:
+    command = [sys.executable, "-m", "experiments.demo", f"--workdir={workdir}"]
+    began, said = time.perf_counter(), []
+    with subprocess.Popen(
+        command, cwd=ROOT, env=environment, stderr=subprocess.PIPE, text=True
+    ) as process:
+        for line in process.stderr:
+            if "%" in line:
+                took = time.perf_counter() - began
+                process.send_signal(signal.SIGTERM)
+                process.stderr.read()
+                return took
+            said.append(line)
+    raise RuntimeError(f"the demo ended without a line of progress: {''.join(said[-3:])}")
+
+
+def _short_run(workdir: str, environment: dict[str, str]) -> float:
+    command = [sys.executable, "-m", "experiments.train", "--config=eca:tiny", "--quiet"]
+    began = time.perf_counter()
+    subprocess.run(
+        [*command, f"--workdir={workdir}"], cwd=ROOT, env=environment, check=True,
+        capture_output=True,
+    )  # fmt: skip
+    return time.perf_counter() - began

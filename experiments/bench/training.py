@@ -1,0 +1,181 @@
+"""Sections of the bench about training: its speed by size, what it is made of, and the choices that
+make it fast. Each yields rows, a name and numbers with their units."""
+
+import itertools
+import statistics
+import tempfile
+from collections.abc import Iterable, Iterator
+
+import jax
+from jax.experimental.compilation_cache import compilation_cache
+
+from epx.analysis import measurement
+from epx.observers import transformer
+from epx.run import loop
+from epx.types import Generator
+from experiments.bench import timing
+from experiments.bench.workloads import Case, Members, Pairs, Prepared, Unpacked
+
+Rows = Iterator[tuple[str, dict[str, float]]]
+
+
+def steps(cases: Iterable[Case]) -> Rows:
+    """Training steps by size. What the memory of the device does not hold has no numbers."""
+    for dtype, group in itertools.groupby(cases, key=lambda case: case.dtype):
+        peak = timing.Peak(dtype)
+        for case in group:
+            try:
+                found = _step(case, peak)
+            except jax.errors.JaxRuntimeError as error:
+                if "RESOURCE_EXHAUSTED" not in str(error):
+                    raise
+                yield f"{case.name}: does not fit", {}
+            else:
+                yield case.name, found
+
+
+def growth(base: Case, series: dict[str, Iterable[int]]) -> Rows:
+    """Cost against one size at a time; a token of any member counts, on all devices together."""
+    peak = timing.Peak()
+    for key, values in series.items():
+        for value in values:
+            found = _step(base._replace(**{key: value}), peak)
+            own = ("program_mebibytes", timing.PEAK)
+            microseconds = {"microseconds_per_token": 1e6 / found["tokens_per_s"]}
+            yield f"{key} {value}", microseconds | {name: found[name] for name in own}
+
+
+def microbatches(cases: Iterable[Case], counts: Iterable[int]) -> Rows:
+    """Examples that a core takes at once: the measurement behind `plan.CORE_TOKENS`."""
+    peak = timing.Peak()
+    for case, count in itertools.product(cases, counts):
+        case = case._replace(microbatch=count)
+        yield case.name, {"tokens_at_once": count * case.length} | _step(case, peak)
+
+
+def choices(cases: Iterable[Case]) -> Rows:
+    """One host device for each core, microbatches and packed cells: each alone and together."""
+    peak = timing.Peak()
+    for case in cases:
+        neither = case._replace(devices=1, microbatch=case.batch)
+        unpacked = Unpacked(case.world, case.burnin)
+        chosen = {
+            "nothing": (neither, unpacked),
+            "packed cells": (neither, None),
+            "packed cells, host devices": (neither._replace(devices=None), None),
+            "packed cells, microbatches": (neither._replace(microbatch=None), None),
+            "host devices, microbatches": (case, unpacked),
+            "packed cells, host devices, microbatches": (case, None),
+        }
+        first = None
+        for choice, (chosen_case, world) in chosen.items():
+            found = _step(chosen_case, peak, world, repeats=5)
+            first = first or found["share_of_peak"]
+            times = {"times_nothing": found["share_of_peak"] / first}
+            name = f"{case.name}, {case.burnin} steps of burn-in: {choice}"
+            yield name, times | found
+
+
+def parts(cases: Iterable[Case]) -> Rows:
+    """What a step is made of, by leaving parts out. `share_of_time` is of the whole step."""
+    for case in cases:
+        peak = timing.Peak(case.dtype)
+        members = Members(case)
+        whole = _measured(members.steps(peak.flops_per_s()), peak)
+        pieces = {
+            "whole step": whole,
+            "with ReLU in place of GELU": _step(case._replace(activation="relu"), peak),
+            "prediction alone": _measured(members.prediction(), peak),
+            "products of the layers alone": _measured(members.products(), peak),
+            "update alone": _measured(members.update(), peak),
+            "data alone": _measured(members.data(), peak),
+        }
+        for name, found in pieces.items():
+            yield f"{case.name}: {name}", {"share_of_time": work(found) / work(whole)} | found
+
+
+def pairs(cases: Iterable[Case], decoded: Iterable[int]) -> Rows:
+    """The requential code: tokens of the teacher a second, what a step is made of, and how many
+    examples are best drawn at once (the measurement behind `plan.DECODED`)."""
+    for case in cases:
+        peak, members = timing.Peak(case.dtype), Pairs(case)
+        pieces = {
+            "whole step": members.steps(peak.flops_per_s()),
+            "teacher": members.teacher(),
+            "sampling": members.sampling(),
+            "KL": members.charge(),
+            "student": members.student(),
+        }
+        found = {name: _measured(piece, peak) for name, piece in pieces.items()}
+        whole = work(found["whole step"])
+        for name, numbers in found.items():
+            yield f"{case.name}: {name}", {"share_of_time": work(numbers) / whole} | numbers
+        for count in decoded:
+            one = case._replace(decoded=count)
+            yield f"{one.name}: sampling", _measured(Pairs(one).sampling(), peak)
+
+
+def compiling(cases: Iterable[Case]) -> Rows:
+    """Seconds to compile the steps of a run, with an empty and with a filled cache."""
+    kept = jax.config.jax_compilation_cache_dir
+    try:
+        for case in dict.fromkeys(cases):
+            found = {}
+            with tempfile.TemporaryDirectory() as folder:
+                for kind in ("cold", "cached"):
+                    _use_cache(folder)
+                    members = Members(case)
+                    found[f"{kind}_seconds"] = members.steps(1.0).compile_seconds
+            yield case.name, found
+    finally:
+        _use_cache(kept)
+
+
+def precision(seeds: int = 5, steps: int = 500) -> Rows:
+    """What bfloat16 changes of a codelength. Both learn from and are held against the same
+    examples, seed by seed, so that the spread of the differences is all their error."""
+    world = Case(length=64, burnin=64).world
+    found = []
+    for dtype in transformer.DTYPES:
+        observer = transformer.make(world.spec.vocab, world.spec.length, 2, 32, dtype=dtype)
+        found.append(loop.measure(world, observer, steps=steps, batch=64, seeds=seeds, lr=0.8))
+    for name in ("structure", "entropy"):
+        bits = [getattr(one, f"{name}_nats") / measurement.LN2 for one in found]
+        difference = measurement.interval(bits[1] - bits[0], 0 * bits[0])
+        yield (
+            f"{name}, bfloat16 - float32",
+            {
+                "float32_bits": statistics.fmean(bits[0]),
+                "difference_bits": difference.mean,
+                "half_width_bits": difference.half_width,
+            },
+        )
+
+
+def _step(
+    case: Case, peak: timing.Peak, world: Generator | None = None, repeats: int = 3
+) -> dict[str, float]:
+    return _measured(Members(case, world).steps(peak.flops_per_s()), peak, repeats)
+
+
+def _measured(piece: Prepared, peak: timing.Peak, repeats: int = 3) -> dict[str, float]:
+    found = timing.timed(piece.call, peak, repeats)
+    return {
+        "share_of_peak": piece.flops / found.seconds / found.peak,
+        "tokens_per_s": piece.tokens / found.seconds,
+        timing.PEAK: found.peak / 1e9,
+        "program_mebibytes": piece.mebibytes,
+    }
+
+
+def work(found: dict[str, float]) -> float:
+    """What a token takes, in FLOPs that the matrix product would have done meanwhile: free of the
+    drift of the machine between two measurements."""
+    return found[timing.PEAK] * 1e9 / found["tokens_per_s"]
+
+
+def _use_cache(folder: str) -> None:
+    """Compiled programs are kept in this folder from now on, and none in memory."""
+    jax.clear_caches()
+    compilation_cache.reset_cache()
+    jax.config.update("jax_compilation_cache_dir", folder)

@@ -1,0 +1,306 @@
+"""Pieces of training work, compiled as a run compiles them: whole steps, and steps with parts left
+out. What the bench measures."""
+
+import time
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from typing import Any, NamedTuple
+
+import jax
+import jax.numpy as jnp
+from jax import lax
+
+from epx.codes import prequential, requential
+from epx.generators import eca
+from epx.learning import flops, learner, nll, optim
+from epx.observers import transformer
+from epx.run import evaluation, loop
+from epx.run.devices import compile_over, place
+from epx.run.plan import Plan, stack
+from epx.types import Example, Generator, Observer, Spec, require
+
+RULE, STEPS = 54, 16
+# A call does about so much work at a third of the peak, and at most so many steps.
+WORK_SECONDS, MOST_STEPS = 0.5, 100
+
+
+class Case(NamedTuple):
+    """A size of training; the fields are keys of a config, or `members` of an ensemble."""
+
+    depth: int = 3
+    width: int = 128
+    length: int = 128
+    batch: int = 96
+    members: int = 1
+    dtype: str = "float32"
+    activation: str = "gelu_tanh"
+    microbatch: int | None = None
+    devices: int | None = None
+    burnin: int = 0
+    decoded: int | None = None
+
+    @property
+    def name(self) -> str:
+        """The size in words."""
+        runs = "1 run" if self.members == 1 else f"{self.members} members"
+        size = f"L{self.depth} D{self.width} T{self.length} batch {self.batch}, {runs}"
+        size += f", {self.microbatch} at once" if self.microbatch else ""
+        size += f", {self.decoded} drawn at once" if self.decoded else ""
+        return size + (f", {self.dtype}" if self.dtype != "float32" else "")
+
+    @property
+    def world(self) -> eca.Eca:
+        """The automaton whose examples have this length."""
+        return eca.make(jax.random.key(0), RULE, self.length // 2, steps=STEPS, burnin=self.burnin)
+
+    @property
+    def observer(self) -> Observer:
+        """The transformer of this size."""
+        return transformer.make(
+            self.world.spec.vocab, self.length, self.depth, self.width,
+            activation=self.activation, dtype=self.dtype,
+        )  # fmt: skip
+
+    @property
+    def plan(self) -> Plan:
+        """How a batch is cut."""
+        return Plan(1, self.batch, microbatch=self.microbatch, devices=self.devices)
+
+    def check(self) -> None:
+        """Raises ValueError where a size is none, before anything is compiled."""
+        even = self.length >= 2 and self.length % 2 == 0
+        require("length", self.length, even, "even numbers: a ring of cells, and what it becomes")
+        require("members", self.members, self.members >= 1, "1 or more")
+        self.plan.check(self.world.spec, self.members)
+        _ = self.observer
+
+
+@jax.tree_util.register_dataclass
+@dataclass(frozen=True)
+class Unpacked:
+    """The same automaton with one cell to a byte: what packing is measured against."""
+
+    packed: eca.Eca
+    burnin: int = field(metadata={"static": True})
+
+    @property
+    def spec(self) -> Spec:
+        return self.packed.spec
+
+    def example(self, key: jax.Array, index: jax.Array) -> Example:
+        """The example of the packed world."""
+        ring_W = jax.random.bernoulli(key, 0.5, (self.packed.width,)).astype(jnp.uint8)
+        first_W = unpacked_eca(ring_W, self.packed.rule, self.burnin)
+        later_W = unpacked_eca(first_W, self.packed.rule, self.packed.steps)
+        coded_T = jnp.arange(self.spec.length) >= self.packed.width
+        return Example(jnp.concatenate([first_W, later_W]).astype(jnp.int32), coded_T)
+
+
+def unpacked_eca(ring_W: jax.Array, rule: jax.Array | int, steps: int) -> jax.Array:
+    """`eca.evolve`, one cell to a byte (uint8)."""
+    rule = jnp.asarray(rule, jnp.uint8)
+
+    def step(_, now_W):
+        neighbourhood_W = 4 * jnp.roll(now_W, 1) + 2 * now_W + jnp.roll(now_W, -1)
+        return (rule >> neighbourhood_W) & 1
+
+    return lax.fori_loop(0, steps, step, ring_W)
+
+
+class Prepared(NamedTuple):
+    """A compiled piece of work.
+
+    Attributes:
+      call: does it once and returns what must be awaited.
+      tokens, flops: processed in a call.
+      mebibytes: of the program on all devices together: arguments, results and temporaries.
+      compile_seconds: of its compilation.
+    """
+
+    call: Callable[[], Any]
+    tokens: float
+    flops: float
+    mebibytes: float
+    compile_seconds: float
+
+
+class Members:
+    """The members of a case, on their devices, and pieces of their work."""
+
+    make = staticmethod(prequential.make)
+
+    def __init__(self, case: Case, world: Generator | None = None) -> None:
+        self.case, world = case, world or case.world
+        self.observer = case.observer
+        self.spread = case.plan.layout(case.members)
+        self.batch = case.plan.cut(self.spread, case.length)
+        if case.decoded:
+            self.batch = self.batch._replace(decoded=case.decoded)
+        self.code = self.make(self.observer, self.batch)
+        hypers = [optim.hyper(seed, lr=0.01) for seed in range(case.members)]
+        self.shared = place(self.spread, (stack([world] * case.members), stack(hypers)))
+        self.state = compile_over(self.spread, self.code.init, self.shared[1])(self.shared[1])
+
+    def steps(self, peak: float) -> Prepared:
+        """Whole steps: charge, gradient, update."""
+        tokens = self.case.members * self.case.batch * self.case.length
+        step_flops = self.case.members * flops.step_flops(
+            self.observer, self.case.length, self.case.batch
+        )
+        count = min(MOST_STEPS, max(1, round(WORK_SECONDS * peak / 3 / step_flops)))
+        program, compile_seconds, mebibytes = self._compiled(
+            loop.scan(self.code, count), donate=True
+        )
+
+        def call():
+            self.state, rows = program(*self.shared, self.state)
+            return rows
+
+        return Prepared(call, tokens * count, step_flops * count, mebibytes, compile_seconds)
+
+    def prediction(self) -> Prepared:
+        """The charges of a batch, without learning."""
+
+        def charge(generator, hyper, state):
+            def part(index_B):
+                example = evaluation.heldout(generator, hyper, index_B)
+                logits_BxTxV = self.observer.logits(state.params, example.tokens_T, None)
+                return nll.nats(logits_BxTxV, example.tokens_T).sum()
+
+            return self.batch.total(lax.map(part, self._indices()).sum())
+
+        forward, _ = self.observer.flops(self.case.length)
+        return self._once(charge, forward)
+
+    def data(self) -> Prepared:
+        """The examples of a batch, not even looked at."""
+
+        def draw(generator, hyper, state):
+            def part(index_B):
+                return evaluation.heldout(generator, hyper, index_B).tokens_T.sum()
+
+            return self.batch.total(lax.map(part, self._indices()).sum())
+
+        return self._once(draw, 0.0)
+
+    def products(self) -> Prepared:
+        """The products with the kernels of the layers alone: forward, and both of the gradient.
+        Attention's own and the head's, a seventh of all at width 128, are left out."""
+        tokens = self.batch.microbatch * self.case.length
+        parts = self.batch.size // self.batch.shards // self.batch.microbatch
+
+        def passes(generator, hyper, state):
+            names = ("qkv", "out", "up", "down")
+            layers = [state.params[f"layer_{n}"] for n in range(self.case.depth)]
+            kernels = [layer[name]["kernel"] for layer in layers for name in names]
+
+            draws = {
+                len(k): jax.random.normal(jax.random.key(hyper.seed), (tokens, len(k)))
+                for k in kernels
+            }
+
+            def part(carry, _):
+                seed, totals = carry
+                found = []
+                for kernel_IxO, total_IxO in zip(kernels, totals):
+                    # What comes out of one goes into the next, or some would be left out.
+                    x_NxI = (draws[len(kernel_IxO)] + seed).astype(self.case.dtype)
+                    kernel_IxO = kernel_IxO.astype(self.case.dtype)
+                    y_NxO, pull = jax.vjp(transformer.product, x_NxI, kernel_IxO)
+                    x_NxI, gradient_IxO = pull(y_NxO + 1)
+                    seed = 1e-6 * x_NxI[0, 0].astype(jnp.float32)
+                    found.append((x_NxI, total_IxO + gradient_IxO))
+                return (seed, [total for _, total in found]), [x.sum() for x, _ in found]
+
+            zeros = [jnp.zeros_like(kernel) for kernel in kernels]
+            return lax.scan(part, (jnp.float32(0), zeros), length=parts)
+
+        layers_flops = 6.0 * 12 * self.case.depth * self.case.width**2 * self.case.length
+        return self._once(passes, layers_flops)
+
+    def update(self) -> Prepared:
+        """What a step does once, whatever the batch: moments, weights and their average."""
+
+        def update(generator, hyper, state):
+            rate = optim.rate(hyper, state.step)
+            return learner.descended(self.observer, hyper, state.ema, state, rate, hyper.ema_steps)
+
+        return self._once(update, 0.0)
+
+    def _indices(self) -> jax.Array:
+        return self.batch.indices(None, jnp.int32(0))
+
+    def _once(self, function: Callable, example_flops: float) -> Prepared:
+        program, compile_seconds, mebibytes = self._compiled(function)
+        examples = self.case.members * self.case.batch
+        return Prepared(
+            lambda: program(*self.shared, self.state),
+            examples * self.case.length,
+            examples * example_flops,
+            mebibytes,
+            compile_seconds,
+        )
+
+    def _compiled(self, function: Callable, donate: bool = False):
+        began = time.perf_counter()
+        program = compile_over(self.spread, function, *self.shared, self.state, donate=donate)
+        took, memory = time.perf_counter() - began, program.memory_analysis()
+        total = memory.temp_size_in_bytes + memory.argument_size_in_bytes
+        total += memory.output_size_in_bytes - memory.alias_size_in_bytes
+        return program, took, len(self.spread.devices) * total / 2**20
+
+
+class Pairs(Members):
+    """The same of the requential code: members are a teacher and a student each. Rates are of the
+    teacher's tokens, and the FLOPs of a whole step those of one prequential step."""
+
+    make = staticmethod(requential.make)
+
+    def teacher(self) -> Prepared:
+        """Its lesson on a batch of real data."""
+
+        def teach(generator, hyper, state):
+            return requential.teach(
+                self.observer, self.batch, generator, hyper, self._indices(), hyper.lr,
+                hyper.ema_steps, state.teacher,
+            )  # fmt: skip
+
+        return self._once(teach, sum(self.observer.flops(self.case.length)))
+
+    def sampling(self) -> Prepared:
+        """The batch drawn again."""
+
+        def draw(generator, hyper, state):
+            step = jnp.int32(0)
+            return requential.draw(
+                self.observer, self.batch, generator, hyper, step, state.teacher.ema
+            ).tokens_T
+
+        return self._once(draw, self.observer.flops(self.case.length)[0])
+
+    def charge(self) -> Prepared:
+        """The KL between the two."""
+
+        def charge(generator, hyper, state):
+            def part(index_B):
+                example = learner.examples(generator, hyper, index_B)
+                return requential.kl_nats(
+                    self.observer, state.teacher.ema, state.params, example
+                ).sum()
+
+            return self.batch.total(lax.map(part, self._indices()).sum())
+
+        return self._once(charge, 2 * self.observer.flops(self.case.length)[0])
+
+    def student(self) -> Prepared:
+        """Its lesson on what was drawn."""
+
+        def study(generator, hyper, state):
+            index_NxB = self._indices()
+            example = lax.map(lambda part: learner.examples(generator, hyper, part), index_NxB)
+            student = requential.Student(state.params, state.opt, state.ema)
+            return requential.study(
+                self.observer, self.batch, hyper, example, hyper.lr, hyper.ema_steps, student
+            )
+
+        return self._once(study, sum(self.observer.flops(self.case.length)))

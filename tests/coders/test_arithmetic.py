@@ -1,0 +1,165 @@
+"""The prequential code as bytes: what goes in comes out, at the length that the ledger says."""
+
+import importlib
+import math
+import pkgutil
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import pytest
+
+import epx.generators
+from epx import streams
+from epx.coders import arithmetic
+from epx.codes import prequential
+from epx.generators import eca, iid
+from epx.learning import optim
+from epx.observers import counts, transformer
+from epx.streams import Batch
+from epx.types import Example, Spec
+from tests import runs
+
+NAMES = sorted(module.name for module in pkgutil.iter_modules(epx.generators.__path__))
+HYPER = optim.hyper(0, lr=0.3, warmup_steps=5)
+
+
+def observer_of(name, spec):
+    if name == "counts":
+        return counts.make(spec.vocab, spec.length, order=1)
+    return transformer.make(spec.vocab, spec.length, depth=1, width=8)
+
+
+def examples_of(world, count):
+    index = jnp.arange(count if world.spec.size is None else min(count, world.spec.size))
+    key = streams.stream(HYPER.seed, "train")
+    examples = jax.vmap(lambda i: world.example(streams.example_key(key, i), i))(index)
+    return jax.device_get(examples)
+
+
+def there_and_back(observer, spec, examples, batch, apart=False):
+    """Bits of what was sent and of the ledger; where they are apart, the decoder compiles anew."""
+    side = jax.tree.map(lambda leaf: leaf[0], examples.side)
+    programs = arithmetic.prepare(observer, HYPER, spec, batch, side)
+    sent, nats = arithmetic.encode(programs, examples)
+    tokens, coded = examples.tokens_T, examples.coded_T
+    # coded ones are not looked at
+    shared = examples._replace(tokens_T=np.where(coded, spec.vocab - 1 - tokens, tokens))
+    if apart:
+        programs = arithmetic.prepare(observer, HYPER, spec, batch, side)
+    np.testing.assert_array_equal(arithmetic.decode(programs, sent, shared), tokens)
+    return 8 * len(sent), nats / math.log(2)
+
+
+def all_coded(tokens):
+    return Example(tokens.astype(np.int32), np.ones(tokens.shape, bool))
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_the_coded_tokens_of_every_world_come_back(name):
+    module = importlib.import_module(f"epx.generators.{name}")
+    world = module.make(streams.stream(0, "world"), **module.TINY)
+    # What the tokens of a world are does not matter to how an observer is compiled and called.
+    name = "transformer" if name in ("eca", "chess") else "counts"
+    observer = observer_of(name, world.spec)
+    sent, ledger = there_and_back(observer, world.spec, examples_of(world, 10), Batch(4, 2))
+    assert abs(sent - ledger) < 1e-3 * ledger + 64
+
+
+@pytest.mark.parametrize("name", ["transformer", "counts"])
+def test_the_bytes_are_as_long_as_the_ledger_of_a_run_says(name):
+    """The same steps as a run's, whose rows they are held against, on more than one batch."""
+    world = eca.make(jax.random.key(0), rule=54, width=8, steps=2)
+    observer, batch, steps = observer_of(name, world.spec), Batch(8, 4), 12
+    code = prequential.make(observer, batch)
+    _, rows = runs.stepped(code, world, HYPER, steps)
+    ledger = float(rows["nats"].sum(dtype=np.float64)) / math.log(2)
+    examples = examples_of(world, steps * batch.size)
+    sent, charged = there_and_back(observer, world.spec, examples, batch, apart=True)
+    assert charged == pytest.approx(ledger, rel=1e-4)
+    assert -8 < sent - ledger < 1e-3 * ledger + 64
+
+
+def test_a_batch_that_is_not_full_and_nothing_at_all():
+    spec = Spec(vocab=5, length=6, size=None, version=1)
+    programs = arithmetic.prepare(observer_of("transformer", spec), HYPER, spec, Batch(4, 4))
+    for count in (0, 1, 3, 5):
+        examples = all_coded(np.random.default_rng(count).integers(0, 5, (count, 6)))
+        sent, _ = arithmetic.encode(programs, examples)
+        found = arithmetic.decode(programs, sent, examples)
+        np.testing.assert_array_equal(found, examples.tokens_T)
+
+
+def test_side_information_is_shared_and_not_sent():
+    """An observer that is told in advance which token it will be pays next to nothing."""
+    spec = Spec(vocab=8, length=6, size=None, version=1)
+    plain = observer_of("transformer", spec)
+
+    def told(logits, side):
+        return logits + 50 * jax.nn.one_hot(side["hint"], spec.vocab).reshape(
+            -1, *[1] * (logits.ndim - 2), spec.vocab
+        )
+
+    def step(params, cache, tokens, side):
+        cache, logits = plain.step(params, cache, tokens, None)
+        return cache, told(logits, side)
+
+    observer = plain._replace(
+        logits=lambda params, tokens, side: told(plain.logits(params, tokens, None), side),
+        start=lambda params, tokens, side: plain.start(params, tokens, None),
+        step=step,
+    )
+    hint = np.random.default_rng(0).integers(0, 8, 40).astype(np.int32)
+    examples = all_coded(np.repeat(hint[:, None], 6, axis=1))._replace(side={"hint": hint})
+    sent, ledger = there_and_back(observer, spec, examples, Batch(8, 8))
+    assert sent < 100 and abs(sent - ledger) < 64  # of 720 bits
+
+
+def test_noise_costs_its_entropy_and_repetition_next_to_nothing():
+    bits = {}
+    for law in ("uniform", "constant"):
+        world = iid.make(jax.random.key(0), law, vocab=4, length=16)
+        observer = observer_of("counts", world.spec)
+        bits[law], _ = there_and_back(observer, world.spec, examples_of(world, 400), Batch(1, 1))
+    assert 12800 <= bits["uniform"] < 12800 * 1.02
+    assert bits["constant"] < 200
+
+
+def test_a_finite_world_is_learned_from_once():
+    """12 examples in batches of 8: the second batch is filled up with nothing, not with the first
+    examples over again."""
+    tokens = np.random.default_rng(0).integers(0, 5, (12, 6))
+    observer = observer_of("transformer", Spec(vocab=5, length=6, size=None, version=1))
+    charged = []
+    for size, examples in ((None, None), (12, None), (None, 12)):
+        spec = Spec(vocab=5, length=6, size=size, version=1)
+        batch = Batch(8, 4, examples=examples)
+        charged.append(there_and_back(observer, spec, all_coded(tokens), batch)[1])
+    assert charged[0] == charged[1] == charged[2]
+
+
+def test_weights_are_whole_numbers_that_every_token_has():
+    logits = jnp.array([[0.0, 0.0, 0.0], [50.0, -50.0, -1e30], [1e30, -1e30, 0.0]])
+    found = np.asarray(arithmetic.weights(logits))
+    assert found.dtype == np.int32 and found.min() == 1
+    assert (abs(found.sum(1) - 2**24) <= 3).all()
+    np.testing.assert_allclose(found[0], 2**24 / 3, rtol=1e-6)
+
+
+def test_other_bytes_decode_to_something_else():
+    spec = Spec(vocab=16, length=8, size=None, version=1)
+    observer = observer_of("transformer", spec)
+    tokens = np.random.default_rng(0).integers(0, 16, (16, 8))
+    examples = all_coded(tokens)
+    programs = arithmetic.prepare(observer, HYPER, spec, Batch(8, 8))
+    sent, _ = arithmetic.encode(programs, examples)
+    damaged = bytearray(sent)
+    damaged[3] ^= 1
+    assert (arithmetic.decode(programs, bytes(damaged), examples) != tokens).any()
+
+
+def test_an_observer_without_single_steps_is_refused():
+    spec = Spec(vocab=2, length=4, size=None, version=1)
+    observer = observer_of("transformer", spec)._replace(step=None)
+    with pytest.raises(ValueError, match="start and step"):
+        arithmetic.prepare(observer, HYPER, spec, Batch(1, 1))

@@ -1,0 +1,55 @@
+"""Files that are cut, damaged, foreign or of another config are refused, each for its reason."""
+
+import pytest
+
+from epx.coders import container
+
+CONFIG = {"observer": {"name": "transformer", "width": 8}, "eval": {"examples": 8}}
+HERE = {"jax": "1", "device": "cpu"}
+OF = container.identity(CONFIG, HERE)
+FILE = container.pack(b"what was there", b"payload", OF)
+
+
+def test_what_was_packed_is_found_again():
+    sent = container.unpack(FILE, OF)
+    assert sent.payload == b"payload" and sent.size == 14
+    assert container.verified(b"what was there", sent) == b"what was there"
+    assert len(FILE) == 108 + len(b"payload")
+    empty = container.unpack(container.pack(b"", b"", OF), OF)
+    assert empty.payload == b"" and empty.size == 0
+
+
+def test_every_beginning_of_a_file_is_refused():
+    for length in range(len(FILE)):
+        with pytest.raises(container.EnvelopeError, match=r"no file of|cut short or damaged"):
+            container.unpack(FILE[:length], OF)
+
+
+def test_every_damaged_bit_is_noticed():
+    for bit in range(8 * len(FILE)):
+        damaged = bytearray(FILE)
+        damaged[bit // 8] ^= 1 << bit % 8
+        with pytest.raises(container.EnvelopeError):
+            container.unpack(bytes(damaged), OF)
+
+
+@pytest.mark.parametrize(
+    "config, here, part",
+    [
+        (CONFIG | {"observer": {"name": "transformer", "width": 16}}, HERE, "another config"),
+        (CONFIG, HERE | {"jax": "2"}, "another version of"),
+        (CONFIG, HERE | {"device": "gpu"}, "another version of"),
+    ],
+)
+def test_another_config_or_environment_is_refused(config, here, part):
+    with pytest.raises(container.EnvelopeError, match=part):
+        container.unpack(FILE, container.identity(config, here))
+
+
+def test_what_does_not_change_the_model_does_not_matter():
+    assert container.identity(CONFIG | {"eval": {"examples": 9}}, HERE) == OF
+
+
+def test_a_content_that_is_not_the_one_that_was_packed_is_refused():
+    with pytest.raises(container.EnvelopeError, match="something else here"):
+        container.verified(b"what was theme", container.unpack(FILE, OF))

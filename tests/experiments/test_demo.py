@@ -1,0 +1,91 @@
+"""The demo: what it runs, and, in the slow suite, what its quick form must show."""
+
+import json
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+from absl import flags
+
+from configs.studies import demo
+from epx.sweeps import grid
+from experiments import demo as binary
+from experiments import report
+from experiments.cli import host
+
+ROOT = Path(__file__).parents[2]
+
+
+@pytest.mark.parametrize("form", [pytest.param("full", marks=pytest.mark.slow), "fast", "tune"])
+def test_every_ensemble_assembles(form):
+    ensembles = demo.ensembles(fast=form == "fast", tune=form == "tune")
+    assert len({e.name for e in ensembles}) == len(ensembles)
+    for ensemble in ensembles:
+        setup = grid.assemble(ensemble.config, ensemble.members)
+        setup.plan.check(setup.generators[0].spec, len(setup.hypers))
+        seeds = {member["run.seed"] for member in ensemble.members}
+        assert len(seeds) == {"full": 4, "fast": 2, "tune": 1}[form]
+        assert setup.config["tuning"]["seed"] not in seeds or form == "tune"
+
+
+def test_rates_come_from_the_sweep():
+    for world in demo.WORLDS.values():
+        assert set(world["rates"].values()) <= set(demo.RATES)
+        assert world["rates"].keys() == demo.OBSERVERS.keys() - {"counts"}
+
+
+def test_it_speaks_before_it_loads_anything():
+    """The first line comes before JAX is imported, here where it cannot be."""
+    code = (
+        "import runpy, sys\n"
+        "sys.modules['jax'] = None\n"
+        "sys.argv = ['demo']\n"
+        "runpy.run_module('experiments.demo', run_name='__main__')"
+    )
+    done = subprocess.run(
+        [sys.executable, "-c", code], cwd=ROOT, capture_output=True, text=True, timeout=60
+    )
+    assert done.stderr.startswith("demo: it starts") and "ModuleNotFoundError" in done.stderr
+
+
+def test_the_demo_from_end_to_end(tmp_path, monkeypatch, capsys):
+    """One small world instead of seven: records, table, summary and figure, then the same again
+    from the records alone."""
+    life = demo.WORLDS["life"] | dict(steps=100, batch=8)
+    life["generator"] = life["generator"] | dict(height=3, width=3)
+    monkeypatch.setattr(demo, "WORLDS", {"life": life})
+    monkeypatch.setattr(host, "prepare", lambda: None)  # the tests have started JAX
+    monkeypatch.setattr(sys, "argv", ["demo", "--fast", f"--workdir={tmp_path}", "--quiet"])
+    flags.FLAGS(sys.argv)
+    assert binary.main() == 0
+    printed = capsys.readouterr()
+    assert "minutes on two cores" in printed.err
+    cells = json.loads((tmp_path / "summary.json").read_text())["cells"]
+    assert [cell["observer"] for cell in cells] == [demo.NAMES["counts"], demo.NAMES["small"]]
+    assert all(cell["world"] in printed.out for cell in cells)
+    assert (tmp_path / "figure.png").stat().st_size > 10_000
+    assert report.read(tmp_path) == cells
+    assert binary.main() == 0, "a second time everything is there"
+
+
+@pytest.mark.slow
+def test_the_quick_demo_shows_what_it_says(tmp_path):
+    done = subprocess.run(
+        [sys.executable, "-m", "experiments.demo", "--fast", f"--workdir={tmp_path}"],
+        cwd=ROOT, env=os.environ, capture_output=True, text=True, timeout=600,
+    )  # fmt: skip
+    assert done.returncode == 0, done.stderr
+    cells = json.loads((tmp_path / "summary.json").read_text())["cells"]
+    found = {(c["world"], c["observer"]): c for c in cells}
+    counter, small = demo.NAMES["counts"], demo.NAMES["small"]
+    # The counter sees the short period that a small transformer misses in this time, the
+    # transformer the shift that no context of eight cells holds.
+    assert found["LCG, bit 3", counter]["H_bits_per_tok"][0] < 0.1
+    assert found["automaton, rule 15", counter]["H_bits_per_tok"][0] > 0.99
+    assert found["automaton, rule 15", small]["H_bits_per_tok"][0] < 0.2
+    for world in ("automaton, rule 30", "LCG, bit 16", "coin flips"):
+        cell = found[world, small]
+        assert abs(cell["H_bits_per_tok"][0] - 1) < 0.01
+        assert abs(cell["S_bits_per_tok"][0]) < 0.005

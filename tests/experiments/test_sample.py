@@ -1,0 +1,183 @@
+"""The binary that shows samples, from end to end on the smallest worlds."""
+
+import json
+import os
+import re
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from epx import record
+from epx.analysis.measurement import LN2
+from epx.generators import life
+from epx.run import loop
+from epx.sweeps import grid
+from experiments.cli import rendering
+
+ROOT = Path(__file__).parents[2]
+
+
+def binary(name, *arguments):
+    return subprocess.run(
+        [sys.executable, "-m", f"experiments.{name}", *arguments],
+        cwd=ROOT, env=os.environ, capture_output=True, text=True, timeout=300,
+    )  # fmt: skip
+
+
+@pytest.fixture(scope="module")
+def trained(tmp_path_factory):
+    from tests.conftest import tiny_config as fixture
+
+    folder = tmp_path_factory.mktemp("sample") / "life"
+    for _ in loop.train(grid.assemble(fixture.__wrapped__()), folder):
+        pass
+    return folder
+
+
+def test_sample_beside_the_real_thing(trained):
+    done = binary("sample", f"--record={trained}", "--examples=3")
+    assert done.returncode == 0, done.stderr
+    assert shown(done).shape == (2, 3)
+    assert "after 40 steps" in done.stdout
+    assert done.stdout.count("⟨") > 6
+    assert binary("sample", f"--record={trained}", "--examples=3").stdout == done.stdout
+    assert binary("sample", f"--record={trained}", "--seed=1").stdout != done.stdout
+
+
+def shown(done):
+    """The printed bits a token, real and sampled, of each example."""
+    assert done.returncode == 0, done.stderr
+    heads = re.findall(r"real, (\d+\.\d+) bits a token +sampled, (\d+\.\d+) bits", done.stdout)
+    return np.array(heads, float).T
+
+
+@pytest.mark.parametrize(("member", "weights"), [(0, "ema"), (1, "raw")])
+def test_the_bits_are_those_of_the_evaluation(trained, member, weights):
+    """Of the member and the weights that were asked for."""
+    arguments = (f"--member={member}", f"--weights={weights}", "--examples=3")
+    real, _ = shown(binary("sample", f"--record={trained}", *arguments))
+    held_out = record.load(trained).evals[40]
+    expected = held_out[f"{weights}_nats"][member, :3] / held_out["coded_tok"][member, :3] / LN2
+    np.testing.assert_allclose(real, expected, atol=6e-4)
+
+
+@pytest.mark.slow
+def test_an_earlier_state(trained):
+    done = binary("sample", f"--record={trained}", "--step=30")
+    assert "after 30 steps" in done.stdout
+    held_out = record.load(trained).evals[40]
+    newest = held_out["ema_nats"][0, :4] / held_out["coded_tok"][0, :4] / LN2
+    assert (np.abs(shown(done)[0] - newest) > 1e-3).any()
+
+
+def test_a_prompt_is_given(trained):
+    """Nine cells are the frame before, then nine are coded, in rows of three: one is given."""
+    done = binary("sample", f"--record={trained}", "--prompt=12", "--examples=2")
+    assert shown(done).shape == (2, 2)
+    assert "(loop.seed=0) after 40 steps; what is sampled stands" in done.stdout
+    drawn = (line for line in done.stdout.splitlines() if set(line) <= set("█· ⟨⟩"))
+    rows = [line.split() for line in drawn if line.strip()]
+    for example in (rows[: len(rows) // 2], rows[len(rows) // 2 :]):
+        assert len(example) >= 6
+        for real, sampled in example[:4]:
+            assert real == sampled and "⟨" not in real
+
+
+def test_a_record_of_other_devices_is_sampled_here(trained, tmp_path):
+    """Brought back from a machine with a GPU and eight devices."""
+    copy = tmp_path / "gpu"
+    shutil.copytree(trained, copy)
+    config = json.loads((copy / "config.json").read_text())
+    config["run"] |= {"require_accelerator": True, "devices": 8}
+    (copy / "config.json").write_text(json.dumps(config))
+    assert shown(binary("sample", f"--record={copy}")).shape == (2, 4)
+
+
+def test_a_counter_is_sampled(tmp_path, tiny_config):
+    tiny_config["observer"] = {"name": "counts", "order": 2}
+    for _ in loop.train(grid.assemble(tiny_config), tmp_path / "counts"):
+        pass
+    assert shown(binary("sample", f"--record={tmp_path / 'counts'}")).shape == (2, 4)
+
+
+WITHOUT_STEP = """
+from epx.observers import counts
+
+def make(vocab, length, order: int = 2):
+    return counts.make(vocab, length, order=order)._replace(start=None, step=None)
+"""
+
+
+def test_an_observer_without_a_step_is_named(tmp_path, tiny_config, monkeypatch):
+    (tmp_path / "without_step.py").write_text(WITHOUT_STEP)
+    monkeypatch.syspath_prepend(tmp_path)
+    monkeypatch.setenv("PYTHONPATH", str(tmp_path))
+    tiny_config["observer"] = {"name": "without_step"}
+    for _ in loop.train(grid.assemble(tiny_config), tmp_path / "r"):
+        pass
+    done = binary("sample", f"--record={tmp_path / 'r'}")
+    assert done.returncode == 2 and "Traceback" not in done.stderr
+    assert "observer.name=without_step: has no start and step" in done.stderr
+
+
+def test_damaged_and_missing_states_are_said_in_a_line(trained, tmp_path):
+    copy = tmp_path / "copy"
+    shutil.copytree(trained, copy)
+    for file in (copy / "ckpt" / "000000040").rglob("*"):
+        if file.is_file():
+            file.write_bytes(b"")
+    done = binary("sample", f"--record={copy}")
+    assert done.returncode == 1 and "checkpoint of step 40" in done.stderr
+    assert "is damaged" in done.stderr and "Traceback" not in done.stderr
+    shutil.rmtree(copy / "ckpt")
+    done = binary("sample", f"--record={copy}")
+    assert done.returncode == 1 and "has no saved state to sample from" in done.stderr
+
+
+@pytest.mark.parametrize(
+    ("argument", "code", "words"),
+    [
+        ("--step=7", 2, "--step=7: states are saved after [30, 40] steps"),
+        ("--member=2", 2, "--member=2: 0 to 1"),
+        ("--prompt=18", 2, "--prompt=18: 0 to 17"),
+        ("--record=nowhere", 1, "nowhere holds no record"),
+    ],
+)
+def test_sample_says_what_is_wrong(trained, argument, code, words):
+    done = binary("sample", f"--record={trained}", argument)
+    assert done.returncode == code
+    assert words in done.stderr and "Traceback" not in done.stderr
+
+
+class Letters:
+    """A world of letters for the marks."""
+
+    spec = life.make(None, height=2, width=2).spec
+
+    def symbols(self, tokens_T):
+        return ["abc\n"[token] for token in tokens_T]
+
+
+class Controls(Letters):
+    """A world whose characters would move a terminal."""
+
+    def symbols(self, tokens_T):
+        return [["\033[1m", "\n", "\t"][token] for token in tokens_T]
+
+
+def test_marks_and_columns():
+    tokens_T, charged_T = np.array([0, 1, 2, 3, 0, 1]), np.array([0, 0, 1, 1, 1, 0], bool)
+    assert rendering.lines(Letters(), tokens_T, charged_T) == ["ab⟨c⟩", "⟨a⟩b"]
+    assert rendering.lines(Letters(), tokens_T, np.ones(6, bool)) == ["abc", "ab"]
+    assert rendering.lines(Letters(), tokens_T, charged_T, width=2) == ["ab", "⟨c⟩", "⟨a⟩b"]
+    filled = np.array([0, 3, 3, 3]), np.array([1, 1, 0, 0], bool)
+    assert rendering.lines(Letters(), *filled) == ["⟨a⟩"]
+    assert rendering.lines(Controls(), np.array([0, 1, 2]), np.ones(3, bool)) == [
+        "\N{SYMBOL FOR ESCAPE}[1m",
+        "\N{SYMBOL FOR HORIZONTAL TABULATION}",
+    ]
+    assert rendering.beside(["ab", "c"], ["d"], 3) == "ab   d\nc    "

@@ -1,0 +1,338 @@
+"""Text worlds: nothing of the corpus is lost, leaked or paired wrongly."""
+
+import os
+import re
+
+import jax
+import numpy as np
+import pytest
+
+from epx.data import texts
+from epx.generators import text
+from epx.run import plan, provenance
+from epx.sweeps import grid
+
+KEY = jax.random.key(7)
+UNITS = ("byte", "char", "word")
+DIRECTIONS = ("forward", "reverse", "reverse_words")
+
+
+@pytest.fixture
+def mixed(tmp_path):
+    """A file with characters of one to four bytes."""
+    file = tmp_path / "mixed.txt"
+    line = "The naïve café costs 3 €, 日本 and 😀 say.\n\n"
+    file.write_text("".join(f"{i} {line}" for i in range(40)), encoding="utf-8", newline="")
+    return str(file)
+
+
+def _windows(world, indices):
+    examples = jax.jit(jax.vmap(lambda index: world.example(KEY, index)))(indices)
+    assert examples.coded_T.all()
+    return np.asarray(examples.tokens_T)
+
+
+def _split(world):
+    spec = world.spec
+    training = _windows(world, np.arange(spec.size, dtype=np.uint32))
+    held_out = _windows(world, np.arange(spec.size, spec.size + spec.held_out, dtype=np.uint32))
+    return training, held_out
+
+
+def _in_order(world):
+    """The training and the held-out windows in the order of the corpus, as they are read."""
+    training, held_out = _split(world)
+    in_order = np.empty_like(np.concatenate([training, held_out]))
+    in_order[np.asarray(world.order_N)] = np.concatenate([training, held_out])
+    return in_order[: world.size], in_order[world.size :]
+
+
+def _parts(name):
+    """The training and the held-out part of a corpus."""
+    found = texts.load(name)
+    cut = texts.held_out_start(found)
+    return found.text[:cut], found.text[cut:]
+
+
+def _plain_words(part, known):
+    """A text as known words and single characters, written the slow and obvious way."""
+    out = []
+    for piece in re.findall(r"\w+|\s+|[^\w\s]", part):
+        out += [piece] if piece in known else list(piece)
+    return out
+
+
+def _plain_symbols(name, unit, words):
+    """Both parts of a corpus as lists of symbols, bytes as characters below 256."""
+    parts = _parts(name)
+    if unit == "byte":
+        return [[chr(byte) for byte in part.encode()] for part in parts]
+    if unit == "char":
+        return [list(part) for part in parts]
+    pieces = re.findall(r"\w\w+|\s\s+", parts[0])
+    ranked = sorted(set(pieces), key=lambda piece: (-pieces.count(piece), piece))
+    return [_plain_words(part, ranked[:words]) for part in parts]
+
+
+def _plain_turn(symbols, direction, unit):
+    """A window of a corpus in the order in which this direction reads it."""
+    if direction != "reverse_words":
+        return symbols[::-1] if direction == "reverse" else symbols
+    pieces, before = [], ""
+    for symbol in symbols:
+        in_word = re.match(r"\w", symbol) or (unit == "byte" and symbol >= "\x80")
+        kind = "word" if in_word else "space" if symbol.isspace() else ""
+        if kind and kind == before:
+            pieces[-1].append(symbol)
+        else:
+            pieces.append([symbol])
+        before = kind
+    return [symbol for piece in pieces[::-1] for symbol in piece]
+
+
+@pytest.mark.parametrize("unit", UNITS)
+@pytest.mark.parametrize("direction", DIRECTIONS)
+@pytest.mark.parametrize("which", ["zen", "mixed"])
+def test_windows_reassemble_the_corpus(which, direction, unit, mixed):
+    name = mixed if which == "mixed" else which
+    world = text.make(KEY, corpus=name, direction=direction, unit=unit, length=13, words=20)
+    alphabet = world.alphabet or [chr(byte) for byte in range(256)]
+    for expected, windows in zip(_plain_symbols(name, unit, 20), _in_order(world)):
+        assert len(windows) == len(expected) // 13 > 0
+        for n, window in enumerate(windows):
+            read = [alphabet[token] for token in window]
+            assert read == _plain_turn(expected[13 * n : 13 * n + 13], direction, unit)
+
+
+ODD = """Numbers 3.14 and 1_000, e-mail: a.b@c.d!
+
+\tIndented  twice,\u00a0hard\u2003em; na\u00efve na\u0069\u0308ve.
+
+\u65e5\u672c\u8a9e\u306e\u6587\u3002 \U0001f600\U0001f600 \u0645\u0631\u062d\u0628\u0627
+
+a
+
+\r\nb\x00c\x1f\x7f ___ --- ... "quoted" 'single' \u201ccurly\u201d\u2014dash\n
+"""
+
+
+@pytest.fixture
+def odd(tmp_path):
+    file = tmp_path / "odd.txt"
+    file.write_text(ODD * 9, encoding="utf-8", newline="")
+    return str(file)
+
+
+@pytest.mark.parametrize("words", [1, 7, 4096])
+@pytest.mark.parametrize("direction", DIRECTIONS)
+def test_words_lose_nothing(direction, words, odd):
+    """Decoded one after the other, the windows are the text, character for character."""
+    world = text.make(KEY, corpus=odd, direction=direction, unit="word", length=5, words=words)
+    for part, windows in zip(_parts(odd), _in_order(world)):
+        read = "".join(world.decode(window) for window in windows)
+        assert part.startswith(read) and len(read) > len(part) - 5 * 40
+
+
+def test_the_words_are_the_most_frequent_of_the_training_part(tmp_path):
+    file = tmp_path / "words.txt"
+    file.write_text("bb aa bb cc, aa!\n\n" * 30 + "unseen zz aa\n\n" * 4, encoding="utf-8")
+
+    def alphabet(words):
+        return list(text.make(KEY, corpus=str(file), unit="word", length=4, words=words).alphabet)
+
+    characters = sorted(set(file.read_text()))
+    # aa and bb are as frequent as each other, cc as the blank line, which sorts before it.
+    assert alphabet(3) == [*characters, "aa", "bb", "\n\n"]
+    assert alphabet(100) == [*characters, "aa", "bb", "\n\n", "cc"], "nothing of the held-out part"
+
+
+@pytest.mark.parametrize(
+    ("unit", "length", "read"),
+    [
+        ("char", 18, "\n\n!sat it ,cat The"),
+        ("byte", 18, "\\x0a\\x0a!sat it ,cat The"),
+        ("word", 17, "\n\n!sat it ,cat The"),  # its only word is the blank line: one token
+    ],
+)
+def test_reverse_words_in_plain_sight(unit, length, read, tmp_path):
+    file = tmp_path / "plain.txt"
+    file.write_text("The cat, it sat!\n\n" * 30)
+    world = text.make(
+        KEY, corpus=str(file), direction="reverse_words", unit=unit, length=length, words=1
+    )
+    assert "".join(world.symbols(world.example(KEY, world.size).tokens_T)) == read
+
+
+def test_bytes_of_one_character_stay_together(mixed):
+    """A whole window of them, turned word by word, is still UTF-8."""
+    forward, by_word = (
+        text.make(KEY, corpus=mixed, unit="byte", length=56, direction=direction)
+        for direction in ("forward", "reverse_words")
+    )
+    tokens_T = by_word.example(KEY, by_word.size).tokens_T
+    read = bytes(np.asarray(tokens_T).tolist()).decode()
+    assert "naïve The " in read and read.endswith(" 36")
+    assert by_word.decode(tokens_T) == forward.decode(forward.example(KEY, by_word.size).tokens_T)
+
+
+@pytest.mark.parametrize("direction", DIRECTIONS)
+def test_held_out_windows_share_no_text_with_training(tmp_path, direction):
+    """In a text that repeats no character, the windows of the two parts have none in common."""
+    characters = map(chr, range(0x4E00, 0x4E00 + 600))
+    file = tmp_path / "distinct.txt"
+    file.write_text(
+        "\n\n".join("".join(next(characters) for _ in range(20)) for _ in range(30)),
+        encoding="utf-8",
+    )
+    world = text.make(KEY, corpus=str(file), direction=direction, length=7)
+    training, held_out = (set(part.ravel().tolist()) for part in _split(world))
+    breaks = {world.alphabet.index("\n")}
+    assert not training & held_out - breaks
+    assert len(held_out - breaks) > 50
+
+
+@pytest.mark.parametrize("unit", UNITS)
+def test_directions_pair_exactly(unit):
+    forward, reverse, by_word = (
+        text.make(KEY, corpus="zen", direction=direction, unit=unit, length=16, words=30)
+        for direction in DIRECTIONS
+    )
+    assert forward.spec == reverse.spec == by_word.spec
+    for one, other, third in zip(_split(forward), _split(reverse), _split(by_word)):
+        np.testing.assert_array_equal(one, other[:, ::-1])
+        np.testing.assert_array_equal(np.sort(one, 1), np.sort(third, 1))
+        assert (third != one).any() and (third != other).any()
+
+
+@pytest.mark.parametrize("unit", UNITS)
+def test_directions_share_an_ensemble(unit):
+    """As members: one program for all, each with its own order of reading."""
+    worlds = [
+        text.make(KEY, corpus="zen", direction=direction, unit=unit, length=16, words=30)
+        for direction in DIRECTIONS
+    ]
+    stacked = plan.stack(worlds)
+    together = jax.vmap(lambda world: world.example(KEY, 3).tokens_T)(stacked)
+    for world, tokens_T in zip(worlds, together):
+        np.testing.assert_array_equal(world.example(KEY, 3).tokens_T, tokens_T)
+        assert world.decode(tokens_T) == worlds[0].decode(together[0])
+
+
+def test_order_is_a_permutation_drawn_from_the_key():
+    orders = []
+    for seed in range(3):
+        world = text.make(jax.random.key(seed), corpus="zen", length=8)
+        order = np.asarray(world.order_N)
+        assert sorted(order[: world.size]) == list(range(world.size))
+        assert sorted(order[world.size :]) == list(range(world.size, len(order)))
+        assert order[: world.size].tolist() != list(range(world.size))
+        orders.append(tuple(order))
+    assert len({order[: world.size] for order in orders}) == 3
+    assert len({order[world.size :] for order in orders}) == 1, "all measure on the same windows"
+    again = text.make(jax.random.key(0), corpus="zen", length=8)
+    assert tuple(np.asarray(again.order_N)) == orders[0]
+
+
+@pytest.mark.parametrize("direction", DIRECTIONS)
+@pytest.mark.parametrize("unit", ["byte", "char"])
+def test_decode(direction, unit, mixed):
+    world = text.make(KEY, corpus=mixed, unit=unit, direction=direction, length=24)
+    found = texts.load(mixed)
+    cut = texts.held_out_start(found)
+    tokens_T = world.example(KEY, world.size).tokens_T
+    expected = {"char": found.text[cut:][:24], "byte": found.text[cut:].encode()[:24].decode()}
+    assert world.decode(tokens_T) == expected[unit]
+
+
+def test_decode_of_half_a_character():
+    world = text.make(KEY, **text.TINY)
+    assert world.decode(np.array([65, 0xC3])) == "A\ufffd"
+
+
+def test_symbols(mixed):
+    byte = text.make(KEY, corpus=mixed, unit="byte", length=8)
+    assert byte.symbols(np.array([10, 32, 65, 126, 127, 255])) == [
+        "\\x0a", " ", "A", "~", "\\x7f", "\\xff"
+    ]  # fmt: skip
+    for unit, direction in (("char", "reverse"), ("word", "reverse"), ("word", "forward")):
+        world = text.make(KEY, corpus=mixed, unit=unit, direction=direction, length=8)
+        tokens_T = world.example(KEY, 0).tokens_T
+        symbols = world.symbols(tokens_T)[:: -1 if direction == "reverse" else 1]
+        assert len(symbols) == 8 and "".join(symbols) == world.decode(tokens_T)
+
+
+def test_units(mixed):
+    char, byte, word = (text.make(KEY, corpus=mixed, unit=unit, length=8) for unit in
+                        ("char", "byte", "word"))  # fmt: skip
+    assert char.spec.vocab == len(set(texts.load(mixed).text))
+    assert byte.spec.vocab == 256
+    assert word.spec.vocab > char.spec.vocab
+    assert char.example(KEY, 0).tokens_T.dtype == np.int32
+    assert char.tokens_NxT.dtype == byte.tokens_NxT.dtype == np.uint8
+
+
+@pytest.mark.parametrize("unit", UNITS)
+def test_bytes_of_the_source(unit, mixed):
+    """All that is held out, in bytes, over the tokens that it takes."""
+    world = text.make(KEY, corpus=mixed, unit=unit, length=8)
+    windows = _in_order(world)[1]
+    size = len("".join(world.decode(window) for window in windows).encode("utf-8"))
+    if unit == "byte":  # a window may end within a character
+        size = windows.size
+    assert world.bytes_per_token == size / windows.size
+    assert (world.bytes_per_token > 1) == (unit != "byte")
+
+
+def test_more_than_256_characters_keep_apart(tmp_path):
+    file = tmp_path / "many.txt"
+    paragraph = "".join(map(chr, range(0x4E00, 0x4E00 + 300)))
+    file.write_text(f"{paragraph}\n\n" * 12, encoding="utf-8")
+    world = text.make(KEY, corpus=str(file), length=300)
+    assert world.tokens_NxT.dtype == np.uint16
+    assert set(paragraph) <= {c for window in _split(world)[0] for c in world.decode(window)}
+
+
+def test_a_changed_file_is_read_again(tmp_path):
+    file = tmp_path / "mine.txt"
+    texts = [f"{letter}\n\n" * 20 for letter in "ab"]
+    seen = []
+    for second, content in enumerate(texts):
+        file.write_text(content)
+        os.utime(file, (second, second))
+        world = text.make(KEY, corpus=str(file), length=3)
+        seen.append(world.decode(world.example(KEY, 0).tokens_T))
+    assert seen == ["a\n\n", "b\n\n"]
+
+
+def test_members_share_the_tokenised_corpus(monkeypatch, mixed):
+    text.make(KEY, corpus=mixed, length=8)
+    monkeypatch.setattr(texts, "load", lambda name: pytest.fail("loaded twice"))
+    text.make(jax.random.key(1), corpus=mixed, length=8)
+
+
+@pytest.mark.parametrize(
+    ("arguments", "words"),
+    [
+        ({"unit": "line"}, ["generator.unit='line'", "char, byte, word"]),
+        ({"direction": "back"}, ["generator.direction='back'", "forward, reverse, reverse_words"]),
+        ({"length": 65}, ["generator.length=65", "1 to 64"]),
+        ({"length": 0}, ["generator.length=0", "1 to 64"]),
+        ({"words": 0}, ["generator.words=0", "1 piece or more"]),
+        ({"corpus": "zenn"}, ["corpus='zenn'", "'zen'"]),
+    ],
+)
+def test_useful_errors(arguments, words):
+    with pytest.raises(ValueError) as error:
+        text.make(KEY, **{"corpus": "zen", "length": 8, **arguments})
+    assert all(word in str(error.value) for word in words), error.value
+
+
+def test_a_record_knows_the_bytes_of_its_source(tiny_config):
+    def facts(generator):
+        setup = grid.assemble(tiny_config | {"generator": generator})
+        return provenance.facts(setup, plan.stack(setup.generators))
+
+    words = dict(corpus="zen", unit="word", length=8)
+    found = facts({"name": "text", **words})
+    assert found["source_bytes_per_tok"] == text.make(KEY, **words).bytes_per_token > 1
+    assert "source_bytes_per_tok" not in facts(tiny_config["generator"])

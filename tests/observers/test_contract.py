@@ -1,0 +1,145 @@
+"""What every observer promises (see `epx.types.Observer`), for every file in the folder."""
+
+import importlib
+import pkgutil
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import pytest
+
+import epx.observers
+from epx.learning import nll
+
+VOCAB, LENGTH, BATCH = 5, 12, 3
+NAMES = [module.name for module in pkgutil.iter_modules(epx.observers.__path__)]
+
+
+@pytest.fixture(params=NAMES, scope="module")
+def observer(request):
+    module = importlib.import_module(f"epx.observers.{request.param}")
+    return module.make(vocab=VOCAB, length=LENGTH, **module.TINY)
+
+
+def tokens_BxT(seed=0):
+    return jnp.asarray(np.random.default_rng(seed).integers(0, VOCAB, (BATCH, LENGTH)), jnp.int32)
+
+
+def taught(observer, seed=0):
+    """Parameters that predict something: initial ones are uniform, and so hide everything."""
+    params = observer.init(jax.random.key(seed))
+    if observer.update is not None:
+        for batch in range(5):
+            coded = jnp.ones((BATCH, LENGTH), bool)
+            params, _ = observer.update(params, tokens_BxT(100 + 10 * seed + batch), coded)
+        return params
+    leaves, structure = jax.tree.flatten(params)
+    keys = jax.random.split(jax.random.key(seed + 1), len(leaves))
+    noisy = [x + 0.5 * jax.random.normal(k, x.shape) for k, x in zip(keys, leaves)]
+    return jax.tree.unflatten(structure, noisy)
+
+
+def test_the_folder_is_walked():
+    assert {"counts", "transformer"} <= set(NAMES)
+
+
+def test_logits_have_the_promised_shape_and_type(observer):
+    logits = observer.logits(taught(observer), tokens_BxT(), None)
+    assert logits.shape == (BATCH, LENGTH, VOCAB) and logits.dtype == jnp.float32
+    assert np.ptp(np.asarray(logits), axis=-1).min() > 0.1  # taught predictions do differ
+
+
+def test_an_untrained_observer_predicts_exactly_uniformly(observer):
+    logits = observer.logits(observer.init(jax.random.key(0)), tokens_BxT(), None)
+    assert np.ptp(np.asarray(logits), axis=-1).max() == 0
+    np.testing.assert_allclose(nll.nats(logits, tokens_BxT()), np.log(VOCAB), rtol=1e-6)
+
+
+def test_init_is_a_function_of_the_key(observer):
+    first, again = (observer.init(jax.random.key(7)) for _ in range(2))
+    jax.tree.map(np.testing.assert_array_equal, first, again)
+
+
+def test_no_token_sees_itself_or_later_ones(observer):
+    params, tokens = taught(observer), tokens_BxT()
+    logits = np.asarray(observer.logits(params, tokens, None))
+    for t in range(LENGTH):
+        other = tokens.at[:, t:].set((tokens[:, t:] + 1) % VOCAB)
+        changed = np.asarray(observer.logits(params, other, None))
+        np.testing.assert_array_equal(changed[:, : t + 1], logits[:, : t + 1])
+        if t + 1 < LENGTH:  # and the token before is seen
+            assert np.abs(changed[:, t + 1] - logits[:, t + 1]).max() > 1e-3
+
+
+def test_step_by_step_equals_the_full_forward_pass(observer):
+    params, tokens = taught(observer), tokens_BxT()
+
+    @jax.jit
+    def decode(params, tokens):
+        # What is fed at the first position is to be ignored: feed a token that would matter.
+        fed_TxB = jnp.roll(tokens, 1, axis=1).T
+        return jax.lax.scan(
+            lambda cache, token: observer.step(params, cache, token, None),
+            observer.start(params, tokens[:, :0]),
+            fed_TxB,
+        )[1].swapaxes(0, 1)
+
+    full = observer.logits(params, tokens, None)
+    np.testing.assert_allclose(decode(params, tokens), full, atol=1e-5)
+
+
+@pytest.mark.parametrize("known", [1, 2, LENGTH - 1])
+def test_tokens_read_at_once_leave_what_tokens_fed_one_by_one_do(observer, known):
+    """To 1e-6 nats a token: what sampling believes is what the full forward pass says."""
+    params, tokens = taught(observer), tokens_BxT()
+    cache = observer.start(params, tokens[:, :known])
+    full = observer.logits(params, tokens, None)
+    for t in range(known, LENGTH):
+        cache, logits = observer.step(params, cache, tokens[:, t - 1])
+        np.testing.assert_allclose(logits, full[:, t], atol=1e-5)
+        apart = nll.nats(logits[:, None], tokens[:, t, None]) - nll.nats(full, tokens)[:, t, None]
+        assert np.abs(apart).max() < 1e-6
+        assert nll.kl_nats(full[:, t], logits).max() < 1e-10
+
+
+def test_members_can_be_stacked(observer):
+    members = [taught(observer, seed) for seed in (0, 1)]
+    stacked = jax.tree.map(lambda *leaves: jnp.stack(leaves), *members)
+    together = jax.vmap(lambda p: observer.logits(p, tokens_BxT(), None))(stacked)
+    for params, logits in zip(members, together):
+        alone = observer.logits(params, tokens_BxT(), None)
+        np.testing.assert_allclose(logits, alone, rtol=1e-5, atol=2e-6)
+
+
+def test_jit_equals_eager(observer):
+    params, tokens = taught(observer), tokens_BxT()
+    compiled = jax.jit(lambda p, x: observer.logits(p, x, None))(params, tokens)
+    np.testing.assert_allclose(
+        compiled, observer.logits(params, tokens, None), rtol=1e-6, atol=2e-6
+    )
+
+
+def test_compute_is_positive_and_grows_with_length(observer):
+    for short, long in zip(observer.flops(LENGTH), observer.flops(2 * LENGTH)):
+        assert 0 < short < long
+
+
+def test_learns_by_scales_or_by_update(observer):
+    assert (observer.scales is None) != (observer.update is None)
+    params = observer.init(jax.random.key(0))
+    if observer.scales is not None:
+        scales = observer.scales(params)
+        assert jax.tree.structure(scales) == jax.tree.structure(params)
+        assert all(scale > 0 for scale in jax.tree.leaves(scales))
+
+
+def test_side_information_is_refused(observer):
+    params = observer.init(jax.random.key(0))
+    with pytest.raises(ValueError, match="only None is accepted"):
+        observer.logits(params, tokens_BxT(), jnp.zeros(3))
+    with pytest.raises(ValueError, match="only None is accepted"):
+        observer.step(
+            params, observer.start(params, tokens_BxT()[:, :0]), tokens_BxT()[:, 0], jnp.zeros(3)
+        )
+    with pytest.raises(ValueError, match="only None is accepted"):
+        observer.start(params, tokens_BxT(), jnp.zeros(3))

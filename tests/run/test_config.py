@@ -1,0 +1,214 @@
+"""Configs and messages: every mistake is named in one line before anything is compiled."""
+
+import itertools
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from configs import base
+from epx.run import config as components
+from epx.sweeps import grid
+from experiments.cli import app
+
+ROOT = Path(__file__).parents[2]
+
+
+def run(*arguments, module="train"):
+    command = [sys.executable, "-m", f"experiments.{module}", *arguments]
+    return subprocess.run(command, cwd=ROOT, capture_output=True, text=True, timeout=120)
+
+
+def assemble(**overrides):
+    return grid.assemble(
+        app.load("life:tiny", {k.replace("__", "."): v for k, v in overrides.items()})
+    )
+
+
+SLOW = {("chess", "cpu"): pytest.mark.slow}  # plays its games for 20 s
+
+
+@pytest.mark.parametrize(
+    ("name", "size"),
+    [
+        pytest.param(*pair, marks=SLOW.get(pair, ()))
+        for pair in itertools.product(app.shipped(), base.SIZES)
+    ],
+)
+def test_shipped_configs_assemble(name, size):
+    try:
+        setup = grid.assemble(app.load(f"{name}:{size}", {}))
+    except ValueError as error:
+        if "experiments.data prepare" not in str(error):
+            raise
+        pytest.skip(str(error))  # a test downloads nothing
+    setup.plan.check(setup.generators[0].spec, 1)
+
+
+def test_every_key_has_a_meaning():
+    config = base.get_config()
+    keys = {f"{section}.{key}" for section in config for key in config[section]}
+    assert keys == set(base.MEANING)
+
+
+@pytest.mark.parametrize("kind", components.FOLDERS)
+def test_every_argument_is_documented(kind):
+    for name in components.names(kind):
+        documented = app._meanings(kind, {"name": name})
+        for key in components.arguments(kind, name):
+            assert key in documented, f"{kind} {name}: make does not document {key}"
+
+
+MISTAKES = {
+    "generator.nmae": ("life", "name"),
+    "generator.hieght": ("8", "height"),
+    "generator.height": ("-3", "height"),
+    "generator.patch": ("9", "patch"),
+    "genrator.height": ("8", "generator"),
+    "generator.name": ("lief", "life"),
+    "observer.name": ("transfromer", "transformer"),
+    "observer.head_dim": ("3", "head_dim"),
+    "observer.activation": ("gelu", "gelu_tanh"),
+    "code.name": ("prequental", "prequential"),
+    "optim.lr": ("fast", "number"),
+    "optim.b1": ("1.5", "b1"),
+    "optim.clip_norm": ("0", "clip_norm"),
+    "run.batch": ("0", "batch"),
+    "run.steps": ("2.5", "integer"),
+    "run.seeds": ("0", "seeds"),
+    "run.seed": ("-1", "seed"),
+    "run.microbatch": ("3", "microbatch"),
+    "run.parallel": ("pmpa", "pmap"),
+    "run.devices": ("99", "devices"),
+    "run.dtype": ("float31", "bfloat16"),
+    "run.repeats": ("0", "repeats"),
+    "run.require_accelerator": ("true", "CPU"),
+    "eval.every": ("7", "run.chunk"),
+    "eval.examples": ("0", "examples"),
+    "checkpoint.every": ("33", "run.chunk"),
+}
+
+
+@pytest.mark.parametrize("key", MISTAKES)
+def test_mistakes_are_named(key):
+    value, named = MISTAKES[key]
+    with pytest.raises(ValueError, match=named) as raised:
+        setup = grid.assemble(app.load("life:tiny", {key: value}))
+        setup.plan.check(setup.generators[0].spec, len(setup.generators))
+    assert key.rpartition(".")[2] in str(raised.value) and len(str(raised.value)) < 300
+
+
+def test_a_new_name_resets_the_arguments():
+    config = app.load("life:tiny", {"generator.name": "eca", "generator.rule": "30"})
+    defaults = {k: p.default for k, p in components.arguments("generator", "eca").items()}
+    assert config["generator"] == {"name": "eca", **defaults, "rule": 30}
+
+
+@pytest.mark.parametrize(
+    ("key", "text", "value"),
+    [("run.steps", "1e3", 1000), ("optim.lr", "3e-3", 3e-3), ("optim.lr", "1", 1.0),
+     ("run.devices", "2", 2), ("run.devices", "none", None), ("eval.test_tokens", "1e8", 1e8),
+     ("run.require_accelerator", "true", True), ("run.parallel", "pmap", "pmap")],
+)  # fmt: skip
+def test_values_are_read_by_their_type(key, text, value):
+    section, name = key.split(".")
+    found = app.load("life:tiny", {key: text})[section][name]
+    assert found == value and type(found) is type(value)
+
+
+def test_ctrl_c_is_one_line(capsys):
+    def interrupted():
+        raise KeyboardInterrupt
+
+    with pytest.raises(SystemExit) as raised:
+        app._interruptible(interrupted, [])
+    assert raised.value.code == 130
+    assert capsys.readouterr().err.endswith(": stopped; to go on, start the same command again\n")
+
+
+ANNOTATED = """
+def make(key, p: float = 1, depth: int | None = None, name_of: str | None = None, bare=3):
+    return p
+"""
+
+
+@pytest.mark.parametrize(
+    ("key", "text", "value"),
+    [("p", "0.5", 0.5), ("depth", "3", 3), ("depth", "none", None), ("name_of", "x", "x"),
+     ("name_of", "None", None), ("bare", "4", 4)],
+)  # fmt: skip
+def test_values_of_a_world_of_ones_own_are_read_as_annotated(
+    tmp_path, monkeypatch, key, text, value
+):
+    (tmp_path / "annotated_world.py").write_text(ANNOTATED)
+    monkeypatch.syspath_prepend(tmp_path)
+    overrides = {"generator.name": "annotated_world", f"generator.{key}": text}
+    found = app.load("life:tiny", overrides)["generator"][key]
+    assert found == value and type(found) is type(value)
+
+
+def test_a_second_pass_must_be_allowed():
+    overrides = {"generator.corpus": "zen", "generator.length": "8", "eval.examples": "5"}
+    setup = grid.assemble(app.load("text:tiny", overrides))
+    with pytest.raises(ValueError, match=r"run.repeats=1.*at most \d+ steps"):
+        setup.plan.check(setup.generators[0].spec, 2)
+    setup = grid.assemble(app.load("text:tiny", overrides | {"run.repeats": "100"}))
+    setup.plan.check(setup.generators[0].spec, 2)
+
+
+def test_members_that_cannot_share_a_batch_say_so():
+    setup = assemble(run__seeds="3", run__batch="6", run__devices="4")
+    with pytest.raises(ValueError, match=r"run.devices=4.*3 members.*run.batch=6"):
+        setup.plan.check(setup.generators[0].spec, 3)
+
+
+@pytest.mark.parametrize(
+    ("arguments", "named"),
+    [
+        (["config.optim.lr=0.1"], "--config.optim.lr=0.1"),
+        (["--config.optim.lr"], "--config.optim.lr=VALUE"),
+        (["--wrokdir=x"], "workdir"),
+        (["--config.generator.nmae=life"], "name"),
+    ],
+)
+def test_the_binary_says_it_in_one_line(arguments, named, tmp_path):
+    workdir = tmp_path / "x"
+    done = run("--config=configs/life.py:tiny", f"--workdir={workdir}", *arguments)
+    assert done.returncode == 2 and named in done.stderr
+    assert "Traceback" not in done.stderr and len(done.stderr.strip().splitlines()) <= 2
+    assert not workdir.exists()
+
+
+def test_unknown_configs_and_sizes(tmp_path):
+    assert "did you mean life" in run("--config=lief:tiny", "--workdir=x").stderr
+    assert "tiny, cpu, paper" in run("--config=life:huge", "--workdir=x").stderr
+    assert "life" in run("--workdir=x").stderr
+
+
+BINARIES = sorted(
+    file.stem for file in (ROOT / "experiments").glob("*.py") if "__main__" in file.read_text()
+)
+
+
+@pytest.mark.parametrize("module", BINARIES)
+def test_help_explains_and_exits_0(module):
+    done = run("--help", module=module)
+    assert done.returncode == 0, done.stderr
+    assert f"python -m experiments.{module}" in done.stdout
+    if module == "train":
+        for section, keys in app.load(app.EXAMPLE, {}).items():
+            for key in keys:
+                assert f"--config.{section}.{key}=" in done.stdout
+        assert "tiny, cpu, paper" in done.stdout
+
+
+def test_sweeps_combine():
+    lrs, seeds = grid.vary("optim.lr", [0.1, 0.2]), grid.vary("run.seed", [0, 1])
+    assert len(grid.product(lrs, seeds)) == 4
+    assert grid.zipped(lrs, seeds)[1] == {"optim.lr": 0.2, "run.seed": 1}
+    assert grid.chain(lrs, seeds) == [*lrs, *seeds]
+    with pytest.raises(ValueError, match="shorter"):
+        grid.zipped(lrs, seeds[:1])
+    with pytest.raises(ValueError, match=r"run\.seed"):
+        grid.override({"run": {"seed": 0}}, {"run.sede": 1})
