@@ -1,3 +1,31 @@
-"""epx: how much can a learner with a given amount of compute learn from this data?"""
+"""epx: how much can a learner with a given amount of compute learn from this data?
 
-__version__ = "0.1.0"
+    eca = epx.generator("eca", rule=54, width=8, steps=2)
+    learner = epx.observer("transformer", eca, depth=1, width=16)
+    measured = epx.measure(eca, learner, steps=200, batch=32)
+    measured.structure_bits, measured.entropy_bits_per_tok
+
+JAX is loaded by the first call that needs it, so that records can be read without it.
+"""
+
+__version__ = "0.2.0"
+__all__ = ["generator", "load", "measure", "observer"]
+
+_HOMES = {
+    "generator": "epx.run.notebook",
+    "observer": "epx.run.notebook",
+    "measure": "epx.run.notebook",
+    "load": "epx.record",
+}
+
+
+def __getattr__(name: str):
+    if name not in _HOMES:
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    import importlib
+
+    return getattr(importlib.import_module(_HOMES[name]), name)
+
+
+def __dir__() -> list[str]:
+    return sorted([*globals(), *__all__])

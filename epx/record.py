@@ -1,11 +1,11 @@
 """A run's directory: what was charged, kept so that any estimate can be computed later without
 training. Plain JSON and npz, read without pickle, written to a temporary file and renamed.
 
-    config.json            what was run: every key, the members, static facts of world and observer
-    env.json               versions, devices and flags it ran with
+    config.json            what was run: every key, the members, static facts
+    env.json               versions, devices and flags; where it was resumed or extended
     rows/<first step>.npz  sums per step, arrays of shape (M, K)
     evals/<step>.npz       held-out nats per example, arrays of shape (M, E)
-    baselines.npz          gzip and xz bits and the world's own law on held-out tokens
+    baselines.npz          gzip and xz bits and the generator's own law on held-out tokens
     ckpt/                  states at chunk ends
     done.json              written last; a run that has it is complete
 """
@@ -13,18 +13,39 @@ training. Plain JSON and npz, read without pickle, written to a temporary file a
 import contextlib
 import fcntl
 import json
-import os
 import shutil
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any, BinaryIO, NamedTuple
 
 import numpy as np
 
+from epx import files
+
 Arrays = dict[str, np.ndarray]
 
-# Keys that may differ when a run goes on: they change where it runs, not what it computes.
-FREE_KEYS = ("run.parallel", "run.devices", "run.require_accelerator", "checkpoint.keep")
+# Keys that may differ when a run goes on: they change where and how it runs and what else is
+# stored, not the rows. `run.steps` may grow, and `run.repeats` allows it to.
+FREE_KEYS = (
+    "run.steps",
+    "run.repeats",
+    "run.parallel",
+    "run.devices",
+    "run.microbatch",
+    "run.chunk",
+    "run.require_accelerator",
+    "eval.every",
+    "eval.examples",
+    "eval.test_tokens",
+    "checkpoint.every",
+    "checkpoint.keep",
+)
+# Keys that had another name in earlier versions.
+RENAMED = {
+    "label.world": "label.generator",
+    "code.teacher": "code.pacing",
+    "facts.world_sha256": "facts.generator_sha256",
+}
 
 
 class RecordError(Exception):
@@ -33,7 +54,7 @@ class RecordError(Exception):
 
 class Record(NamedTuple):
     """A record in memory. `rows` are whole-run arrays of shape (M, steps); `evals` maps a step to
-    its arrays; `baselines` and `done` are empty while the run is under way."""
+    its arrays; `baselines` and `done` are empty until the run is complete."""
 
     path: Path
     config: dict[str, Any]
@@ -58,6 +79,8 @@ def lock(path: Path) -> Iterator[None]:
         raise RecordError(f"cannot use {path}: {error.strerror or error}") from error
     with handle:
         try:
+            # Of two processes that start at once the second is refused, or, where the first has
+            # ended by then, finds a complete record: both outcomes are right.
             fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except BlockingIOError:
             raise RecordError(
@@ -67,29 +90,24 @@ def lock(path: Path) -> Iterator[None]:
 
 
 def write_json(path: Path, value: dict[str, Any]) -> None:
-    """Writes JSON through a temporary file. Raises RecordError where the disk does not take it."""
-    with _replacing(path) as handle:
-        handle.write((json.dumps(value, indent=1, sort_keys=True, allow_nan=False) + "\n").encode())
+    """Writes JSON whole or not at all. Raises RecordError where the disk does not take it."""
+    text = json.dumps(value, indent=1, sort_keys=True, allow_nan=False) + "\n"
+    with _writing(path) as handle:
+        handle.write(text.encode())
 
 
 def write_arrays(path: Path, arrays: Arrays) -> None:
-    """Writes npz through a temporary file. Raises RecordError where the disk does not take it."""
-    with _replacing(path) as handle:
+    """Writes npz whole or not at all. Raises RecordError where the disk does not take it."""
+    with _writing(path) as handle:
         np.savez(handle, **arrays)
 
 
 @contextlib.contextmanager
-def _replacing(path: Path):
-    path.parent.mkdir(parents=True, exist_ok=True)
-    temporary = path.with_name(path.name + ".tmp")
+def _writing(path: Path) -> Iterator[BinaryIO]:
     try:
-        with open(temporary, "wb") as handle:
+        with files.replacing(path) as handle:
             yield handle
-            handle.flush()
-            os.fsync(handle.fileno())
-        os.replace(temporary, path)
     except OSError as error:
-        temporary.unlink(missing_ok=True)
         raise RecordError(
             f"cannot write {path}: {error.strerror or error}; what was saved before it is intact: "
             "make room and start the same command again"
@@ -114,7 +132,10 @@ def read_arrays(path: Path) -> Arrays:
 
 
 def begin(path: Path, config: dict[str, Any], env: dict[str, Any]) -> list[str]:
-    """Starts a record or checks that one may go on.
+    """Starts a record, or checks that one may go on or be extended.
+
+    A run is extended by asking for more steps: its rows are then those of the longer run made at
+    once, as the learning rate does not depend on how long a run is.
 
     Returns:
       Differences between the environment of the record and this one, a line each: the numbers of
@@ -122,7 +143,7 @@ def begin(path: Path, config: dict[str, Any], env: dict[str, Any]) -> list[str]:
 
     Raises:
       RecordError: the directory holds a run of another config (the differences are in the
-        message), or files that are no record.
+        message) or a longer one, or files that are no record.
     """
     config = json.loads(json.dumps(config))  # compare what a file can hold: tuples become lists
     if not (path / "config.json").exists():
@@ -134,18 +155,48 @@ def begin(path: Path, config: dict[str, Any], env: dict[str, Any]) -> list[str]:
         write_json(path / "env.json", env)
         write_json(path / "config.json", config)
         return []
-    changed = difference(config, read_json(path / "config.json"), ignore=FREE_KEYS)
+    recorded = _read_config(path)
+    changed = difference(config, recorded, ignore=FREE_KEYS)
     if changed:
         raise RecordError(
             f"{path} holds a run of another config; choose another --workdir, or go back from what "
             "this command says to what the record has:\n  " + "\n  ".join(changed)
         )
+    steps, recorded_steps = config["run"]["steps"], recorded["run"]["steps"]
+    if steps < recorded_steps:
+        raise RecordError(
+            f"{path} holds a run of run.steps={recorded_steps}: accepted are that many or more, as "
+            f"a record is extended and never shrunk, and not {steps}"
+        )
     known = read_json(path / "env.json")
-    later = known.pop("resumed_in", [])
-    changed = difference(later[-1] if later else known, env)
+    changed = difference((known.get("resumed_in") or [_plain(known)])[-1], env)
     if changed:
-        write_json(path / "env.json", known | {"resumed_in": [*later, env]})
+        known["resumed_in"] = [*known.get("resumed_in", []), env]
+    if steps > recorded_steps:
+        known["extended"] = [*known.get("extended", []), recorded_steps]
+    write_json(path / "env.json", known)
+    write_json(path / "config.json", config)
     return changed
+
+
+def _plain(env: dict[str, Any]) -> dict[str, Any]:
+    """The environment that a record was begun in, without its history."""
+    return {key: value for key, value in env.items() if key not in ("resumed_in", "extended")}
+
+
+def _read_config(path: Path) -> dict[str, Any]:
+    """The config of a record, with today's names of its keys."""
+    config = read_json(path / "config.json")
+    for old, new in RENAMED.items():
+        (section, old_key), (_, new_key) = old.split("."), new.split(".")
+        if old_key in config.get(section, {}):
+            config[section][new_key] = config[section].pop(old_key)
+    if "members" in config:
+        config["members"] = [
+            {RENAMED.get(key, key): value for key, value in member.items()}
+            for member in config["members"]
+        ]
+    return config
 
 
 def difference(old: dict, new: dict, ignore: tuple[str, ...] = ()) -> list[str]:
@@ -195,7 +246,7 @@ def intact_steps(path: Path) -> int:
 
 
 def is_complete(path: Path, steps: int) -> bool:
-    """Whether a record holds all of a run of so many steps, undamaged."""
+    """Whether a record holds all of a run of this many steps, undamaged."""
     if not (path / "done.json").exists():
         return False
     try:
@@ -204,7 +255,7 @@ def is_complete(path: Path, steps: int) -> bool:
         return False
 
 
-def cut(path: Path, step: int) -> None:
+def truncate(path: Path, step: int) -> None:
     """Removes what was written after the state that a run goes on from: it is made again."""
     for file in _numbered(path / "rows"):
         if int(file.stem) >= step:
@@ -223,7 +274,7 @@ def _numbered(folder: Path) -> list[Path]:
 
 
 def load(path: Path | str) -> Record:
-    """Reads a record, complete or under way.
+    """Reads a record, complete or not.
 
     Raises:
       RecordError: no record there, or a file of it is damaged (the message names it).
@@ -242,7 +293,7 @@ def load(path: Path | str) -> Record:
     done, baselines = path / "done.json", path / "baselines.npz"
     return Record(
         path=path,
-        config=read_json(path / "config.json"),
+        config=_read_config(path),
         env=read_json(path / "env.json"),
         rows={name: np.concatenate([part[name] for part in parts], axis=1) for name in names},
         evals={int(f.stem): read_arrays(f) for f in _numbered(path / "evals")},

@@ -9,17 +9,18 @@ Dimension legend, used as suffixes (`logits_BxTxV`):
        windows, tokens of a batch   K  steps in a chunk           H, W  rows and columns of a board
     V  vocabulary
 
-Codelengths are in nats on the device and become bits (nats / ln 2) only where they are reported.
+Codelengths are in nats on the device. They become bits (nats / ln 2) only where they are reported.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, NamedTuple, Protocol
 
 if TYPE_CHECKING:  # so that reports and corpora, which need no JAX, can use this page
     import jax
+    import numpy as np
 
 PyTree = Any
 
@@ -33,9 +34,8 @@ def refusal(key: str, value: Any, accepted: str) -> ValueError:
       accepted: what would be accepted, and why where that is not obvious.
     """
     shown = repr(value)
-    return ValueError(
-        f"{key}={shown if len(shown) <= 200 else shown[:200] + '...'}: accepted {accepted}"
-    )
+    shown = shown if len(shown) <= 200 else f"{shown[:200]}..."
+    return ValueError(f"{key}={shown}: accepted {accepted}")
 
 
 def require(key: str, value: Any, legal: bool, accepted: str) -> None:
@@ -45,10 +45,10 @@ def require(key: str, value: Any, legal: bool, accepted: str) -> None:
 
 
 class Example(NamedTuple):
-    """One example of a world.
+    """One example of a generator.
 
     Attributes:
-      tokens_T: int32, every token below the vocabulary of the world's `Spec`.
+      tokens_T: int32, every token below the vocabulary of the generator's `Spec`.
       coded_T: bool, marks the tokens that are charged; the others are context.
       side: free context that is neither charged nor predicted (a pytree), or None.
     """
@@ -60,16 +60,16 @@ class Example(NamedTuple):
 
 @dataclass(frozen=True)
 class Spec:
-    """Static facts of a world.
+    """Static facts of a generator.
 
     Attributes:
       vocab: number of different tokens.
       length: tokens in one example, T.
-      size: examples for training, or None where the world is endless. Indices from `size` to
-        `size + held_out` are the held-out examples of a finite world.
+      size: examples for training, or None where the generator is endless. Indices from `size` to
+        `size + held_out` are the held-out examples of a finite generator.
       version: rises whenever the stream of examples changes.
-      held_out: examples kept for evaluation by a finite world; 0 where the world is endless,
-        which evaluates on an independent stream instead.
+      held_out: examples that a finite generator keeps for evaluation. An endless one has 0 and is
+        evaluated on an independent stream.
       given: leading tokens that are coded in no example, which a sampler need not draw one by one.
     """
 
@@ -82,8 +82,11 @@ class Spec:
 
 
 class Generator(Protocol):
-    """A world: a frozen dataclass registered as a pytree. What members of an ensemble may vary
-    (a rule, a transition table, tokens) are array leaves; what changes shapes is static."""
+    """Makes examples: a frozen dataclass registered as a pytree.
+
+    What members of an ensemble may vary (a rule, a transition table, tokens) are array leaves; what
+    changes shapes is static. It is passed to compiled code as an argument, never closed over.
+    """
 
     @property
     def spec(self) -> Spec: ...
@@ -92,11 +95,21 @@ class Generator(Protocol):
         """The example with this index: pure, unbatched, traceable. `key` is the example's own."""
 
     def oracle_nats(self, example: Example) -> jax.Array | None:
-        """Nats per token, float32 of shape T, that the law of the world itself would pay given
-        the earlier tokens; None where the law has no tractable form."""
+        """Nats per token, float32 of shape T, that the generator's own law pays given the earlier
+        tokens; None where the law has no tractable form."""
 
-    # Optional, on the host: symbols(tokens_T) -> list[str], what a person reads for each token, in
-    # the order in which the observer sees them; and bytes_per_token, source bytes to a token.
+
+class Readable(Protocol):
+    """What a generator may offer beside, on the host, so that people can read its tokens.
+
+    Attributes:
+      bytes_per_token: source bytes to a token, of a generator that is cut from a source.
+    """
+
+    bytes_per_token: float
+
+    def symbols(self, tokens_T: np.ndarray) -> list[str]:
+        """What a person reads for each token, in the order in which the observer sees them."""
 
 
 class Observer(NamedTuple):
@@ -104,17 +117,18 @@ class Observer(NamedTuple):
 
     Attributes:
       init: key -> params.
-      logits: (params, tokens_BxT, side) -> logits_BxTxV; `logits[:, t]` predicts `tokens[:, t]`
+      logits: (params, tokens_BxT, side) -> logits_BxTxV. `logits[:, t]` predicts `tokens[:, t]`
         from earlier tokens only.
-      flops: length -> (forward, update): FLOPs for one example of that many tokens, to predict it
-        and to learn from it once it is predicted.
-      scales: params -> pytree of learning-rate multipliers, shaped like params. None for counters.
-      start: (params, tokens_BxT, side) -> cache, for sampling one token at a time behind the T
-        tokens that are given, which may be none.
-      step: (params, cache, tokens_B, side) -> (cache, logits_BxV): feeds the token before the one
+      flops: length -> (forward, update): FLOPs to predict one example of that many tokens, and to
+        learn from it once it is predicted.
+      scales: params -> pytree of learning-rate multipliers, shaped like params; a multiplier is a
+        number or an array of numbers, and 0 freezes a weight. None for exact counters.
+      start: (params, tokens_BxT, side) -> cache. Primes a cache with the T given tokens (T may be
+        0); `step` then predicts one token at a time.
+      step: (params, cache, tokens_B, side) -> (cache, logits_BxV). Feeds the token before the one
         that is predicted; at the first position the token is ignored.
-      update: (params, tokens_BxT, coded_BxT) -> (params, nats_BxT), for exact counters in place
-        of an optimiser: charges token by token, in order, and counts each one after its charge.
+      update: (params, tokens_BxT, coded_BxT) -> (params, nats_BxT). Of exact counters, in place of
+        an optimiser: charges token by token, in order, and counts each token after its charge.
     """
 
     init: Callable[[jax.Array], PyTree]
@@ -148,24 +162,34 @@ class Hyper(NamedTuple):
     ema_steps: jax.Array
 
 
+class Learner(NamedTuple):
+    """What learns, wherever it stands: an observer, a teacher, a student, one of a record.
+
+    Attributes:
+      params: the observer's parameters.
+      opt: the optimiser's state; () for exact counters.
+      ema: exponential moving average of params; () for exact counters.
+    """
+
+    params: PyTree
+    opt: PyTree = ()
+    ema: PyTree = ()
+
+
 class State(NamedTuple):
     """Everything a run carries from step to step: no key, no running total, no device axis.
 
     Attributes:
       step: int32, steps done.
       failed_step: int32, the step whose loss was not finite and after which the member stands
-        still; -1 while the member is well.
-      params: the observer's parameters.
-      opt: the optimiser's state; () for exact counters.
-      ema: exponential moving average of params; () for exact counters.
-      teacher: whose samples the requential code's student learns from; () in other codes.
+        still; -1 while its loss is finite.
+      learner: what is charged and evaluated; of the requential code the student.
+      teacher: what the requential code's student learns from; () in other codes.
     """
 
     step: jax.Array
     failed_step: jax.Array
-    params: PyTree
-    opt: PyTree
-    ema: PyTree
+    learner: Learner
     teacher: PyTree = ()
 
 
@@ -177,12 +201,19 @@ class Code(NamedTuple):
     """A way to charge for data while learning.
 
     Attributes:
-      init: hyper -> the state of a member before its first step.
+      init: (hyper, params=None) -> the state of a member before its first step. It begins with the
+        given parameters, such as those of a record, or with new ones.
       step: charges a batch and learns from it. A row is a flat dict of sums, never of means:
         `nats`, `coded_tok`, `all_tok`, `flops`, `passes`, `grad_norm`, `finite`.
       steps: how many it takes, where the code itself says so.
     """
 
-    init: Callable[[Hyper], State]
+    init: Callable[..., State]
     step: Step
     steps: int | None = None
+
+
+# What changes a generator between two chunks, such as the weights of a mixture, as a function of
+# the rows so far (arrays of shape (M, steps)): numpy, pure, so that a resumed run needs its rows
+# alone. It returns new values for array leaves of the generator, by field name.
+Policy = Callable[[Mapping[str, "np.ndarray"]], dict[str, "np.ndarray"]]

@@ -28,7 +28,7 @@ from epx.coders import arithmetic, container
 from epx.learning import learner
 from epx.run import provenance
 from epx.run.plan import Setup
-from epx.streams import Batch
+from epx.learning.batch import Batch
 from epx.sweeps import grid
 from epx.types import Example, Spec, require
 from experiments.cli import app, cores, host, progress

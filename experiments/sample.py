@@ -118,7 +118,7 @@ def _state(setup: Setup, folder: Path) -> tuple[int, State]:
     if step not in steps:
         raise ValueError(f"--step={step}: states are saved after {steps} steps")
     batch = setup.plan.batch
-    code = setup.code(setup.observer, streams.Batch(batch, batch, examples=setup.plan.examples))
+    code = setup.code(setup.observer, Batch(batch, batch, examples=setup.plan.examples))
     shapes = jax.eval_shape(jax.vmap(code.init), stack(setup.hypers))
     state = checkpoint.read(folder / "ckpt", step, shapes)
     return step, jax.tree.map(lambda leaf: leaf[FLAGS.member], state)

@@ -18,7 +18,7 @@ from epx.generators import eca
 from epx.learning import optim
 from epx.observers import transformer
 from epx.report import plots
-from epx.streams import Batch
+from epx.learning.batch import Batch
 from experiments.cli import app, host
 
 FLAGS = flags.FLAGS
@@ -37,7 +37,7 @@ def main() -> int:
         plots.check(FLAGS.figure)
         world = eca.make(jax.random.key(0), rule=FLAGS.rule, width=FLAGS.width, steps=1)
         observer = transformer.make(2, world.spec.length, depth=1, width=16)
-        hyper = optim.hyper(FLAGS.seed, lr=0.2, warmup_steps=10, ema_steps=10)
+        hyper = optim.make_hyper(FLAGS.seed, lr=0.2, warmup_steps=10, ema_steps=10)
         programs = relative_entropy.prepare(observer, hyper, world, Batch(FLAGS.batch, FLAGS.batch))
     sent = relative_entropy.send(programs, FLAGS.steps)
     inputs = [programs.inputs(jnp.int32(step)) for step in range(FLAGS.steps)]

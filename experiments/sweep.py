@@ -1,36 +1,146 @@
-"""Runs a sweep, the ensembles that a file of configs/ lists, and reports on them.
+"""Runs a sweep, a list of overrides, and reports on its records.
 
-    python -m experiments.sweep --sweep=book --workdir=runs/book
-    python -m experiments.sweep --sweep=book --tune --workdir=runs/book-tune
+    python -m experiments.sweep --sweep=chess_orders --workdir=runs/chess_orders
+    python -m experiments.sweep --sweep=chess_orders --tune --workdir=runs/tune
+    python -m experiments.sweep --config=eca:tiny --vary=optim.lr=0.05,0.1,0.2 \\
+        --vary=run.seed=0,1 --workdir=runs/rates
 
-The same command goes on where it was stopped. It says beforehand how long it takes.
+A sweep file defines `sweep()`, which returns the overrides of each run, and `get_config()`, what
+they share. `--vary` writes such a list on the command line: every combination of the values. Runs of equal
+shapes share one compiled program and one record. The same command goes on where it was stopped.
 """
 
 from pathlib import Path
 
 from absl import flags
 
-from experiments.cli import app, ensembles
+from epx import record
+from epx.analysis import ledger
+from epx.report import bars, summary, tables
+from epx.run.config import Config, Overrides
+from epx.sweeps import grid, local
+from epx.sweeps.ensembles import Ensemble, ensembles
+from experiments.cli import app, configs, progress
 
 FLAGS = flags.FLAGS
-flags.DEFINE_string("sweep", None, "file with a function ensembles(tune), or name of a shipped one")
-flags.DEFINE_string("workdir", None, "where records and results go")
-flags.DEFINE_bool("tune", False, "vary the learning rate on one seed instead")
-flags.DEFINE_bool("quiet", False, "no progress")
+# Rates that --tune tries where a file names none.
+RATES = (0.02, 0.05, 0.1, 0.2, 0.4, 0.8, 1.6, 3.2)
+
+
+def define_flags() -> None:
+    """The flags of this binary; `demo` runs sweeps without them."""
+    flags.DEFINE_string("sweep", None, "file with sweep() and get_config(), or a shipped one's name")
+    flags.DEFINE_string("config", None, "in place of a sweep file: what the runs of --vary share")
+    flags.DEFINE_multi_string("vary", [], "KEY=VALUE,VALUE,...: a key and its values; may repeat")
+    flags.DEFINE_string("workdir", None, "where records and results go")
+    flags.DEFINE_bool("tune", False, "vary the learning rate on one seed instead")
+    flags.DEFINE_bool("quiet", False, "no progress")
 
 
 def main() -> int:
     """Runs what is not done yet, then reports; returns the exit code."""
-    if not FLAGS.sweep or not FLAGS.workdir:
-        app.fail("--sweep and --workdir are needed: what to run, and where the records go", 2)
+    if not FLAGS.workdir or bool(FLAGS.sweep) == bool(FLAGS.config):
+        app.fail("--workdir and one of --sweep and --config are needed: where the records go, and "
+                 "what to run", 2)  # fmt: skip
+    if FLAGS.sweep and FLAGS.vary:
+        app.fail("--vary goes with --config; a sweep file says itself what varies", 2)
     with app.config_errors():
-        chosen = app.module(FLAGS.sweep, "sweep", "ensembles").ensembles(tune=FLAGS.tune)
-    app.say(f"sweep: {FLAGS.sweep} in {FLAGS.workdir}; reading its worlds")
-    status = ensembles.train("sweep", chosen, Path(FLAGS.workdir), FLAGS.quiet)
-    if status <= 1:
-        ensembles.report("sweep", chosen, Path(FLAGS.workdir), FLAGS.tune)
-    return status
+        config, overrides, rates = read(FLAGS.sweep) if FLAGS.sweep else _from_flags()
+    return run("sweep", config, overrides, Path(FLAGS.workdir), rates if FLAGS.tune else None)
+
+
+def read(path: str) -> tuple[Config, list[Overrides], tuple[float, ...]]:
+    """The shared config, the overrides, and the rates for tuning of a sweep file."""
+    file = configs.module(path, "sweep", "sweep")
+    overrides = configs.call(file, "sweep", "sweep")
+    if not hasattr(file, "get_config"):
+        raise configs.UsageError(f"--sweep={path}: defines no get_config, what the runs share")
+    config = configs.call(file, "sweep", "get_config")
+    return config, overrides, getattr(file, "RATES", RATES)
+
+
+def _from_flags() -> tuple[Config, list[Overrides], tuple[float, ...]]:
+    config = configs.load(FLAGS.config, {})
+    axes = []
+    for text in FLAGS.vary:
+        key, is_assignment, values = text.partition("=")
+        if not is_assignment or not values:
+            raise configs.UsageError(f"--vary={text}: expected is KEY=VALUE,VALUE,...")
+        axes.append(grid.vary(key, values.split(",")))
+    if not any("run.seed" in axis[0] for axis in axes):
+        first, count = config["run"]["seed"], config["run"]["seeds"]
+        axes.append(grid.vary("run.seed", range(first, first + count)))
+    return config, grid.product(*axes), RATES
+
+
+def run(
+    label: str,
+    config: Config,
+    overrides: list[Overrides],
+    workdir: Path,
+    rates: tuple[float, ...] | None = None,
+) -> int:
+    """Runs a sweep and reports on it.
+
+    Args:
+      label: the name of the binary, at the start of every line.
+      config: what the runs share.
+      overrides: of each run.
+      workdir: where records and results go.
+      rates: tune instead: each run at every rate, on a seed of its own.
+
+    Returns:
+      0; 1 where no member of an ensemble has a finite loss; 128 + the signal that stopped it.
+    """
+    app.prepare_host()
+    with app.config_errors(), app.run_errors():
+        chosen = grid.tuning(overrides, rates) if rates else overrides
+        groups = local.in_order(ensembles(config, chosen))
+        local.check_workdir(groups, workdir)
+        setups = local.prepare(groups)
+    runs = sum(setup.members for setup in setups)
+    app.say(
+        f"{label}: {len(groups)} ensembles, {runs} runs in {workdir}. Stop it whenever you like: "
+        "the same command goes on"
+    )
+    failed: list[str] = []
+    with app.run_errors(), progress.display(label, FLAGS.quiet) as show:
+        stopped = progress.follow_sweep(local.train(groups, setups, workdir), show, failed)
+    for line in failed:  # the others can still be measured
+        app.say(f"{label}: {line}")
+    if stopped:
+        app.say(f"{label}: stopped; the same command goes on from {workdir}")
+        return 128 + stopped
+    report(label, groups, workdir, tuned=rates is not None)
+    return int(bool(failed))
+
+
+def report(label: str, groups: list[Ensemble], workdir: Path, tuned: bool) -> None:
+    """Prints the table and writes summary.json, times.json and figure.png.
+
+    Of a sweep of rates it prints the description length at each rate. Where nothing could be
+    measured there is no figure.
+    """
+    with app.run_errors():
+        records = [record.load(local.folder(workdir, group)) for group in groups]
+        cells = summary.cells(records)
+        if tuned:
+            print(tables.tuning(cells))
+            return
+        cells = summary.disambiguate(cells)
+        record.write_json(workdir / "summary.json", {"cells": cells})
+        seconds = {r.path.name: ledger.seconds(r) for r in records}
+        record.write_json(workdir / "times.json", {"seconds": seconds})
+        if summary.measured(cells):
+            bars.generators_by_observers(cells, workdir / "figure.png")
+    print(tables.table(cells))
+    written = "numbers in summary.json" + ", figure in figure.png" * bool(summary.measured(cells))
+    app.say(
+        f"{label}: {written} of {workdir}; again from records alone: python -m experiments.report "
+        f"--records={workdir}"
+    )
 
 
 if __name__ == "__main__":
+    define_flags()
     app.launch(main, __doc__)

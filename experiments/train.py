@@ -1,10 +1,11 @@
-"""Trains one observer on one world and keeps the record; the same command goes on where it ended.
+"""Trains one observer on one generator and keeps the record.
 
     python -m experiments.train --config=configs/life.py:tiny --workdir=runs/life
     python -m experiments.report --records=runs/life
 
 Takes 10 s for a `tiny` config and one to two minutes for a `cpu` one on 2 cores. Override any key
-with --config.KEY=VALUE.
+with --config.KEY=VALUE. The same command goes on where it was stopped; with more run.steps it
+extends a finished run.
 """
 
 from typing import Any
@@ -14,8 +15,8 @@ from absl import flags, logging
 
 from epx import record
 from epx.analysis import ledger
-from epx.run import loop
-from epx.sweeps import grid
+from epx.run import setup as setups
+from epx.run import train
 from experiments.cli import app, host, progress
 
 FLAGS = flags.FLAGS
@@ -28,24 +29,21 @@ def main(config: dict[str, Any]) -> int:
     """Trains, or goes on; returns the exit code."""
     if not FLAGS.workdir:
         app.fail("--workdir is missing: where is the record to be kept?", 2)
-    host.prepare()
+    app.prepare_host()
     with app.config_errors():
-        setup = grid.assemble(config)
-        setup.check()
-    _say_start()
-    try:
+        setup = setups.assemble(config)
+    _log_start()
+    with app.run_errors():
         with progress.display("train", FLAGS.quiet) as show:
-            stopped = progress.follow(loop.train(setup, FLAGS.workdir), show)
+            stopped = progress.follow(train(setup, FLAGS.workdir), show)
         if stopped:
             logging.info("state saved in %s; the same command goes on from there", FLAGS.workdir)
             return 128 + stopped
-        _say_result(record.load(FLAGS.workdir))
-    except (record.RecordError, loop.RunError) as error:
-        app.fail(str(error), 1)
+        _log_result(record.load(FLAGS.workdir))
     return 0
 
 
-def _say_start() -> None:
+def _log_start() -> None:
     devices = jax.devices()
     logging.info(
         "%s: %d x %s, process %d of %d",
@@ -56,8 +54,8 @@ def _say_start() -> None:
         logging.warning(warning)
 
 
-def _say_result(done: record.Record) -> None:
-    measured = ledger.own(done)(done)
+def _log_result(done: record.Record) -> None:
+    measured = ledger.measure(done)
     structure, entropy = measured.structure_bits, measured.entropy_bits_per_tok
     seeds = len(measured.members)
     logging.info(

@@ -7,7 +7,7 @@ whole numbers, an arithmetic coder (the package `constriction`) codes the tokens
 the examples are done the observer learns from them by the step of `prequential.py`. An exact
 counter learns from every token, and codes one example after the other.
 
-Encoder and decoder call the same compiled programs on arrays of the same shapes. A scan over tokens
+Encoder and decoder call the same compiled coder on arrays of the same shapes. A scan over tokens
 that the encoder knows already would be another program, whose last bits differ, and one different
 bit in a probability makes all that follows unreadable. That is promised on CPUs, within one
 environment.
@@ -25,15 +25,15 @@ import jax.numpy as jnp
 import numpy as np
 
 from epx.codes import prequential
-from epx.streams import Batch
-from epx.types import Example, Hyper, Observer, PyTree, Spec, State
+from epx.learning.batch import Batch
+from epx.types import Example, Hyper, Observer, PyTree, Spec, State, refusal
 
 # Probabilities become whole numbers of which 2^24 stand for 1, none below 1, so that any token can
 # be coded. They add up to about that; the coder scales them again, on both sides alike.
 PRECISION_BITS = 24
 
 
-class Programs(NamedTuple):
+class CompiledCoder(NamedTuple):
     """What both sides call. Batches are Examples of which each leaf has a leading axis B.
 
     Attributes:
@@ -60,8 +60,8 @@ class Programs(NamedTuple):
 
 @jax.tree_util.register_dataclass
 @dataclass(frozen=True)
-class Known:
-    """The examples at hand as a world: example i is the i-th of every batch."""
+class Batched:
+    """A batch of examples as a generator: example i is the i-th of every batch."""
 
     examples: Example
     facts: Spec = field(metadata={"static": True})
@@ -77,14 +77,14 @@ class Known:
 
 def prepare(
     observer: Observer, hyper: Hyper, spec: Spec, batch: Batch, side: PyTree = None
-) -> Programs:
+) -> CompiledCoder:
     """Compiles what both sides call.
 
     Args:
       observer: with `start` and `step`, made for the spec.
       hyper: of the one member.
       spec: vocabulary, length and given tokens of the examples.
-      batch: how the examples that are learned from at once are cut. A counter codes one by one.
+      batch: how the examples of a step are divided. A counter codes one by one.
       side: the side information of one example, or the shapes of its arrays.
 
     Raises:
@@ -92,9 +92,9 @@ def prepare(
     """
     package()
     if not (observer.start and observer.step):
-        raise ValueError("observer.name: accepted are those with start and step")
+        raise refusal("observer.start", observer.start, "observers with start and step")
     each_token = observer.update is not None
-    # Every example is new: the world that they come from may be smaller than what is sent of it.
+    # Every example is new: their generator may be smaller than what is sent of it.
     spec, batch = dataclasses.replace(spec, size=None), batch._replace(examples=None)
     if each_token:
         batch = Batch(1, 1)
@@ -117,15 +117,18 @@ def prepare(
         return cache, weights(logits_BxV)
 
     def learn(state: State, examples: Example):
-        state, row = code.step(Known(examples, spec), hyper, state)
+        state, row = code.step(Batched(examples, spec), hyper, state)
         return state, (row["nats"], row["finite"])
 
-    cache = jax.eval_shape(start, state.params, examples)
+    params = state.learner.params
+    cache = jax.eval_shape(start, params, examples)
     previous_B = jax.ShapeDtypeStruct((batch.size,), jnp.int32)
-    return Programs(
+    return CompiledCoder(
         init=lambda: jax.jit(code.init)(hyper),
-        start=jax.jit(start).lower(state.params, examples).compile(),
-        position=jax.jit(position).lower(state.params, cache, previous_B, examples.side).compile(),
+        start=jax.jit(start).lower(params, examples).compile(),
+        position=jax.jit(position)
+        .lower(state.learner.params, cache, previous_B, examples.side)
+        .compile(),
         learn=jax.jit(learn, donate_argnums=0).lower(state, examples).compile(),
         batch=batch.size,
         each_token=each_token,
@@ -141,97 +144,104 @@ def weights(logits_BxV: jax.Array) -> jax.Array:
 
 
 def encode(
-    programs: Programs, examples: Example, show: Callable[[int], None] = lambda done: None
+    coder: CompiledCoder, examples: Example, show: Callable[[int], None] = lambda done: None
 ) -> tuple[bytes, float]:
     """The coded tokens of N examples, in the order in which the observer learns from them, and the
     sum of what the trainer charges for them, in nats.
 
     Args:
-      programs: of this side.
+      coder: of this side.
       examples: numpy arrays, each with a leading axis N; tokens int32, coded bool.
       show: is told how many examples are done.
 
     Raises:
       ValueError: a loss that is not finite.
     """
-    coder, family = package().stream.queue.RangeEncoder(), _family()
+    encoder, family = package().stream.queue.RangeEncoder(), _family()
 
     def write(weights_NxV: np.ndarray, known_N: np.ndarray) -> np.ndarray:
-        coder.encode(known_N, family, weights_NxV)
+        encoder.encode(known_N, family, weights_NxV)
         return known_N
 
-    nats = math.fsum(nats for _, nats in _walk(programs, examples, write, show))
-    return coder.get_compressed().astype("<u4").tobytes(), nats
+    nats = math.fsum(nats for _, nats in _walk(coder, examples, write, show))
+    return encoder.get_compressed().astype("<u4").tobytes(), nats
 
 
 def decode(
-    programs: Programs,
+    coder: CompiledCoder,
     sent: bytes,
     shared: Example,
     show: Callable[[int], None] = lambda done: None,
 ) -> np.ndarray:
-    """The tokens of N examples; of the tokens of `shared` only those that are not coded are looked
-    at.
+    """The tokens of N examples.
+
+    Args:
+      coder: of this side.
+      sent: the payload.
+      shared: the examples; only their tokens that are not coded are read.
+      show: is told how many examples are done.
 
     Raises:
-      ValueError: what was sent is no code of anything, or a loss that is not finite.
+      ValueError: the payload cannot be decoded, or a loss that is not finite.
     """
     words = np.frombuffer(sent, "<u4").astype(np.uint32)
-    coder, family = package().stream.queue.RangeDecoder(words), _family()
+    decoder, family = package().stream.queue.RangeDecoder(words), _family()
 
     def read(weights_NxV: np.ndarray, _: np.ndarray) -> np.ndarray:
         try:
-            return coder.decode(family, weights_NxV)
+            return decoder.decode(family, weights_NxV)
         except AssertionError as error:  # the package's word for it
-            raise ValueError("what was sent is no code of anything") from error
+            raise refusal("payload", len(sent), "a payload that can be decoded") from error
 
     hidden = shared._replace(tokens_T=np.where(shared.coded_T, 0, shared.tokens_T))
-    batches = [tokens for tokens, _ in _walk(programs, hidden, read, show)]
+    batches = [tokens for tokens, _ in _walk(coder, hidden, read, show)]
     return np.concatenate(batches) if batches else hidden.tokens_T
 
 
 def _walk(
-    programs: Programs,
+    coder: CompiledCoder,
     examples: Example,
     code: Callable[[np.ndarray, np.ndarray], np.ndarray],
     show: Callable[[int], None],
 ) -> Iterator[tuple[np.ndarray, float]]:
-    """Walks the examples as both sides must; yields each batch's tokens and charge. `code` is given
-    the weights and, on the side that knows them, the tokens; it returns the tokens. The last batch
-    is filled up with examples that have nothing coded."""
-    state, count = programs.init(), len(examples.tokens_T)
-    for first in range(0, count, programs.batch):
-        batch = _batch(examples, first, programs.batch)
+    """The loop shared by encoder and decoder; yields each batch's tokens and charge.
+
+    `code(weights, tokens)` encodes the tokens, or ignores them and returns the decoded ones. The
+    last batch is filled up with examples that have nothing coded.
+    """
+    state, count = coder.init(), len(examples.tokens_T)
+    for first in range(0, count, coder.batch):
+        batch = _batch(examples, first, coder.batch)
         tokens_BxT, coded_BxT = batch.tokens_T, batch.coded_T
         last = int(np.flatnonzero(coded_BxT.any(0)).max(initial=-1)) + 1
-        cache, charged = programs.start(state.params, batch), []
-        for t in range(programs.spec.given, last):
+        cache, charged = coder.start(state.learner.params, batch), []
+        for t in range(coder.spec.given, last):
             previous_B = tokens_BxT[:, max(t - 1, 0)]
-            cache, weights_BxV = programs.position(state.params, cache, previous_B, batch.side)
-            mine = np.flatnonzero(coded_BxT[:, t])
-            if mine.size:
-                weights_NxV = np.asarray(weights_BxV, np.float64)[mine]
+            cache, weights_BxV = coder.position(state.learner.params, cache, previous_B, batch.side)
+            rows = np.flatnonzero(coded_BxT[:, t])
+            if rows.size:
+                weights_NxV = np.asarray(weights_BxV, np.float64)[rows]
                 if weights_NxV.min() < 1:
-                    raise ValueError("the observer's logits are not finite")
-                tokens_BxT[mine, t] = code(weights_NxV, tokens_BxT[mine, t])
-            if programs.each_token and mine.size:
-                alone_BxT = (np.arange(programs.spec.length) == t)[None]
-                state, charge = programs.learn(state, batch._replace(coded_T=alone_BxT))
+                    raise refusal(
+                        "logits", "not finite", "finite logits; a smaller optim.lr usually helps"
+                    )
+                tokens_BxT[rows, t] = code(weights_NxV, tokens_BxT[rows, t])
+            if coder.each_token and rows.size:
+                alone_BxT = (np.arange(coder.spec.length) == t)[None]
+                state, charge = coder.learn(state, batch._replace(coded_T=alone_BxT))
                 charged.append(charge)
-        if not programs.each_token:
-            state, charge = programs.learn(state, batch)
+        if not coder.each_token:
+            state, charge = coder.learn(state, batch)
             charged.append(charge)
         if not all(finite for _, finite in charged):
-            raise ValueError(
-                f"the loss is not finite behind example {first}; a smaller optim.lr or "
-                "optim.clip_norm is what usually helps"
-            )
-        show(min(first + programs.batch, count))
+            accepted = "a finite loss; a smaller optim.lr or optim.clip_norm is what usually helps"
+            raise refusal("loss", f"not finite after example {first}", accepted)
+        show(min(first + coder.batch, count))
         yield tokens_BxT[: count - first], math.fsum(float(nats) for nats, _ in charged)
 
 
 def _batch(examples: Example, first: int, size: int) -> Example:
-    """So many of the examples; behind the last one zeros."""
+    """The next `size` of the examples; zeros after the last one."""
 
     def rows(leaf_N: np.ndarray) -> np.ndarray:
         found = leaf_N[first : first + size]
@@ -247,10 +257,8 @@ def package() -> ModuleType:
     try:
         import constriction
     except ModuleNotFoundError as error:
-        raise ValueError(
-            "bytes are written and read by the package constriction, which is not here:"
-            " pip install 'epx-jax[compress]'"
-        ) from error
+        accepted = "an installation of it: pip install 'epx-jax[compress]'"
+        raise refusal("constriction", None, accepted) from error
     return constriction
 
 

@@ -3,9 +3,11 @@
 A number n takes floor(log2 n) + 2 floor(log2 (floor(log2 n) + 1)) + 1 bits.
 """
 
+from epx.types import refusal, require
+
 
 def encode(number: int) -> str:
-    """The bits of a number: how many digits it has, in the gamma code, then its digits behind the
+    """The bits of a number: how many digits it has, in the gamma code, then the digits after the
     first.
 
     >>> [encode(n) for n in (1, 2, 3, 4, 17)]
@@ -14,8 +16,7 @@ def encode(number: int) -> str:
     Raises:
       ValueError: a number below 1.
     """
-    if number < 1:
-        raise ValueError(f"number={number}: accepted are whole numbers from 1 on")
+    require("number", number, number >= 1, "whole numbers from 1 on")
     digits = f"{number:b}"
     length = f"{len(digits):b}"
     return "0" * (len(length) - 1) + length + digits[1:]
@@ -30,9 +31,9 @@ def decode(bits: str, at: int = 0) -> tuple[int, int]:
     one = bits.find("1", at)
     size = one - at + 1
     if one < 0 or len(bits) < one + size:
-        raise ValueError("the bits end within a number")
+        raise refusal("bits", len(bits) - at, "bits that do not end within a number")
     length = int(bits[one : one + size], 2)
     end = one + size + length - 1
     if end > len(bits):
-        raise ValueError("the bits end within a number")
+        raise refusal("bits", len(bits) - at, "bits that do not end within a number")
     return int("1" + bits[one + size : end], 2), end

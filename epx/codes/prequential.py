@@ -3,15 +3,17 @@ it, and S is the area of that online loss above the final held-out loss,
 
     |P| = sum_i [ log 1/P_i(Z_i) - log 1/P_M(Z_i) ]            (arXiv 2601.03220, equation 8).
 
-This file is the charge and the update; the area is float64 arithmetic on its rows (`ledger.py`).
+This file is the charge and the update. The area is float64 arithmetic on its rows, in
+`epx/analysis/ledger.py`.
 """
 
+import jax
 import jax.numpy as jnp
-import optax
 from jax import lax
 
-from epx.learning import flops, learner, nll, optim
-from epx.streams import Batch
+from epx.learning import flops, nll, optim
+from epx.learning.batch import Batch
+from epx.learning.learner import Charge, Learning, finish, freeze_failed, training_examples
 from epx.types import Code, Generator, Hyper, Observer, PyTree, Row, State
 
 
@@ -20,66 +22,71 @@ def make(observer: Observer, batch: Batch, positions: bool = False) -> Code:
 
     Args:
       observer: the learner; with `update` it counts exactly, otherwise Adam moves it.
-      batch: which examples a step sees, and how they are cut.
+      batch: which examples a step sees, and how they are divided.
       positions: also emit the nats and the coded tokens of each position, `position_nats` and
         `position_coded_tok`, of shape T.
 
     Returns:
       Its `init` and `step`. A row holds sums over the batch: `nats` (of the coded tokens, before
-      the update), `coded_tok`, `all_tok`, `flops`, `passes` (earlier passes over a finite world),
-      `grad_norm` (nats per coded token) and `finite`. A member whose nats or gradient are not
-      finite stands still from that step on: its later rows are zero and `State.failed_step` names
-      the step.
+      the update), `coded_tok`, `all_tok`, `flops`, `passes` (earlier passes over a finite
+      generator), `grad_norm` (nats per coded token) and `finite`. A member whose nats or gradient
+      are not finite stands still from that step on: its later rows are zero and
+      `State.failed_step` names the step.
     """
+    learning = Learning(observer, batch)
     learn = _count if observer.update else _descend
 
     def step(generator: Generator, hyper: Hyper, state: State) -> tuple[State, Row]:
-        state, nats_T, coded_T, grad_norm = learn(observer, batch, generator, hyper, state)
+        state, charge = learn(learning, generator, hyper, state)
         length = generator.spec.length
         row = {
-            "nats": nll.pairwise_sum(nats_T, axis=0),
-            "coded_tok": coded_T.sum(),
+            "nats": charge.nats,
+            "coded_tok": charge.coded_tok,
             "all_tok": jnp.int32(batch.size * length),
             "flops": jnp.float32(flops.step_flops(observer, length, batch.size)),
             "passes": batch.passes(generator.spec.size, state.step),
-            "grad_norm": grad_norm,
+            "grad_norm": charge.grad_norm,
         }
         if positions:
-            row |= {"position_nats": nats_T, "position_coded_tok": coded_T}
-        return learner.ended(state, row)
+            row |= {"position_nats": charge.nats_T, "position_coded_tok": charge.coded_T}
+        return finish(state, row)
 
-    return Code(init=lambda hyper: learner.init(observer, hyper), step=step)
+    return Code(init=learning.init, step=step)
 
 
-def _descend(observer: Observer, batch: Batch, generator: Generator, hyper: Hyper, state: State):
+def _descend(
+    learning: Learning, generator: Generator, hyper: Hyper, state: State
+) -> tuple[State, Charge]:
     """One step of Adam on the mean over the coded tokens of the whole batch."""
-    index_NxB = batch.indices(generator.spec.size, state.step)
-    grads, nats_T, coded_T = learner.gradient(
-        observer,
-        batch,
-        state.params,
+    index_NxB = learning.batch.indices(generator.spec.size, state.step)
+    learner, charge = learning.step(
+        hyper,
+        state.learner,
         index_NxB,
-        lambda part: learner.examples(generator, hyper, part),
+        lambda index_B: training_examples(generator, hyper, index_B),
+        rate=optim.rate(hyper, state.step),
+        window=hyper.ema_steps,
     )
-    rate = optim.rate(hyper, state.step)
-    new, step_norm = learner.descended(observer, hyper, grads, state, rate, hyper.ema_steps)
-    grad_norm = optax.tree.norm(grads)
-    finite = jnp.isfinite(nats_T.sum()) & jnp.isfinite(grad_norm + step_norm)
-    return learner.latch(state, new, finite), nats_T, coded_T, grad_norm
+    return freeze_failed(state, state._replace(learner=learner), charge.finite), charge
 
 
-def _count(observer: Observer, batch: Batch, generator: Generator, hyper: Hyper, state: State):
-    """Exact counting, token by token in the order of the stream. Every device counts the whole
-    batch: what a token costs depends on all the tokens before it."""
+def _count(
+    learning: Learning, generator: Generator, hyper: Hyper, state: State
+) -> tuple[State, Charge]:
+    """Exact counting, token by token in the order of the stream.
 
-    def microbatch(params: PyTree, index_B):
-        example = learner.examples(generator, hyper, index_B)
-        params, nats_BxT = observer.update(params, example.tokens_T, example.coded_T)
+    Every device counts the whole batch: what a token costs depends on all the tokens before it.
+    """
+
+    def microbatch(params: PyTree, index_B: jax.Array):
+        example = training_examples(generator, hyper, index_B)
+        params, nats_BxT = learning.observer.update(params, example.tokens_T, example.coded_T)
         nats_T = nll.coded_sum(nats_BxT, example.coded_T, axis=0)
-        return params, (nats_T, example.coded_T.sum(0))
+        return params, (nats_T, example.coded_T.sum(0, dtype=jnp.int32))
 
-    index_NxB = batch.whole().indices(generator.spec.size, state.step)
-    params, (nats_NxT, coded_NxT) = lax.scan(microbatch, state.params, index_NxB)
+    index_NxB = learning.batch.unsharded().indices(generator.spec.size, state.step)
+    params, (nats_NxT, coded_NxT) = lax.scan(microbatch, state.learner.params, index_NxB)
     nats_T = nll.pairwise_sum(nats_NxT, axis=0)
-    # A count has no gradient and cannot fail, so no table is copied to be latched.
-    return state._replace(params=params), nats_T, coded_NxT.sum(0), jnp.float32(0.0)
+    # A count has no gradient and cannot fail, so no table is copied to be frozen.
+    charge = Charge(nats_T, coded_NxT.sum(0, dtype=jnp.int32), jnp.float32(0), jnp.bool_(True))
+    return state._replace(learner=state.learner._replace(params=params)), charge

@@ -1,78 +1,58 @@
-"""The requential code: a student learns from nothing but what a teacher draws, and pays for each
-draw what it tells that the student did not believe already,
+"""The requential code: a student learns from nothing but what a teacher samples, and pays for each
+sample the information that it did not have already,
 
     |P| = sum_i KL(teacher_i || student_i)                     (arXiv 2601.03220, equation 9).
 
-The teacher learns from real data and is never sent; a decoder that is sent the draws ends with the
-student. Unlike the prequential area, this can really be sent: by relative entropy coding a message
-of KL bits takes less than KL + 2 log2 (1 + KL) + 5.21 in expectation (arXiv 2607.11883), and that
-bound, of messages of a stated size, is reported beside the sum.
+The teacher learns from real data and is never sent. A decoder that receives the samples ends with
+the student. Unlike the prequential area, this can really be sent: relative entropy coding takes
+less than KL + 2 log2(1 + KL) + 5.21 bits in expectation for a message of KL bits (arXiv
+2607.11883). That bound, for messages of a stated size, is reported beside the sum.
 
-One step: the teacher is charged a batch of real data and learns from it; the average of its weights
-draws the coded tokens of the same examples again; the student is charged the KL at each of them
-under the whole vocabulary, before it learns from them. The rate of both follows the teacher's
-schedule. How the teacher is kept near the student is a choice, as the length of the code depends on
-it many times over: compare worlds under one choice only.
+How the teacher is kept near the student (`_teachers.py`) is a choice on which the length of the
+code depends many times over: compare generators under one choice only.
 """
 
-import functools
 import math
-from collections.abc import Callable
 from typing import NamedTuple
 
 import jax
 import jax.numpy as jnp
-import optax
 from jax import lax
 
 from epx import streams
-from epx.learning import learner, nll, optim, sampling
-from epx.streams import Batch
-from epx.types import Code, Example, Generator, Hyper, Observer, PyTree, Row, State, require
+from epx.codes._teachers import Pacing, Teacher, make_pacing
+from epx.learning import nll, optim, sampling
+from epx.learning.batch import Batch
+from epx.learning.learner import Learning, finish, freeze_failed, training_examples
+from epx.types import (
+    Code,
+    Example,
+    Generator,
+    Hyper,
+    Learner,
+    Observer,
+    PyTree,
+    Row,
+    State,
+    refusal,
+    require,
+)
 
-TEACHERS = ("max_kl", "projection")
-# Bits beyond KL + 2 log2 (1 + KL) in a message: 1 + b + 2 log2 (1 + b), b = log2(e)/e + 1.
+# Bits beyond KL + 2 log2(1 + KL) in a message: 1 + b + 2 log2(1 + b), b = log2(e)/e + 1.
 MESSAGE_BITS = 5.21
 
 
-class Student(NamedTuple):
-    """What both sides know: the fields of a `State` of the same names."""
+class Windows(NamedTuple):
+    """The fractions of the steps done that the averages of the weights span."""
 
-    params: PyTree
-    opt: PyTree
-    ema: PyTree
-
-
-class Teacher(NamedTuple):
-    """What the encoder alone knows.
-
-    Attributes:
-      step: int32, batches that it has learned from.
-      params, opt, ema: as of a student.
-      kl_nats: what the student paid for a coded token when it last learned; 0 before.
-      target_nats: the loss that the teacher has to regain; nan while the student is learning.
-      loss_nats, weight: its loss on batches before it learned from them, as a running sum and the
-        sum's weight.
-      studied: int32, steps in which the student has learned.
-      due: int32, their number at which the teacher is projected next.
-    """
-
-    step: jax.Array
-    params: PyTree
-    opt: PyTree
-    ema: PyTree
-    kl_nats: jax.Array
-    target_nats: jax.Array
-    loss_nats: jax.Array
-    weight: jax.Array
-    studied: jax.Array
-    due: jax.Array
+    teacher: float
+    student: float
 
 
 def make(
     observer: Observer,
     batch: Batch,
-    teacher: str = "max_kl",
+    pacing: str = "max_kl",
     max_kl: float | None = None,
     first_projection: int = 100,
     projection_growth: float = 1.5,
@@ -81,127 +61,180 @@ def make(
     teacher_steps: int | None = None,
     message: int | None = None,
 ) -> Code:
-    """The requential code: the teacher learns, draws, and the student pays for it and learns.
+    """The requential code: the teacher learns and samples, the student pays and learns.
 
     Args:
       observer: teacher and student, which start equal; it learns by gradient and can sample.
-      batch: which examples a step sees, and how they are cut.
-      teacher: `max_kl`: it waits while the student pays more than `max_kl`. `projection`: at steps
-        first_projection x projection_growth^j of the student it becomes the student, which then
-        waits until the teacher has regained the loss that it had.
-      max_kl: nats per coded token; None never waits.
-      first_projection, projection_growth: steps of the student, and their ratio, above 1.
-      teacher_window, student_window: the averages of the weights span this fraction of the steps
-        done, or `optim.ema_steps` where that is more.
-      teacher_steps: batches from which the teacher learns; both rest from then on. None: as many as
-        `run.steps` leave it.
-      message: examples in a message, a divisor of what a device sees of a batch; None: the batch.
+      batch: which examples a step sees, and how they are divided.
+      pacing: `max_kl`: the teacher pauses while the student pays more than `max_kl`.
+        `projection`: at student steps first_projection x projection_growth^j the teacher is
+        replaced by the student, which then pauses until the teacher has recovered its loss.
+      max_kl: nats per coded token; None never pauses.
+      first_projection: student steps before the first projection.
+      projection_growth: ratio of the student steps of two projections, above 1.
+      teacher_window: the average of the teacher's weights spans this fraction of the steps done, or
+        `optim.ema_steps` where that is more.
+      student_window: the same of the student.
+      teacher_steps: batches from which the teacher learns; then both are done. None: as many as
+        `run.steps` allow.
+      message: examples in a message, a divisor of a device's part of a batch; None: the batch.
 
     Returns:
-      Its `init` and `step`. A State's `params`, `opt` and `ema` are the student's. A row holds sums
-      over the batch: of the teacher's real data `nats` (before its update) and `coded_tok`, both 0
-      where it waits, and `grad_norm`; of its draws `kl_nats`, `sampled_tok`, `sampled_nats` (their
-      price to the student), `messages` and `overhead_nats` (what a decodable code adds to the KL),
-      all 0 where the student waits; `all_tok` and `flops` of the student; `teacher_flops` of what
-      the teacher learned and `draw_flops` of drawing and of the KL, which a decoder does not
-      repeat; `passes` and `finite`.
+      Its `init` and `step`. `State.learner` is the student. A row holds sums over the batch: of the
+      teacher's real data `nats` (before its update) and `coded_tok`, both 0 where it pauses, and
+      `grad_norm`; of its samples `kl_nats`, `sampled_tok`, `sampled_nats` (their price to the
+      student), `messages` and `overhead_nats` (what a decodable code adds to the KL), all 0 where
+      the student pauses; `all_tok` and `flops` of the student; `teacher_flops` of the teacher's
+      learning and `draw_flops` of sampling and of the KL, which a decoder does not repeat;
+      `passes` and `finite`.
 
     Raises:
       ValueError: an observer without gradient or sampling, or an argument that is not accepted.
     """
-    _check(observer, batch, teacher, max_kl, message)
-    most = jnp.iinfo(jnp.int32).max
-    legal = 1 <= first_projection <= most
-    require("code.first_projection", first_projection, legal, f"1 to {most} steps")
-    require("code.projection_growth", projection_growth, projection_growth > 1, "above 1")
-    windows = {"code.teacher_window": teacher_window, "code.student_window": student_window}
-    for key, value in windows.items():
-        require(key, value, 0 <= value <= 1, "a fraction of the steps, from 0 to 1")
-    require(
-        "code.teacher_steps", teacher_steps, teacher_steps is None or teacher_steps >= 1, "1 on"
-    )
-    cap = math.inf if max_kl is None else max_kl
-    last = most if teacher_steps is None else teacher_steps
-    projects = teacher == "projection"
-    shared = functools.partial(learner.init, observer)
+    _check(observer, batch, message)
+    pace = make_pacing(pacing, max_kl, first_projection, projection_growth, teacher_steps)
+    windows = Windows(teacher_window, student_window)
+    for key, fraction in zip(("code.teacher_window", "code.student_window"), windows):
+        require(key, fraction, 0 <= fraction <= 1, "a fraction of the steps, from 0 to 1")
+    learning = Learning(observer, batch)
 
-    def init(hyper: Hyper) -> State:
-        state = shared(hyper)
-        return state._replace(teacher=_first(state, first_projection))
+    def init(hyper: Hyper, params: PyTree = None) -> State:
+        state = learning.init(hyper, params)
+        return state._replace(teacher=pace.init(state.learner))
 
     def step(generator: Generator, hyper: Hyper, state: State) -> tuple[State, Row]:
-        student, expert = Student(state.params, state.opt, state.ema), state.teacher
-        if projects:
-            expert = _project(expert, student, projection_growth)
-        rests = expert.step >= last
-        waits = rests | jnp.isfinite(expert.target_nats)
-        rate = optim.rate(hyper, expert.step)
-        index_NxB = batch.indices(generator.spec.size, state.step)
-
-        def lesson():
-            window = jnp.maximum(hyper.ema_steps, teacher_window * expert.step)
-            return teach(observer, batch, generator, hyper, index_NxB, rate, window, expert)
-
-        expert, real = _unless(rests | (expert.kl_nats > cap), lesson, expert)
-
-        def exercise():
-            window = jnp.maximum(hyper.ema_steps, student_window * expert.studied)
-            example = draw(observer, batch, generator, hyper, state.step, expert.ema)
-            paid = _charge(observer, batch, example, message, expert.ema, student.params)
-            after, learned = study(observer, batch, hyper, example, rate, window, student)
-            broken = learned.pop("broken") | ~jnp.isfinite(paid["kl_nats"])
-            return after, paid | learned | {"broken": broken}
-
-        student, drawn = _unless(waits, exercise, student)
-        new = state._replace(**student._asdict(), teacher=_noted(expert, hyper, real, drawn, waits))
-        broken = real.pop("broken") | drawn.pop("broken")
-        state = learner.latch(state, new, ~broken)
-        forward, update = observer.flops(generator.spec.length)
-        teaches, studies = real["coded_tok"] > 0, drawn["sampled_tok"] > 0
-        row = {
-            "all_tok": studies * batch.size * generator.spec.length,
-            "flops": studies * batch.size * (forward + update),
-            "teacher_flops": teaches * batch.size * (forward + update),
-            # To draw is one prediction, and the KL is two.
-            "draw_flops": studies * batch.size * 3 * forward,
-            "passes": batch.passes(generator.spec.size, state.step),
-        }
-        return learner.ended(state, real | drawn | row)
+        return _step(learning, pace, windows, message, generator, hyper, state)
 
     return Code(init=init, step=step)
 
 
-def draw(
-    observer: Observer,
-    batch: Batch,
+def _step(
+    learning: Learning,
+    pacing: Pacing,
+    windows: Windows,
+    message: int | None,
     generator: Generator,
     hyper: Hyper,
-    step: jax.Array,
-    params: PyTree,
-) -> Example:
-    """The batch of a step with its coded tokens drawn from an observer, given the others.
+    state: State,
+) -> tuple[State, Row]:
+    teacher, student = pacing.project(state.teacher, state.learner), state.learner
+    teacher_active, student_active = pacing.active(teacher)
+    # The rate of both follows the teacher's schedule.
+    rate = optim.rate(hyper, teacher.step)
+
+    # 1. The teacher is charged a batch of real data and learns from it.
+    index_NxB = learning.batch.indices(generator.spec.size, state.step)
+    window = jnp.maximum(hyper.ema_steps, windows.teacher * teacher.step)
+    teacher, real, teacher_finite = lax.cond(
+        teacher_active,
+        lambda: update_teacher(learning, generator, hyper, index_NxB, rate, window, teacher),
+        lambda: _paused(teacher, TEACHER_ROW),
+    )
+
+    # 2. The average of its weights samples the coded tokens of the same examples again.
+    # 3. The student is charged sum_i KL(teacher_i || student_i) (equation 9), then learns.
+    window = jnp.maximum(hyper.ema_steps, windows.student * teacher.student_steps)
+
+    def learn_from_samples():
+        samples = sample(learning, generator, hyper, state.step, teacher.ema)
+        paid = _charge(learning, samples, message, teacher.ema, student.params)
+        updated, row, finite = update_student(learning, hyper, samples, rate, window, student)
+        return updated, paid | row, finite & jnp.isfinite(paid["kl_nats"])
+
+    student, sampled, student_finite = lax.cond(
+        student_active, learn_from_samples, lambda: _paused(student, STUDENT_ROW)
+    )
+
+    # 4. Who pauses in the next step, and what the step cost.
+    teacher = pacing.update(teacher, hyper, real, sampled, student_active)
+    new = state._replace(learner=student, teacher=teacher)
+    state = freeze_failed(state, new, teacher_finite & student_finite)
+    return finish(state, real | sampled | _compute_row(learning, generator, state, real, sampled))
+
+
+TEACHER_ROW = {"nats": jnp.float32, "coded_tok": jnp.int32, "grad_norm": jnp.float32}
+STUDENT_ROW = {
+    "kl_nats": jnp.float32,
+    "messages": jnp.int32,
+    "overhead_nats": jnp.float32,
+    "sampled_tok": jnp.int32,
+    "sampled_nats": jnp.float32,
+}
+
+
+def _paused(learner: PyTree, row: dict) -> tuple[PyTree, Row, jax.Array]:
+    """A learner that does nothing in this step, and a row of zeros."""
+    return learner, {name: jnp.zeros((), dtype) for name, dtype in row.items()}, jnp.bool_(True)
+
+
+def update_teacher(
+    learning: Learning,
+    generator: Generator,
+    hyper: Hyper,
+    index_NxB: jax.Array,
+    rate: jax.Array,
+    window: jax.Array,
+    teacher: Teacher,
+) -> tuple[Teacher, Row, jax.Array]:
+    """The teacher's step on a batch of real data.
 
     Args:
-      step: of the run, which names the examples and the draws.
-      params: of the one who draws.
+      learning: the observer and the batch.
+      generator, hyper: of the member.
+      index_NxB: examples of the batch, of this device: microbatches and their examples.
+      rate: learning rate.
+      window: steps that the average of the weights spans.
+      teacher: before the step.
+
+    Returns:
+      The teacher after it; over all devices `nats` (before the update), `coded_tok` and
+      `grad_norm`; whether all of it is finite.
+    """
+    teacher, charge = learning.step(
+        hyper,
+        teacher,
+        index_NxB,
+        lambda index_B: training_examples(generator, hyper, index_B),
+        rate,
+        window,
+    )
+    row = {"nats": charge.nats, "coded_tok": charge.coded_tok, "grad_norm": charge.grad_norm}
+    return teacher._replace(step=teacher.step + 1), row, charge.finite
+
+
+def sample(
+    learning: Learning, generator: Generator, hyper: Hyper, step: jax.Array, params: PyTree
+) -> Example:
+    """The batch of a step with its coded tokens sampled from an observer, given the others.
+
+    Args:
+      learning: the observer and the batch.
+      generator, hyper: of the member.
+      step: of the run, which names the examples and the samples.
+      params: of the observer that is sampled from.
 
     Returns:
       Examples, with the leading axes of this device's microbatches and their examples.
     """
-    index_NxB = batch.indices(generator.spec.size, step)
+    index_NxB = learning.batch.indices(generator.spec.size, step)
     key = jax.random.fold_in(streams.stream(hyper.seed, "teacher"), step)
 
-    def part(index_B: jax.Array) -> Example:
-        example = learner.examples(generator, hyper, index_B)
+    def complete(index_B: jax.Array) -> Example:
+        example = training_examples(generator, hyper, index_B)
         keys_B = jax.vmap(lambda index: streams.example_key(key, index))(index_B)
         tokens_BxT = sampling.complete(
-            observer, params, keys_B, example.tokens_T, ~example.coded_T, example.side,
+            learning.observer,
+            params,
+            keys_B,
+            example.tokens_T,
+            ~example.coded_T,
+            example.side,
             generator.spec.given,
-        )  # fmt: skip
+        )
         return example._replace(tokens_T=tokens_BxT)
 
-    example = lax.map(part, index_NxB.reshape(-1, batch.decoded))
-    return jax.tree.map(lambda leaf: leaf.reshape(*index_NxB.shape, *leaf.shape[2:]), example)
+    examples = lax.map(complete, index_NxB.reshape(-1, learning.batch.decoded))
+    return jax.tree.map(lambda leaf: leaf.reshape(*index_NxB.shape, *leaf.shape[2:]), examples)
 
 
 def kl_nats(observer: Observer, teacher: PyTree, student: PyTree, example: Example) -> jax.Array:
@@ -216,151 +249,75 @@ def kl_nats(observer: Observer, teacher: PyTree, student: PyTree, example: Examp
     return nll.coded_sum(nll.kl_nats(p_BxTxV, q_BxTxV), example.coded_T, axis=1)
 
 
-def _first(state: State, due: int) -> Teacher:
-    """The teacher before its first lesson: the student."""
-    zero, none = jnp.float32(0), jnp.int32(0)
-    return Teacher(
-        step=none, params=state.params, opt=state.opt, ema=state.ema, kl_nats=zero,
-        target_nats=jnp.float32(jnp.nan), loss_nats=zero, weight=zero, studied=none,
-        due=jnp.int32(due),
-    )  # fmt: skip
-
-
-def _project(expert: Teacher, student: Student, growth: float) -> Teacher:
-    """The teacher, or where it is due the student in its place, with the loss to regain."""
-    projected = expert._replace(
-        **student._asdict(),
-        target_nats=expert.loss_nats / expert.weight,
-        loss_nats=jnp.zeros_like(expert.loss_nats),
-        weight=jnp.zeros_like(expert.weight),
-        due=jnp.ceil(growth * expert.due).astype(jnp.int32),
-    )
-    due = expert.studied >= expert.due
-    return jax.tree.map(lambda new, old: jnp.where(due, new, old), projected, expert)
-
-
-def teach(
-    observer: Observer,
-    batch: Batch,
-    generator: Generator,
+def update_student(
+    learning: Learning,
     hyper: Hyper,
-    index_NxB: jax.Array,
+    samples: Example,
     rate: jax.Array,
     window: jax.Array,
-    expert: Teacher,
-) -> tuple[Teacher, Row]:
-    """A lesson.
+    student: Learner,
+) -> tuple[Learner, Row, jax.Array]:
+    """The student's step on the samples: all that a decoder repeats, without the teacher.
 
     Args:
-      index_NxB: examples of the batch, of this device: microbatches and their examples.
-      rate: learning rate.
-      window: steps that the average of the weights spans.
-      expert: the teacher before.
+      learning, hyper, rate, window: as in `update_teacher`.
+      samples: with leading axes as in `sample`.
+      student: before the step.
 
     Returns:
-      The teacher after the batch of real data, and over all devices `nats` (before the update),
-      `coded_tok`, `grad_norm` and whether something is `broken`, that is not finite.
-    """
-    grads, nats_T, coded_T = learner.gradient(
-        observer, batch, expert.params, index_NxB,
-        lambda part: learner.examples(generator, hyper, part),
-    )  # fmt: skip
-    expert, norm = learner.descended(observer, hyper, grads, expert, rate, window)
-    grad_norm, nats = optax.tree.norm(grads), nll.pairwise_sum(nats_T, axis=0)
-    row = {"nats": nats, "coded_tok": coded_T.sum(), "grad_norm": grad_norm}
-    row |= {"broken": ~jnp.isfinite(nats + grad_norm + norm)}
-    return expert._replace(step=expert.step + 1), row
-
-
-def _charge(
-    observer: Observer,
-    batch: Batch,
-    example: Example,
-    message: int | None,
-    teacher: PyTree,
-    student: PyTree,
-) -> Row:
-    """What the student pays for what was drawn, before it learns from it."""
-    kl_NxB = lax.map(lambda part: kl_nats(observer, teacher, student, part), example)
-    kl = batch.total(nll.pairwise_sum(kl_NxB.reshape(-1), axis=0))
-    each_N = kl[None] if message is None else kl_NxB.reshape(-1, message).sum(1)
-    overhead = (2 * jnp.log2(1 + each_N / math.log(2)) + MESSAGE_BITS).sum() * math.log(2)
-    return {
-        "kl_nats": kl,
-        "messages": jnp.int32(1 if message is None else batch.size // message),
-        "overhead_nats": overhead if message is None else batch.total(overhead),
-    }
-
-
-def study(
-    observer: Observer,
-    batch: Batch,
-    hyper: Hyper,
-    example: Example,
-    rate: jax.Array,
-    window: jax.Array,
-    student: Student,
-) -> tuple[Student, Row]:
-    """An exercise: all that a decoder repeats. It never sees the teacher.
-
-    Args:
-      example: what was drawn, with leading axes as of `draw`.
-      rate, window: as of `teach`.
-      student: before.
-
-    Returns:
-      The student after it, and over all devices `sampled_tok`, `sampled_nats` (before the update)
-      and whether something is `broken`.
+      The student after it; over all devices `sampled_tok` and `sampled_nats` (before the update);
+      whether all of it is finite.
     """
     # Its steps are never clipped: the teacher's noise is all there is in its data.
     unclipped = hyper._replace(clip_norm=jnp.float32(jnp.inf))
-    grads, nats_T, coded_T = learner.gradient(
-        observer, batch, student.params, example, lambda part: part
-    )
-    student, norm = learner.descended(observer, unclipped, grads, student, rate, window)
-    nats = nll.pairwise_sum(nats_T, axis=0)
-    row = {"sampled_tok": coded_T.sum(), "sampled_nats": nats, "broken": ~jnp.isfinite(nats + norm)}
-    return student, row
+    student, charge = learning.step(unclipped, student, samples, lambda part: part, rate, window)
+    row = {"sampled_tok": charge.coded_tok, "sampled_nats": charge.nats}
+    return student, row, jnp.isfinite(charge.nats) & charge.finite
 
 
-def _unless(
-    stops: jax.Array, act: Callable[[], tuple[PyTree, Row]], unchanged: PyTree
-) -> tuple[PyTree, Row]:
-    """What `act` comes to; where it stops, what is unchanged and a row of zeros."""
-    zeros = jax.tree.map(lambda leaf: jnp.zeros(leaf.shape, leaf.dtype), jax.eval_shape(act)[1])
-    return lax.cond(stops, lambda: (unchanged, zeros), act)
+def _charge(
+    learning: Learning, samples: Example, message: int | None, teacher: PyTree, student: PyTree
+) -> Row:
+    """What the student pays for the samples, before it learns from them."""
+    batch = learning.batch
+    kl_NxB = lax.map(lambda part: kl_nats(learning.observer, teacher, student, part), samples)
+    kl = batch.total(nll.pairwise_sum(kl_NxB.reshape(-1), axis=0))
+    message_kl_N = kl[None] if message is None else kl_NxB.reshape(-1, message).sum(1)
+    # KL + 2 log2(1 + KL) + 5.21 bits (arXiv 2607.11883), less the KL itself.
+    overhead_N = 2 * jnp.log2(1 + message_kl_N / math.log(2)) + MESSAGE_BITS
+    overhead_nats = overhead_N.sum() * math.log(2)
+    return {
+        "kl_nats": kl,
+        "messages": jnp.int32(1 if message is None else batch.size // message),
+        "overhead_nats": overhead_nats if message is None else batch.total(overhead_nats),
+    }
 
 
-def _noted(expert: Teacher, hyper: Hyper, real: Row, drawn: Row, waits: jax.Array) -> Teacher:
-    """The teacher with what decides who waits in the next step. Its loss is regained when the mean
-    over as many lessons as `ema_steps`, near enough, is what such a mean was before."""
-    decay = jnp.exp(-1.0 / hyper.ema_steps)
-    loss = decay * expert.loss_nats + real["nats"] / jnp.maximum(real["coded_tok"], 1)
-    weight = decay * expert.weight + 1.0
-    regained = (loss <= weight * expert.target_nats) & (weight * (1 - decay) > 0.5)
-    per_tok = drawn["kl_nats"] / jnp.maximum(drawn["sampled_tok"], 1)
-    return expert._replace(
-        kl_nats=jnp.where(waits, expert.kl_nats, per_tok),
-        target_nats=jnp.where(regained, jnp.nan, expert.target_nats),
-        loss_nats=loss,
-        weight=weight,
-        studied=expert.studied + ~waits,
-    )
+def _compute_row(
+    learning: Learning, generator: Generator, state: State, real: Row, sampled: Row
+) -> Row:
+    """Tokens and FLOPs of the learners that were active."""
+    batch, length = learning.batch, generator.spec.length
+    forward, update = learning.observer.flops(length)
+    teacher_active, student_active = real["coded_tok"] > 0, sampled["sampled_tok"] > 0
+    return {
+        "all_tok": student_active * jnp.int32(batch.size * length),
+        "flops": student_active * jnp.float32(batch.size * (forward + update)),
+        "teacher_flops": teacher_active * jnp.float32(batch.size * (forward + update)),
+        # Sampling is one prediction, and the KL is two.
+        "draw_flops": student_active * jnp.float32(batch.size * 3 * forward),
+        "passes": batch.passes(generator.spec.size, state.step),
+    }
 
 
-def _check(
-    observer: Observer, batch: Batch, teacher: str, max_kl: float | None, message: int | None
-) -> None:
+def _check(observer: Observer, batch: Batch, message: int | None) -> None:
     if observer.update or not (observer.start and observer.step):
-        raise ValueError(
-            "code.name=requential: accepted are observers that learn by gradient and can sample, "
-            "with scales, start and step"
+        raise refusal(
+            "code.name",
+            "requential",
+            "with observers that learn by gradient and can sample (scales, start and step)",
         )
-    require("code.teacher", teacher, teacher in TEACHERS, " or ".join(TEACHERS))
-    only = max_kl is None or teacher == "max_kl"
-    require("code.max_kl", max_kl, only, "none with code.teacher=projection")
-    require("code.max_kl", max_kl, max_kl is None or max_kl >= 0, "0 or more nats, or none")
     if message is not None:
-        mine = batch.size // batch.shards
-        fits = message >= 1 and mine % message == 0
-        require("code.message", message, fits, f"divisors of the {mine} examples of a device")
+        part = batch.size // batch.shards
+        divides = message >= 1 and part % message == 0
+        require("code.message", message, divides, f"divisors of the {part} examples of a device")

@@ -139,7 +139,7 @@ def make(
     return Chess(
         tokens_NxT=found.tokens_NxT,
         coded_N=found.coded_N,
-        order_N=streams.windows(key, found.size, count - found.size),
+        order_N=streams.permutation(key, found.size, count - found.size),
         alphabet=_alphabet(separators),
         length=length,
         size=found.size,

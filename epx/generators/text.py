@@ -144,7 +144,7 @@ def make(
     windows = len(source.tokens_NxT)
     return Text(
         tokens_NxT=tokens_NxT,
-        order_N=streams.windows(key, source.size, windows - source.size),
+        order_N=streams.permutation(key, source.size, windows - source.size),
         direction=jnp.int32(_DIRECTIONS.index(direction)),
         vocab=len(source.alphabet) or 256,
         length=length,

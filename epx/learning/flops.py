@@ -1,6 +1,9 @@
-"""Compute, in two accountings that are both stored. Exact: the FLOPs that an observer declares
-for an example (matrix products, attention and head included, every processed token). The paper's:
-T = 6 N D + 2 N 𝒟 with all parameters N and all processed tokens (arXiv 2601.03220, section 4)."""
+"""Compute, in two accountings that are both stored.
+
+Exact: the FLOPs that an observer declares for an example (matrix products, attention and head
+included, every processed token). The paper's: T = 6 N D + 2 N 𝒟 with all parameters N and all
+processed tokens (arXiv 2601.03220, section 4).
+"""
 
 import math
 

@@ -1,7 +1,8 @@
-"""The calculus of a step, shared by every code."""
+"""The calculus of a step, shared by every code: examples, the charge and the gradient of a batch,
+one step of Adam, and what happens to a member whose loss is not finite."""
 
 from collections.abc import Callable
-from typing import TypeVar
+from typing import NamedTuple, TypeVar
 
 import jax
 import jax.numpy as jnp
@@ -10,101 +11,156 @@ from jax import lax
 
 from epx import streams
 from epx.learning import nll, optim
-from epx.streams import Batch
-from epx.types import Example, Generator, Hyper, Observer, PyTree, Row, State
+from epx.learning.batch import Batch
+from epx.types import Example, Generator, Hyper, Learner, Observer, PyTree, Row, State
 
-Learner = TypeVar("Learner")
-
-
-def init(observer: Observer, hyper: Hyper) -> State:
-    """The state of one member before its first step."""
-    params = observer.init(streams.stream(hyper.seed, "init"))
-    state = State(step=jnp.int32(0), failed_step=jnp.int32(-1), params=params, opt=(), ema=())
-    if observer.update:
-        return state
-    rule = _optimiser(observer, hyper, params, jnp.float32(0))
-    return state._replace(opt=rule.init(params), ema=params)
+# A `Learner`, or anything else that has its fields.
+AnyLearner = TypeVar("AnyLearner")
 
 
-def _optimiser(observer: Observer, hyper: Hyper, params: PyTree, rate: jax.Array):
-    """Of one learner, at one rate: the state that it keeps is the same at any other."""
-    return optim.chain(hyper, observer.scales(params), rate)
+class Charge(NamedTuple):
+    """What a batch cost, summed over the examples of all devices.
+
+    Attributes:
+      nats_T: float32, of the coded tokens at each position, before the update.
+      coded_T: int32, coded tokens at each position.
+      grad_norm: norm of the gradient of the mean, nats per coded token.
+      finite: bool, whether nats, gradient and update are finite.
+    """
+
+    nats_T: jax.Array
+    coded_T: jax.Array
+    grad_norm: jax.Array
+    finite: jax.Array
+
+    @property
+    def nats(self) -> jax.Array:
+        """Nats of the batch."""
+        return nll.pairwise_sum(self.nats_T, axis=0)
+
+    @property
+    def coded_tok(self) -> jax.Array:
+        """Coded tokens of the batch, int32."""
+        return self.coded_T.sum(dtype=jnp.int32)
 
 
-def examples(generator: Generator, hyper: Hyper, index_B: jax.Array) -> Example:
+class Learning(NamedTuple):
+    """How one observer learns from batches.
+
+    Attributes:
+      observer: predicts, and learns by gradient.
+      batch: how the examples of a step are divided.
+    """
+
+    observer: Observer
+    batch: Batch
+
+    def init(self, hyper: Hyper, params: PyTree = None) -> State:
+        """The state of a member before its first step, with these parameters or new ones."""
+        if params is None:
+            params = self.observer.init(streams.stream(hyper.seed, "init"))
+        learner = Learner(params)
+        if not self.observer.update:
+            opt = self._optimiser(hyper, params, jnp.float32(0)).init(params)
+            learner = Learner(params, opt, ema=params)
+        return State(step=jnp.int32(0), failed_step=jnp.int32(-1), learner=learner)
+
+    def step(
+        self,
+        hyper: Hyper,
+        learner: AnyLearner,
+        parts: PyTree,
+        make_examples: Callable[[PyTree], Example],
+        rate: jax.Array,
+        window: jax.Array,
+    ) -> tuple[AnyLearner, Charge]:
+        """Charges a batch under the learner as it is, then takes one step of Adam.
+
+        Args:
+          hyper: of the member.
+          learner: before the step.
+          parts: this device's microbatches along a leading axis.
+          make_examples: a microbatch -> its examples, with a leading axis B.
+          rate: learning rate.
+          window: steps that the average of the weights spans.
+        """
+        grads, nats_T, coded_T = self.gradient(learner.params, parts, make_examples)
+        learner, update_norm = self.update(hyper, grads, learner, rate, window)
+        grad_norm = optax.tree.norm(grads)
+        finite = jnp.isfinite(nats_T.sum() + grad_norm + update_norm)
+        return learner, Charge(nats_T, coded_T, grad_norm, finite)
+
+    def gradient(
+        self, params: PyTree, parts: PyTree, make_examples: Callable[[PyTree], Example]
+    ) -> tuple[PyTree, jax.Array, jax.Array]:
+        """Loss and gradient of a batch, accumulated over microbatches.
+
+        Args:
+          params: of the observer.
+          parts: this device's microbatches along a leading axis.
+          make_examples: a microbatch -> its examples, with a leading axis B.
+
+        Returns:
+          For the batch of all devices: the gradient of the mean over its coded tokens; the nats of
+          the coded tokens and their number, both summed over examples, of shape T.
+        """
+
+        def charge(params: PyTree, example: Example):
+            logits_BxTxV = self.observer.logits(params, example.tokens_T, example.side)
+            nats_BxT = nll.nats(logits_BxTxV, example.tokens_T)
+            nats_T = nll.coded_sum(nats_BxT, example.coded_T, axis=0)
+            return nats_T.sum(), (nats_T, example.coded_T.sum(0, dtype=jnp.int32))
+
+        def microbatch(total, part):
+            grads, sums = jax.grad(charge, has_aux=True)(params, make_examples(part))
+            return jax.tree.map(jnp.add, total, (grads, *sums)), None
+
+        first = jax.eval_shape(make_examples, jax.tree.map(lambda leaf: leaf[0], parts))
+        length = first.tokens_T.shape[-1]
+        zeros = (
+            jax.tree.map(jnp.zeros_like, params),
+            jnp.zeros(length, jnp.float32),
+            jnp.zeros(length, jnp.int32),
+        )
+        grads, nats_T, coded_T = self.batch.total(lax.scan(microbatch, zeros, parts)[0])
+        mean = jax.tree.map(lambda g: g / jnp.maximum(coded_T.sum(), 1), grads)
+        return mean, nats_T, coded_T
+
+    def update(
+        self, hyper: Hyper, grads: PyTree, learner: AnyLearner, rate: jax.Array, window: jax.Array
+    ) -> tuple[AnyLearner, jax.Array]:
+        """One Adam step.
+
+        Returns:
+          The learner with its weights, moments and average (over `window` steps) updated, and the
+          norm of the update.
+        """
+        optimiser = self._optimiser(hyper, learner.params, rate)
+        updates, opt = optimiser.update(grads, learner.opt, learner.params)
+        params = optax.apply_updates(learner.params, updates)
+        ema = optim.average(window, learner.ema, params)
+        return learner._replace(params=params, opt=opt, ema=ema), optax.tree.norm(updates)
+
+    def _optimiser(self, hyper: Hyper, params: PyTree, rate: jax.Array):
+        # The state that it keeps is the same at any rate.
+        return optim.chain(hyper, self.observer.scales(params), rate)
+
+
+def training_examples(generator: Generator, hyper: Hyper, index_B: jax.Array) -> Example:
     """The training examples with these indices, with a leading axis B."""
     key = streams.stream(hyper.seed, "train")
     return jax.vmap(lambda i: generator.example(streams.example_key(key, i), i))(index_B)
 
 
-def gradient(
-    observer: Observer,
-    batch: Batch,
-    params: PyTree,
-    parts: PyTree,
-    example: Callable[[PyTree], Example],
-) -> tuple[PyTree, jax.Array, jax.Array]:
-    """Charges a batch and says where it pulls, one microbatch after the other.
-
-    Args:
-      observer, params: who predicts.
-      batch: what the devices share.
-      parts: this device's microbatches along a leading axis.
-      example: a part -> its examples, with a leading axis B.
-
-    Returns:
-      Of the batch of all devices: the gradient of the mean over its coded tokens, and sums over its
-      examples of the nats of coded tokens and of their number, both of shape T.
-    """
-
-    def charge(params: PyTree, one: Example):
-        logits_BxTxV = observer.logits(params, one.tokens_T, one.side)
-        nats_BxT = nll.nats(logits_BxTxV, one.tokens_T)
-        nats_T = nll.coded_sum(nats_BxT, one.coded_T, axis=0)
-        return nats_T.sum(), (nats_T, one.coded_T.sum(0))
-
-    def microbatch(total, part):
-        grads, sums = jax.grad(charge, has_aux=True)(params, example(part))
-        return jax.tree.map(jnp.add, total, (grads, *sums)), None
-
-    first = jax.eval_shape(example, jax.tree.map(lambda leaf: leaf[0], parts))
-    length = first.tokens_T.shape[-1]
-    zeros = (
-        jax.tree.map(jnp.zeros_like, params),
-        jnp.zeros(length),
-        jnp.zeros(length, jnp.int32),
-    )
-    grads, nats_T, coded_T = batch.total(lax.scan(microbatch, zeros, parts)[0])
-    return jax.tree.map(lambda g: g / jnp.maximum(coded_T.sum(), 1), grads), nats_T, coded_T
-
-
-def descended(
-    observer: Observer,
-    hyper: Hyper,
-    grads: PyTree,
-    learner: Learner,
-    rate: jax.Array,
-    window: jax.Array,
-) -> tuple[Learner, jax.Array]:
-    """Who has `params`, `opt` and `ema` after a step of Adam at this rate, its average spanning
-    `window` steps; and the norm of the step."""
-    rule = _optimiser(observer, hyper, learner.params, rate)
-    updates, opt = rule.update(grads, learner.opt, learner.params)
-    params = optax.apply_updates(learner.params, updates)
-    ema = optim.average(window, learner.ema, params)
-    return learner._replace(params=params, opt=opt, ema=ema), optax.tree.norm(updates)
-
-
-def latch(state: State, new: State, finite: jax.Array) -> State:
+def freeze_failed(state: State, new: State, finite: jax.Array) -> State:
     """The new state, or the old one from the first step on that was not finite."""
-    well = state.failed_step < 0
-    kept = jax.tree.map(lambda a, b: jnp.where(well & finite, a, b), new, state)
-    return kept._replace(failed_step=jnp.where(well & ~finite, state.step, state.failed_step))
+    works = state.failed_step < 0
+    kept = jax.tree.map(lambda a, b: jnp.where(works & finite, a, b), new, state)
+    return kept._replace(failed_step=jnp.where(works & ~finite, state.step, state.failed_step))
 
 
-def ended(state: State, row: Row) -> tuple[State, Row]:
-    """The state after a step and its row, zero once the member has failed: the row of the failure
-    itself is kept as it is."""
+def finish(state: State, row: Row) -> tuple[State, Row]:
+    """Counts the step, and zeroes the rows of a failed member except that of the failure itself."""
     stands_still = (state.failed_step >= 0) & (state.failed_step < state.step)
     row = {name: jnp.where(stands_still, 0, value) for name, value in row.items()}
     return state._replace(step=state.step + 1), row | {"finite": state.failed_step < 0}

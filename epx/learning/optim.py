@@ -7,10 +7,12 @@ import jax.numpy as jnp
 import numpy as np
 import optax
 
-from epx.types import Hyper, PyTree
+from epx.types import Hyper, PyTree, require
+
+LARGEST_FLOAT32 = float(np.finfo(np.float32).max)
 
 
-def hyper(
+def make_hyper(
     seed: int,
     lr: float = 0.03,
     warmup_steps: float = 50,
@@ -27,15 +29,12 @@ def hyper(
     """
     positive = dict(lr=lr, eps=eps, clip_norm=clip_norm, ema_steps=ema_steps)
     for key, value in positive.items():
-        if not value > 0:
-            raise ValueError(f"optim.{key}={value}: must be above 0")
+        require(f"optim.{key}", value, 0 < value <= LARGEST_FLOAT32, "above 0, finite in float32")
     for key, value in dict(b1=b1, b2=b2).items():
-        if not 0 <= value < 1:
-            raise ValueError(f"optim.{key}={value}: must be at least 0 and below 1")
-    if warmup_steps < 0:
-        raise ValueError(f"optim.warmup_steps={warmup_steps}: must be at least 0")
-    if not 0 <= seed < 2**32:
-        raise ValueError(f"run.seed={seed}: must be at least 0 and below 2^32")
+        require(f"optim.{key}", value, 0 <= value < 1, "at least 0 and below 1")
+    legal = 0 <= warmup_steps <= LARGEST_FLOAT32
+    require("optim.warmup_steps", warmup_steps, legal, "at least 0, finite in float32")
+    require("run.seed", seed, 0 <= seed < 2**32, "0 to 2^32 - 1, as a seed has 32 bits")
     floats = (lr, warmup_steps, b1, b2, eps, clip_norm, ema_steps)
     return Hyper(np.uint32(seed), *(np.float32(value) for value in floats))
 

@@ -1,9 +1,11 @@
 """From a config to rows on disk. `train` and `measure` load JAX when asked for."""
 
+_HOMES = {"train": "loop", "Progress": "loop", "RunError": "loop", "measure": "notebook"}
+
 
 def __getattr__(name: str):
-    if name in ("train", "measure", "RunError", "Progress"):
-        from epx.run import loop
+    if name not in _HOMES:
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    import importlib
 
-        return getattr(loop, name)
-    raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    return getattr(importlib.import_module(f"epx.run.{_HOMES[name]}"), name)

@@ -16,6 +16,10 @@ from epx.record import RecordError
 from epx.types import PyTree, State
 
 
+class OldCheckpointError(RecordError):
+    """A state whose form this version no longer reads."""
+
+
 def save(folder: Path, step: int, state: State, keep: int | None) -> None:
     """Writes the state after `step` steps, then drops all but the newest `keep` (None: none).
 
@@ -46,13 +50,17 @@ def save(folder: Path, step: int, state: State, keep: int | None) -> None:
 
 
 def restore(folder: Path, like: State, newest: int) -> tuple[int, State] | None:
-    """The newest readable state of at most `newest` steps; None where there is none to read.
+    """The newest readable state of at most `newest` steps, or None.
+
     Damaged ones are reported, set aside as `damaged-<step>` and passed over.
 
     Args:
       folder: where the states are.
       like: a state of the same shapes, concrete or abstract.
       newest: the number of steps whose rows are intact; later states are removed.
+
+    Raises:
+      OldCheckpointError: the newest one was written by an older version.
     """
     shutil.rmtree(_aside(folder), ignore_errors=True)
     for step in reversed(steps(folder)):
@@ -61,6 +69,8 @@ def restore(folder: Path, like: State, newest: int) -> tuple[int, State] | None:
             continue
         try:
             return step, read(folder, step, like)
+        except OldCheckpointError:
+            raise
         except RecordError as error:
             logging.warning("%s; going back to the one before, or to the beginning", error)
             kept = folder / f"damaged-{step:09d}"
@@ -78,6 +88,7 @@ def read(folder: Path, step: int, like: State) -> State:
     """The state after `step` steps, as numpy arrays in the shapes of `like`; nothing is changed.
 
     Raises:
+      OldCheckpointError: it was written by an older version.
       RecordError: a file of it is missing or damaged, or its arrays are not those that were saved.
     """
     target = jax.tree.map(lambda leaf: np.zeros(leaf.shape, leaf.dtype), like)
@@ -86,11 +97,26 @@ def read(folder: Path, step: int, like: State) -> State:
         with ocp.StandardCheckpointer() as checkpointer:
             sealed = checkpointer.restore(_path(folder, step), _sealed(target))
     except Exception as error:  # whatever a damaged file makes orbax raise
+        if _is_old(_path(folder, step)):
+            raise OldCheckpointError(
+                f"checkpoint of step {step} in {folder} was written by an older version of epx and "
+                "cannot be continued: choose another --workdir; reports still read its rows"
+            ) from error
         raise RecordError(f"{damaged} ({_reason(error)})") from error
     state = jax.tree.map(np.asarray, sealed["state"])
     if not np.array_equal(_digest(state), sealed["sha256"]):
         raise RecordError(f"{damaged} (its sha256 does not agree with its arrays)")
     return state
+
+
+def _is_old(path: epath.Path) -> bool:
+    """Whether a state has its weights beside the step, as up to version 0.1, and no learner."""
+    try:
+        with ocp.StandardCheckpointer() as checkpointer:
+            tree = checkpointer.metadata(path).item_metadata.tree
+        return "params" in tree["state"] and "learner" not in tree["state"]
+    except Exception:  # damaged
+        return False
 
 
 def _sealed(state: State) -> dict[str, PyTree]:

@@ -1,14 +1,27 @@
-"""Finds worlds, observers and codes by name, without a registry: a name is a module of the
-package's folder or else the import path of the user's own. The arguments of its `make` are its
-config keys, read from the signature."""
+"""Where names become modules and texts become values: the keys of a config.
+
+A name is a module of the package's folder, or the import path of the user's own; there is no
+registry. The arguments of its `make` are its config keys, read from the signature. All other keys
+stand in KEYS. Needs no JAX.
+"""
 
 import difflib
 import importlib
 import importlib.util
 import inspect
+import math
+import traceback
+import types
+import typing
+from collections.abc import Iterable
 from pathlib import Path
 from types import ModuleType
 from typing import Any
+
+from epx.types import refusal, require
+
+Config = dict[str, dict[str, Any]]  # sections of plain values
+Overrides = dict[str, Any]  # dotted keys and their values
 
 FOLDERS = {"generator": "epx.generators", "observer": "epx.observers", "code": "epx.codes"}
 
@@ -19,81 +32,265 @@ SUPPLIED = {
     "code": ("observer", "batch"),
 }
 
+# The keys of the other sections and their types. Units and meanings stand in `configs/base.py`.
+KEYS: dict[str, Any] = {
+    "optim.lr": float,
+    "optim.warmup_steps": float,
+    "optim.b1": float,
+    "optim.b2": float,
+    "optim.eps": float,
+    "optim.clip_norm": float,
+    "optim.ema_steps": float,
+    "run.seed": int,
+    "run.seeds": int,
+    "run.steps": int,
+    "run.batch": int,
+    "run.microbatch": int | None,
+    "run.chunk": int,
+    "run.parallel": str,
+    "run.devices": int | None,
+    "run.dtype": str,
+    "run.repeats": int,
+    "run.examples": int | None,
+    "run.require_accelerator": bool,
+    "eval.every": int | None,
+    "eval.examples": int,
+    "eval.test_tokens": float | None,
+    "checkpoint.every": int | None,
+    "checkpoint.keep": int | None,
+}
+# Sections of free texts: what tables call the data and the observer, and how a rate was chosen.
+FREE_SECTIONS = ("label", "tuning")
+_WORDS = {int: "a whole number", float: "a number", bool: "true or false", str: "a text"}
+
 
 def names(kind: str) -> list[str]:
-    """The modules with a `make` that exist for a kind (`generator`, `observer` or `code`)."""
+    """The modules with a `make` that exist for a kind: `generator`, `observer` or `code`."""
     folder = importlib.import_module(FOLDERS[kind])
     files = [file for path in folder.__path__ for file in Path(path).glob("*.py")]
-    return sorted(file.stem for file in files if "\ndef make(" in file.read_text())
+    return sorted(
+        file.stem
+        for file in files
+        if not file.stem.startswith("_") and "\ndef make(" in file.read_text()
+    )
 
 
 def find(kind: str, name: str) -> ModuleType:
-    """The module of that name.
+    """The module of a name.
 
     Raises:
-      ValueError: no such module, or one without a `make`; names those that exist.
+      ValueError: no such module, one that cannot be imported, or one without a `make`.
     """
-    known = names(kind)
-    if name in known:
-        module = importlib.import_module(f"{FOLDERS[kind]}.{name}")
-    elif _exists(name):
+    own = names(kind)
+    if name in own:
+        return importlib.import_module(f"{FOLDERS[kind]}.{name}")
+    key, needed = f"{kind}.name", f"a module with a function make, as those of {FOLDERS[kind]}"
+    if not _exists(name):
+        known = f"{', '.join(own)}, or a module of your own on the import path"
+        raise refusal(key, name, f"{suggest(name, own)}{known}")
+    try:
         module = importlib.import_module(name)
-    else:
-        raise ValueError(
-            f"{kind}.name={name}: {suggest(name, known)}known are {', '.join(known)}, and your own "
-            "modules on the import path"
-        )
-    if not callable(getattr(module, "make", None)):
-        raise ValueError(f"{kind}.name={name}: the module has no function make")
+    except (Exception, SystemExit) as error:  # whatever the user's module raises
+        raise refusal(key, name, f"{needed}; importing it failed: {place(error)}") from error
+    require(key, name, callable(getattr(module, "make", None)), f"{needed}; this one has none")
     return module
 
 
 def _exists(name: str) -> bool:
     try:
         return importlib.util.find_spec(name) is not None
-    except (ImportError, ValueError):  # a parent is missing, or the name is no name
+    except (Exception, SystemExit):  # the name is no name, or a parent of it cannot be imported
         return False
+
+
+def place(error: BaseException) -> str:
+    """An exception in one line, with the file and line that raised it."""
+    what = f"{type(error).__name__}: {error}".splitlines()[0]
+    if isinstance(error, SyntaxError) and error.filename:
+        return f"{what.split(' (')[0]} ({error.filename}, line {error.lineno})"
+    frames = traceback.extract_tb(error.__traceback__)
+    return f"{what} ({frames[-1].filename}, line {frames[-1].lineno})" if frames else what
 
 
 def arguments(kind: str, name: str) -> dict[str, inspect.Parameter]:
     """The config keys of a module: the parameters of its `make` that the program does not supply.
 
     Raises:
-      ValueError: no such module, or a parameter without a default.
+      ValueError: as `find`, or a parameter without a default.
     """
-    parameters = inspect.signature(find(kind, name).make).parameters
+    try:
+        parameters = inspect.signature(find(kind, name).make).parameters
+    except TypeError as error:
+        raise refusal(f"{kind}.name", name, f"a make with a readable signature: {error}") from error
     keys = {key: p for key, p in parameters.items() if key not in SUPPLIED[kind]}
     for key, parameter in keys.items():
-        if parameter.default is parameter.empty:
-            raise ValueError(f"{kind}.name={name}: its make has no default for {key}")
+        has_default = parameter.default is not parameter.empty
+        accepted = f"a make whose parameters have defaults; {key} has none"
+        require(f"{kind}.name", name, has_default, accepted)
     return keys
 
 
 def complete(kind: str, section: dict[str, Any]) -> dict[str, Any]:
-    """A section of a config with every argument of its module, defaults filled in.
+    """A section with every argument of its module, defaults filled in.
 
     Raises:
       ValueError: an unknown name, or a key that is no argument of its `make`.
     """
     keys = arguments(kind, section["name"])
-    for key in section:
-        if key != "name" and key not in keys:
-            raise ValueError(
-                f"{kind}.{key}: no such key for {section['name']}; {suggest(key, keys)}"
-                f"known are {', '.join(keys) or 'none'}"
-            )
+    for key, value in section.items():
+        if key != "name":
+            _check_key(f"{kind}.{key}", value, keys, f" with {kind}.name={section['name']}")
     return {"name": section["name"]} | {k: section.get(k, p.default) for k, p in keys.items()}
 
 
+def resolve(config: Config, overrides: Overrides) -> Config:
+    """A copy of a config with every argument of its components and the overrides in place.
+
+    Args:
+      config: sections of plain values; arguments of components may be left out.
+      overrides: dotted keys and values; a text is read as a value of the key's type. A new name
+        brings its own keys.
+
+    Raises:
+      ValueError: a key that does not exist, or a value of another type.
+    """
+    config = {section: dict(values) for section, values in config.items()}
+    for kind in FOLDERS:
+        section = config.setdefault(kind, {"name": ""})
+        name = overrides.get(f"{kind}.name", section["name"])
+        config[kind] = complete(kind, section if name == section["name"] else {"name": name})
+    for dotted, value in overrides.items():
+        section, _, key = dotted.partition(".")
+        if section in FREE_SECTIONS:
+            config.setdefault(section, {})[key] = value
+            continue
+        if section not in config:
+            raise refusal(dotted, value, f"keys of the sections {', '.join(config)}")
+        known = config[section]
+        named = f" with {section}.name={known['name']}" if section in FOLDERS else ""
+        _check_key(dotted, value, known, named)
+        known[key] = convert(dotted, value, key_type(config, section, key))
+    return config
+
+
+def check_types(config: Config) -> Config:
+    """A copy of a resolved config whose values have their keys' types.
+
+    Raises:
+      ValueError: a section or a key is missing, or a value has another type.
+    """
+    given = {f"{section}.{key}" for section, values in config.items() for key in values}
+    missing = sorted(KEYS.keys() - given)
+    require("config", missing, not missing, "a config with all keys of configs/base.py")
+    checked = {}
+    for section, values in config.items():
+        checked[section] = dict(values)
+        for key, value in values.items():
+            kind = key_type(config, section, key)
+            checked[section][key] = convert(f"{section}.{key}", value, kind)
+    return checked
+
+
+def key_type(config: Config, section: str, key: str) -> Any:
+    """The type of a key: as annotated in `make`, or that of its default; None where it is free."""
+    if section not in FOLDERS:
+        return KEYS.get(f"{section}.{key}")
+    if key == "name":
+        return str
+    parameter = arguments(section, config[section]["name"])[key]
+    if parameter.annotation not in (parameter.empty, Any) and not isinstance(
+        parameter.annotation, str
+    ):
+        return parameter.annotation
+    return None if parameter.default is None else type(parameter.default)
+
+
+def convert(key: str, value: Any, kind: Any) -> Any:
+    """A value, or the text of one, as the type of its key; whole floats are integers: 1e3 is 1000.
+
+    Raises:
+      ValueError: it is no value of that type.
+    """
+    union = isinstance(kind, types.UnionType) or typing.get_origin(kind) is typing.Union
+    kinds = typing.get_args(kind) if union else (kind,)
+    optional = type(None) in kinds
+    plain = [k for k in kinds if k in _WORDS]
+    if optional and (value is None or (isinstance(value, str) and value.lower() == "none")):
+        return None
+    if not plain:
+        return value  # a free section, or a type that only `make` understands
+    for wanted in plain:
+        converted = _convert(value, wanted)
+        if converted is not None:
+            return converted
+    accepted = " or ".join(_WORDS[k] for k in plain) + (" or none" if optional else "")
+    raise refusal(key, value, accepted)
+
+
+def _convert(value: Any, kind: type) -> Any:
+    """The value as a plain type, or None where it is none of that type."""
+    if kind is bool:
+        texts = {"true": True, "1": True, "false": False, "0": False}
+        return texts.get(value.lower()) if isinstance(value, str) else _instance(value, bool)
+    if kind is str:
+        return value if isinstance(value, str) else None
+    if isinstance(value, bool):
+        return None
+    if isinstance(value, str):
+        try:
+            value = int(value)
+        except ValueError:
+            try:
+                value = float(value)
+            except ValueError:
+                return None
+    if not isinstance(value, (int, float)) and not hasattr(value, "__float__"):
+        return None
+    if kind is float:
+        try:
+            return value if isinstance(value, float) else float(value)
+        except OverflowError:
+            return math.inf
+    whole = isinstance(value, int) or (math.isfinite(value) and float(value).is_integer())
+    return int(value) if whole else None
+
+
+def _instance(value: Any, kind: type) -> Any:
+    return value if isinstance(value, kind) else None
+
+
 def make(kind: str, section: dict[str, Any], **supplied: Any) -> Any:
-    """Calls `make` of the section's module with its keys and with what it takes of `supplied`."""
+    """Calls `make` of the section's module with its keys and with what it takes of `supplied`.
+
+    Raises:
+      ValueError: a value that it does not accept, or an exception of the user's own module.
+    """
     section = complete(kind, section)
-    function = find(kind, section.pop("name")).make
+    name = section.pop("name")
+    function = find(kind, name).make
     taken = {k: v for k, v in supplied.items() if k in inspect.signature(function).parameters}
-    return function(**taken, **section)
+    try:
+        return function(**taken, **section)
+    except ValueError:
+        raise
+    except Exception as error:
+        if name in names(kind):
+            raise
+        raise refusal(
+            f"{kind}.name", name, f"a make that returns; it raised {place(error)}"
+        ) from error
 
 
-def suggest(word: str, known: Any) -> str:
+def suggest(word: str, known: Iterable[str]) -> str:
     """'did you mean X? ' where a known word is near, otherwise nothing."""
     near = difflib.get_close_matches(word, list(known), n=2, cutoff=0.5)
     return f"did you mean {' or '.join(near)}? " if near else ""
+
+
+def _check_key(dotted: str, value: Any, known: Iterable[str], named: str) -> None:
+    key = dotted.partition(".")[2]
+    if key not in known:
+        near = suggest(key, known)
+        raise refusal(
+            dotted, value, f"keys {', '.join(known) or 'none'}{named}; {near}".rstrip("; ")
+        )

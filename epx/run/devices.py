@@ -1,6 +1,9 @@
-"""How a function of one member runs over many members and devices: compiled by `jit` over a mesh
-or by `pmap`, with the same per-device function inside, so that both give the same rows. Members
-are spread over the devices where they divide evenly; otherwise the devices share each batch."""
+"""How a function of one member runs over many members and devices.
+
+It is compiled by `jit` over a mesh or by `pmap`, with the same per-device function inside, so that
+both give the same rows. Members are divided over the devices where they divide evenly; otherwise
+the devices share each batch.
+"""
 
 from collections.abc import Callable
 from typing import NamedTuple
@@ -10,7 +13,7 @@ import jax.numpy as jnp
 from jax import lax
 from jax.sharding import AxisType, NamedSharding, PartitionSpec
 
-from epx.types import PyTree
+from epx.types import PyTree, require
 
 AXIS = "device"
 PARALLEL = ("jit", "pmap")
@@ -22,7 +25,7 @@ class Layout(NamedTuple):
     Attributes:
       parallel: `jit` or `pmap`.
       devices: the devices in use.
-      by_member: whether members are spread over them; otherwise they share each batch.
+      by_member: whether members are divided over them; otherwise they share each batch.
     """
 
     parallel: str
@@ -40,13 +43,13 @@ class Layout(NamedTuple):
         return self.devices[0].platform
 
 
-def layout(parallel: str, devices: int | None, members: int, batch: int) -> Layout:
+def make_layout(parallel: str, devices: int | None, members: int, batch: int) -> Layout:
     """The layout for a number of members and of examples in a batch.
 
     Args:
       parallel: `jit` or `pmap`.
-      devices: how many of the visible devices to use; None for as many as divide the members or,
-        if that makes more, the batch.
+      devices: visible devices to use; None for as many as divide the members or, if that makes
+        more, the batch.
       members: members of the ensemble.
       batch: examples in a step.
 
@@ -55,17 +58,15 @@ def layout(parallel: str, devices: int | None, members: int, batch: int) -> Layo
         divides neither the members nor the batch.
     """
     visible = jax.devices()
-    if parallel not in PARALLEL:
-        raise ValueError(f"run.parallel={parallel}: accepted are {', '.join(PARALLEL)}")
-    if devices is not None and not 1 <= devices <= len(visible):
-        raise ValueError(f"run.devices={devices}: {len(visible)} visible, give 1 to that or none")
+    require("run.parallel", parallel, parallel in PARALLEL, " or ".join(PARALLEL))
+    legal = devices is None or 1 <= devices <= len(visible)
+    require("run.devices", devices, legal, f"1 to {len(visible)}, the visible devices, or none")
     if devices is None:
         # A tie goes to the members, which need not talk to each other.
         devices = max(largest_divisor(n, len(visible)) for n in (members, batch))
-    if members % devices and batch % devices:
-        raise ValueError(
-            f"run.devices={devices}: divides neither the {members} members nor run.batch={batch}"
-        )
+    divides = members % devices == 0 or batch % devices == 0
+    accepted = f"divisors of the {members} members or of run.batch={batch}, or none"
+    require("run.devices", devices, divides, accepted)
     return Layout(parallel, tuple(visible[:devices]), by_member=members % devices == 0)
 
 
@@ -110,19 +111,19 @@ def _sharding(layout: Layout) -> NamedSharding:
 def _by_jit(layout: Layout, function: Callable, args: tuple, donated: tuple) -> Callable:
     sharding = _sharding(layout)
     # Replicated results are sums or gathers over the axis, which the checker cannot always see.
-    spread = jax.shard_map(
+    sharded = jax.shard_map(
         function, mesh=sharding.mesh, in_specs=sharding.spec, out_specs=sharding.spec,
         check_vma=False,
     )  # fmt: skip
-    return jax.jit(spread, donate_argnums=donated).lower(*args).compile()
+    return jax.jit(sharded, donate_argnums=donated).lower(*args).compile()
 
 
 def _by_pmap(layout: Layout, function: Callable, args: tuple, donated: tuple) -> Callable:
     n = len(layout.devices)
     options = dict(axis_name=AXIS, axis_size=n, devices=layout.devices)
     if not layout.by_member:
-        # Something has to be mapped, so each device is handed its own number. What all devices
-        # are handed whole cannot be donated.
+        # pmap maps at least one argument, so each device gets its own number. Arguments that all
+        # devices share cannot be donated.
         shared = jax.pmap(
             lambda _, args: function(*args), in_axes=(0, None), out_axes=None, **options
         )
@@ -136,6 +137,6 @@ def _by_pmap(layout: Layout, function: Callable, args: tuple, donated: tuple) ->
         return leaf.reshape(-1, *leaf.shape[2:])
 
     shapes = jax.eval_shape(lambda args: jax.tree.map(split, args), args)
-    spread = jax.pmap(function, donate_argnums=donated, **options)
-    compiled = spread.lower(*shapes).compile()
+    mapped = jax.pmap(function, donate_argnums=donated, **options)
+    compiled = mapped.lower(*shapes).compile()
     return lambda *args: jax.tree.map(join, compiled(*jax.tree.map(split, args)))

@@ -1,5 +1,6 @@
-"""Held-out examples: the anchor that S and H rest on, and rulers to lay beside it. Endless worlds
-evaluate on a stream of their own, finite ones on the examples that training never sees."""
+"""Held-out examples: the anchor that S and H rest on, and baselines to compare it with. Endless
+generators are evaluated on a stream of their own, finite ones on examples that training never
+sees."""
 
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
@@ -11,43 +12,49 @@ from jax import lax
 
 from epx.analysis.compressors import compressed_bits
 from epx.learning import nll
-from epx.streams import Batch, example_key, stream
+from epx.learning.batch import Batch
+from epx.run.setup import Setup
+from epx.streams import example_key, stream
 from epx.types import Example, Generator, Hyper, Observer, State
 
-# Examples on which a world's own law is asked: it can be costly, and it varies little.
+# Examples on which a generator's own law is asked: it can be costly, and it varies little.
 ORACLE_EXAMPLES = 8
 
 
-def charge(observer: Observer, batch: Batch, examples: int) -> Callable:
-    """A function of one member, (generator, hyper, state) -> dict of arrays of shape E:
-    `coded_tok`, and nats of the coded tokens under the last weights, `raw_nats`, and under their
-    moving average, `ema_nats` (gradient learners only); of the requential code, whose weights are
-    the student's, also `teacher_raw_nats` and `teacher_ema_nats`."""
-    each = batch.microbatch * batch.shards
-    padded = batch._replace(size=-(-examples // each) * each, examples=None)
+def make_evaluator(observer: Observer, batch: Batch, examples: int) -> Callable:
+    """A function of one member, (generator, hyper, state) -> dict of arrays of shape E.
+
+    `coded_tok`, and the nats of the coded tokens under the last weights, `raw_nats`, and under
+    their moving average, `ema_nats` (gradient learners only). Of the requential code, whose learner
+    is the student, also `teacher_raw_nats` and `teacher_ema_nats`.
+    """
+    at_once = batch.microbatch * batch.shards
+    padded = batch._replace(size=-(-examples // at_once) * at_once, examples=None)
 
     def evaluate(generator: Generator, hyper: Hyper, state: State):
-        weights = {"raw": state.params} | ({} if observer.update else {"ema": state.ema})
+        weights = {"raw": state.learner.params}
+        if not observer.update:
+            weights["ema"] = state.learner.ema
         if state.teacher:
             weights |= {"teacher_raw": state.teacher.params, "teacher_ema": state.teacher.ema}
 
-        def part(index_B):
-            example = heldout(generator, hyper, index_B)
-            out = {"coded_tok": example.coded_T.sum(1)}
+        def charge(index_B):
+            example = held_out_examples(generator, hyper, index_B)
+            sums = {"coded_tok": example.coded_T.sum(1, dtype=jnp.int32)}
             for name, params in weights.items():
                 logits_BxTxV = observer.logits(params, example.tokens_T, example.side)
                 nats_BxT = nll.nats(logits_BxTxV, example.tokens_T)
-                out[f"{name}_nats"] = nll.coded_sum(nats_BxT, example.coded_T, axis=1)
-            return out
+                sums[f"{name}_nats"] = nll.coded_sum(nats_BxT, example.coded_T, axis=1)
+            return sums
 
-        sums = lax.map(part, padded.indices(None, jnp.int32(0)))
+        sums = lax.map(charge, padded.indices(None, jnp.int32(0)))
         sums = jax.tree.map(lambda x: x.reshape(-1), sums)
         return jax.tree.map(lambda x: x[:examples], padded.gather(sums))
 
     return evaluate
 
 
-def heldout(generator: Generator, hyper: Hyper, index_B: jax.Array) -> Example:
+def held_out_examples(generator: Generator, hyper: Hyper, index_B: jax.Array) -> Example:
     """The held-out examples with these indices, counted from 0, with a leading axis B."""
     spec = generator.spec
     key = stream(hyper.seed, "eval")
@@ -56,33 +63,39 @@ def heldout(generator: Generator, hyper: Hyper, index_B: jax.Array) -> Example:
     return jax.vmap(lambda i: generator.example(example_key(key, i), i))(index_B)
 
 
-def baselines(generators: list[Generator], hypers: list[Hyper], examples: int) -> dict:
-    """Rulers on the held-out tokens, arrays with a leading member axis: `gzip_bits`, `xz_bits` and
-    `compressed_tok` of the coded tokens in order, and, where every member's law is known,
-    `oracle_nats` and `oracle_tok` of the first few examples."""
-    draw = jax.jit(lambda g, h: heldout(g, h, jnp.arange(examples, dtype=jnp.uint32)))
+def baselines(setup: Setup) -> dict[str, np.ndarray]:
+    """What others make of the held-out tokens, arrays with a leading member axis.
 
-    def rulers(generator: Generator, hyper: Hyper) -> dict:
-        batch = jax.device_get(draw(generator, hyper))
-        coded = batch.tokens_T[batch.coded_T]
-        sizes = compressed_bits(coded, generator.spec.vocab) | {"compressed_tok": coded.size}
-        return sizes | oracle(generator, batch)
+    `gzip_bits`, `xz_bits` and `compressed_tok` of the coded tokens in order, and, where every
+    member's law is known, `oracle_nats` and `oracle_tok` of the first few examples.
+    """
+    index_E = jnp.arange(setup.plan.eval_examples, dtype=jnp.uint32)
+    draw = jax.jit(lambda generator, hyper: held_out_examples(generator, hyper, index_E))
+
+    def of_member(index: int) -> dict:
+        generator, hyper = setup.member(index)
+        examples = jax.device_get(draw(generator, hyper))
+        coded = examples.tokens_T[examples.coded_T]
+        sizes = compressed_bits(coded, setup.spec.vocab) | {"compressed_tok": coded.size}
+        return sizes | oracle(generator, examples)
 
     with ThreadPoolExecutor() as pool:  # compressors work outside of Python's lock
-        found = list(pool.map(rulers, generators, hypers))
-    known = [name for name in found[0] if all(name in one for one in found)]
-    return {name: np.stack([one[name] for one in found]) for name in known}
+        members = list(pool.map(of_member, range(setup.members)))
+    known = [name for name in members[0] if all(name in member for member in members)]
+    return {name: np.stack([member[name] for member in members]) for name in known}
 
 
-def oracle(generator: Generator, batch: Example) -> dict[str, np.ndarray]:
-    """What the world's own law pays for the first ORACLE_EXAMPLES examples of a batch (with a
-    leading axis): `oracle_nats` and `oracle_tok` of the coded tokens of each; empty where the law
-    is not known."""
+def oracle(generator: Generator, examples: Example) -> dict[str, np.ndarray]:
+    """What the generator's own law pays for the first ORACLE_EXAMPLES of some examples.
+
+    Returns:
+      `oracle_nats` and `oracle_tok` of the coded tokens of each; empty where the law is not known.
+    """
     if not hasattr(generator, "oracle_nats"):
         return {}
     nats, tok = [], []
-    for n in range(min(ORACLE_EXAMPLES, len(batch.tokens_T))):
-        example = jax.tree.map(lambda leaf, n=n: leaf[n], batch)
+    for n in range(min(ORACLE_EXAMPLES, len(examples.tokens_T))):
+        example = jax.tree.map(lambda leaf, n=n: leaf[n], examples)
         nats_T = generator.oracle_nats(example)
         if nats_T is None:
             return {}

@@ -137,7 +137,7 @@ class Members:
         if case.decoded:
             self.batch = self.batch._replace(decoded=case.decoded)
         self.code = self.make(self.observer, self.batch)
-        hypers = [optim.hyper(seed, lr=0.01) for seed in range(case.members)]
+        hypers = [optim.make_hyper(seed, lr=0.01) for seed in range(case.members)]
         self.shared = place(self.spread, (stack([world] * case.members), stack(hypers)))
         self.state = compile_over(self.spread, self.code.init, self.shared[1])(self.shared[1])
 

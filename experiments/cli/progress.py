@@ -8,42 +8,58 @@ import time
 from collections.abc import Callable, Iterator
 
 import numpy as np
-from rich.progress import BarColumn, Progress, TextColumn, TimeElapsedColumn, TimeRemainingColumn
+from rich import progress as rich_progress
 
 from epx.analysis.measurement import LN2
-from epx.run import loop
+from epx.run.loop import Progress
+from epx.sweeps import local
 
 SECONDS_BETWEEN_LINES = 10.0
 
 Show = Callable[[float, str], None]
 
 
-def follow(
-    chunks: Iterator[loop.Progress], show: Show, start: float = 0.0, end: float = 1.0
-) -> int:
+def follow(chunks: Iterator[Progress], show: Show) -> int:
     """Drives a run to its end.
 
     Args:
       chunks: the run, from `loop.train`.
       show: takes the part done, 0 to 1, and a text.
-      start, end: the part of the whole that this run is.
 
     Returns:
       0, or the number of the signal that stopped it; the state is then saved.
     """
     with stop_signals() as received, contextlib.closing(chunks):
         for chunk in chunks:
-            bits_M = chunk.nats_per_tok_M / LN2
-            well_M = bits_M[np.isfinite(bits_M)]
-            loss = f", {well_M.mean():.3f} bits per coded token" if well_M.size else ""
-            spent = chunk.compile_seconds
-            compiled = f", compiled in {spent:.1f} s" if spent > 0.1 else ""
-            part = start + (end - start) * chunk.step / chunk.steps
-            show(part, f"step {chunk.step} of {chunk.steps}{loss}{compiled}")
+            show(chunk.step / chunk.steps, describe(chunk))
             if received:
                 break
-    # A signal that came behind the last chunk has the whole run behind it.
+    # A signal that came after the last chunk has the whole run before it.
     return received[0] if received else 0
+
+
+def follow_sweep(steps: Iterator[local.Step], show: Show, failed: list[str]) -> int:
+    """Drives a sweep to its end, as `follow` drives a run; adds a line to `failed` for each
+    ensemble of which no member has a finite loss."""
+    with stop_signals() as received, contextlib.closing(steps):
+        for step in steps:
+            if step.failed:
+                failed.append(f"{step.ensemble.name}: {step.failed}")
+            else:
+                show(step.part, f"{step.ensemble.name}: {describe(step.progress)}")
+            if received:
+                break
+    return received[0] if received else 0
+
+
+def describe(chunk: Progress) -> str:
+    """Where a run is, in words."""
+    bits_M = chunk.nats_per_tok_M / LN2
+    finite_M = bits_M[np.isfinite(bits_M)]
+    loss = f", {finite_M.mean():.3f} bits per coded token" if finite_M.size else ""
+    spent = chunk.compile_seconds
+    compiled = f", compiled in {spent:.1f} s" if spent > 0.1 else ""
+    return f"step {chunk.step} of {chunk.steps}{loss}{compiled}"
 
 
 @contextlib.contextmanager
@@ -76,15 +92,15 @@ def display(label: str, quiet: bool = False) -> Iterator[Show]:
 @contextlib.contextmanager
 def _bar(label: str) -> Iterator[Show]:
     columns = (
-        TextColumn(label),
-        BarColumn(),
-        TextColumn("{task.percentage:3.0f} %"),
-        TimeElapsedColumn(),
-        TextColumn("left"),
-        TimeRemainingColumn(),
-        TextColumn("{task.fields[text]}"),
+        rich_progress.TextColumn(label),
+        rich_progress.BarColumn(),
+        rich_progress.TextColumn("{task.percentage:3.0f} %"),
+        rich_progress.TimeElapsedColumn(),
+        rich_progress.TextColumn("left"),
+        rich_progress.TimeRemainingColumn(),
+        rich_progress.TextColumn("{task.fields[text]}"),
     )
-    with Progress(*columns) as bar:
+    with rich_progress.Progress(*columns) as bar:
         task = bar.add_task(label, total=1.0, text="")
         yield lambda part, text: bar.update(task, completed=part, text=text)
 

@@ -16,12 +16,12 @@ from epx.codes import prequential
 from epx.generators import eca, iid
 from epx.learning import optim
 from epx.observers import counts, transformer
-from epx.streams import Batch
+from epx.learning.batch import Batch
 from epx.types import Example, Spec
 from tests import runs
 
 NAMES = sorted(module.name for module in pkgutil.iter_modules(epx.generators.__path__))
-HYPER = optim.hyper(0, lr=0.3, warmup_steps=5)
+HYPER = optim.make_hyper(0, lr=0.3, warmup_steps=5)
 
 
 def observer_of(name, spec):

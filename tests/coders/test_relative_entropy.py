@@ -18,7 +18,7 @@ from epx.generators import eca
 from epx.learning import learner, nll, optim
 from epx.observers import transformer
 from epx.report import plots
-from epx.streams import Batch
+from epx.learning.batch import Batch
 from epx.types import Spec
 
 SPEC = Spec(vocab=2, length=7, size=None, version=1, given=3)
@@ -142,7 +142,7 @@ STEPS = 120
 
 def prepared():
     observer = transformer.make(2, 8, depth=1, width=16)
-    hyper = optim.hyper(0, lr=0.2, warmup_steps=5, ema_steps=5)
+    hyper = optim.make_hyper(0, lr=0.2, warmup_steps=5, ema_steps=5)
     return relative_entropy.prepare(observer, hyper, WORLD, Batch(8, 8))
 
 
@@ -173,7 +173,7 @@ def test_a_decoder_that_never_saw_the_data_ends_with_the_student(programs, sent)
 def test_the_student_has_learned_what_was_sent(programs, sent):
     """4 bits a message before, and less of messages that it never saw."""
     index_B = jnp.arange(8000, 8064, dtype=jnp.uint32)
-    tokens_BxT = learner.examples(WORLD, optim.hyper(0), index_B).tokens_T
+    tokens_BxT = learner.examples(WORLD, optim.make_hyper(0), index_B).tokens_T
     completion_B = np.asarray(tokens_BxT)[:, 4:] @ [8, 4, 2, 1]
 
     def bits(params):

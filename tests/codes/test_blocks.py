@@ -14,13 +14,13 @@ from epx.generators import eca, iid
 from epx.learning import learner, nll, optim
 from epx.observers import counts, transformer
 from epx.report import summary, tables
-from epx.streams import Batch
+from epx.learning.batch import Batch
 from epx.sweeps import grid
 from tests import runs
 
 WORLD = eca.make(jax.random.key(0), rule=54, width=4, steps=1)
 OBSERVER = transformer.make(2, 8, depth=1, width=8)
-HYPER = optim.hyper(0, lr=0.3, warmup_steps=0)
+HYPER = optim.make_hyper(0, lr=0.3, warmup_steps=0)
 
 
 def trained(code, world=WORLD, hyper=HYPER):
@@ -74,7 +74,7 @@ def test_random_labels_cannot_be_shortened_and_structure_can():
     for law in ("uniform", "constant"):
         world = iid.make(jax.random.key(0), law, vocab=4, length=8)
         code = blocks.make(observer, batch, first_block=16, stage_steps=50)
-        _, rows = trained(code, world, optim.hyper(0, lr=0.1))
+        _, rows = trained(code, world, optim.make_hyper(0, lr=0.1))
         assert rows["coded_tok"].sum() == 256 * 8
         found[law] = float(rows["nats"].sum()) / math.log(2)
     uniform = 256 * 8 * 2

@@ -18,7 +18,7 @@ from epx.learning import learner, nll, optim
 from epx.observers import counts, transformer
 from epx.report import summary
 from epx.run import evaluation
-from epx.streams import Batch
+from epx.learning.batch import Batch
 from epx.types import Example, Spec
 from tests import runs
 
@@ -45,11 +45,11 @@ def taught(seed):
 
 def trained(code, world, steps, state=None, **hyper):
     """State and rows after some steps of one member."""
-    return runs.stepped(code, world, optim.hyper(0, **hyper), steps, state)
+    return runs.stepped(code, world, optim.make_hyper(0, **hyper), steps, state)
 
 
 def test_equal_weights_cost_exactly_nothing():
-    example = learner.examples(WORLD, optim.hyper(0), jnp.arange(6, dtype=jnp.uint32))
+    example = learner.examples(WORLD, optim.make_hyper(0), jnp.arange(6, dtype=jnp.uint32))
     for seed in range(5):
         assert (kl_nats(taught(seed), taught(seed), example) == 0).all()
     assert (kl_nats(taught(0), taught(1), example) > 1e-3).all()
@@ -75,7 +75,7 @@ def test_the_charge_is_the_divergence_of_all_strings():
 
 
 def test_what_is_drawn_follows_the_teacher_and_keeps_what_is_given():
-    params, hyper = taught(3), optim.hyper(0)
+    params, hyper = taught(3), optim.make_hyper(0)
     batch = Batch(4096, 64, decoded=256)
     many = jax.jit(lambda s: requential.draw(OBSERVER, batch, WORLD, hyper, s, params))
     example = many(jnp.int32(5))
@@ -117,7 +117,7 @@ def test_a_step_is_made_of_a_lesson_a_charge_and_an_exercise():
     """By hand, where the teacher has waited for five of six steps: the rate is that of its own
     second lesson, its average spans 0.9 of one lesson and the student's 0.8 of six exercises, and
     the student pays before it learns."""
-    hyper = optim.hyper(0, lr=0.3, warmup_steps=20, ema_steps=0.1)
+    hyper = optim.make_hyper(0, lr=0.3, warmup_steps=20, ema_steps=0.1)
     before, _ = runs.stepped(WAITING, WORLD, hyper, 6)
     assert (before.step, before.teacher.step, before.teacher.studied) == (6, 1, 6)
     before = before._replace(teacher=before.teacher._replace(kl_nats=jnp.float32(0)))
@@ -147,7 +147,7 @@ def test_a_step_is_made_of_a_lesson_a_charge_and_an_exercise():
 
 
 def test_the_student_is_never_clipped_and_its_teacher_is():
-    hypers = [optim.hyper(0, lr=0.3, warmup_steps=0, clip_norm=norm) for norm in (1e9, 1e-3)]
+    hypers = [optim.make_hyper(0, lr=0.3, warmup_steps=0, clip_norm=norm) for norm in (1e9, 1e-3)]
     before, _ = runs.stepped(WAITING, WORLD, hypers[0], 3)
     index = BATCH.indices(WORLD.spec.size, before.step)
     example = draw(WORLD, hypers[0], before.step, before.teacher.ema)
@@ -174,7 +174,7 @@ def test_compute_is_that_of_lessons_exercises_and_draws():
 
 def regained_after(losses, target, ema_steps=10):
     """Lessons until a teacher with these losses a token has regained the target, or None."""
-    hyper = optim.hyper(0, ema_steps=ema_steps)
+    hyper = optim.make_hyper(0, ema_steps=ema_steps)
     expert = jax.jit(requential.make(OBSERVER, BATCH).init)(hyper).teacher
     expert = expert._replace(target_nats=jnp.float32(target))
     drawn = {"kl_nats": jnp.float32(0), "sampled_tok": jnp.int32(0)}
@@ -199,7 +199,7 @@ def test_a_loss_is_regained_by_the_mean_over_half_a_window():
 
 
 def test_a_teacher_is_projected_when_it_is_due_and_later_by_the_growth():
-    hyper = optim.hyper(0)
+    hyper = optim.make_hyper(0)
     state = jax.jit(requential.make(OBSERVER, BATCH).init)(hyper)
     expert = state.teacher._replace(
         params=taught(1), ema=taught(2), loss_nats=jnp.float32(6), weight=jnp.float32(3),
@@ -246,7 +246,7 @@ def test_both_rest_once_the_teacher_has_had_its_lessons():
 
 def test_a_message_costs_its_divergence_and_what_sending_it_takes():
     """Between weights far enough apart for it to matter which examples share a message."""
-    hyper = optim.hyper(0, lr=0.3)
+    hyper = optim.make_hyper(0, lr=0.3)
     before, _ = trained(WAITING, WORLD, 4, lr=0.3)
     expert = before.teacher._replace(ema=taught(0))
     before = before._replace(params=taught(1), teacher=expert)
@@ -275,7 +275,7 @@ def test_a_projected_teacher_becomes_the_student_and_makes_up_for_it():
     code = requential.make(
         OBSERVER, BATCH, teacher="projection", first_projection=5, projection_growth=4.0
     )
-    hyper = optim.hyper(0, lr=0.5, ema_steps=5)
+    hyper = optim.make_hyper(0, lr=0.5, ema_steps=5)
     step, states, studied = jax.jit(code.step), [jax.jit(code.init)(hyper)], []
     for _ in range(60):
         state, row = step(WORLD, hyper, states[-1])
@@ -418,13 +418,13 @@ def test_a_teacher_that_stands_still_is_paid_the_prequential_area():
     hyper = dict(lr=0.05, warmup_steps=0, clip_norm=1e9)
     learned, rows = trained(prequential.make(observer, batch), world, 400, **hyper)
     charge = evaluation.charge(observer, batch, 2048)
-    held_out = jax.jit(charge)(world, optim.hyper(0, **hyper), learned)
+    held_out = jax.jit(charge)(world, optim.make_hyper(0, **hyper), learned)
     anchor = float(held_out["ema_nats"].sum() / held_out["coded_tok"].sum())
     assert anchor < 1e-4, "the teacher has converged"
     area = bits(rows["nats"]) - float(rows["coded_tok"].sum()) * anchor / math.log(2)
 
     code = requential.make(observer, batch, max_kl=0.0)
-    state = jax.jit(code.init)(optim.hyper(0, **hyper))
+    state = jax.jit(code.init)(optim.make_hyper(0, **hyper))
     still = state.teacher._replace(ema=learned.ema, kl_nats=jnp.float32(1.0))
     _, rows = trained(code, world, 400, state._replace(teacher=still), **hyper)
     assert (np.asarray(rows["coded_tok"]) == 0).all(), "it stands still"
@@ -442,7 +442,7 @@ def test_a_learner_that_is_under_way_draws_from_what_it_is_charged_for():
         loss = bits(rows["nats"][-1]) / float(rows["coded_tok"][-1])
         assert 0.5 < loss < 0.95, "it has learned, and is not done"
         index = jnp.arange(16, dtype=jnp.uint32)
-        tokens = learner.examples(world, optim.hyper(0), index).tokens_T
+        tokens = learner.examples(world, optim.make_hyper(0), index).tokens_T
         whole = nll.nats(observer.logits(state.params, tokens, None), tokens)
         cache, step = observer.start(state.params, tokens[:, :cells], None), jax.jit(observer.step)
         for at in range(cells, 2 * cells):
@@ -503,19 +503,19 @@ def test_the_area_of_a_world_with_noise_is_what_its_law_teaches():
     )
     hyper = dict(lr=0.05, warmup_steps=0, clip_norm=1e9)
     code = prequential.make(observer, batch)
-    long = optim.hyper(1, **hyper, ema_steps=400)  # another seed: it has not seen the tokens
+    long = optim.make_hyper(1, **hyper, ema_steps=400)  # another seed: it has not seen the tokens
     expert = runs.stepped(code, world, long, 4000)[0].ema
     _, row = trained(code, world, steps, **hyper)
 
     @jax.jit
     def charged(step):
         index = batch.indices(None, step).reshape(-1)
-        example = learner.examples(world, optim.hyper(0), index)
+        example = learner.examples(world, optim.make_hyper(0), index)
         return nll.nats(observer.logits(expert, example.tokens_T, None), example.tokens_T).sum()
 
     area = bits(row["nats"]) - bits([charged(jnp.int32(step)) for step in range(steps)])
     code = requential.make(observer, batch, max_kl=0.0)
-    state = jax.jit(code.init)(optim.hyper(0, **hyper))
+    state = jax.jit(code.init)(optim.make_hyper(0, **hyper))
     still = state.teacher._replace(ema=expert, kl_nats=jnp.float32(1.0))
     _, drawn = trained(code, world, steps, state._replace(teacher=still), **hyper)
     assert bits(drawn["kl_nats"]) == pytest.approx(area, rel=0.05), area

@@ -18,7 +18,8 @@ import pytest
 import epx.generators
 from epx.observers import counts
 from epx.run.devices import AXIS, compile_over, layout
-from epx.streams import Batch, example_key, stream
+from epx.learning.batch import Batch
+from epx.streams import example_key, stream
 
 GOLDENS = Path(__file__).parents[1] / "goldens" / "generators.json"
 NAMES = sorted(module.name for module in pkgutil.iter_modules(epx.generators.__path__))

@@ -113,7 +113,7 @@ def test_a_second_process_is_refused(reference, tmp_path):
 
 def test_another_config_is_refused_with_the_difference(undisturbed):
     output = finish(train(undisturbed.path, "--config.optim.lr=0.02", "--config.run.steps=300"), 1)
-    assert "optim.lr: 0.02 -> 0.03" in output and "loop.steps: 300 -> 200" in output
+    assert "optim.lr: 0.02 -> 0.03" in output and "run.steps: 300 -> 200" in output
     same(record.load(undisturbed.path), undisturbed)
 
 
@@ -234,7 +234,7 @@ def test_damage_after_the_end_is_mended(reference, tmp_path):
 
 def test_a_member_that_fails_is_latched_and_the_others_finish(reference, tmp_path, caplog):
     config, wanted = reference
-    members = [{"loop.seed": 0}, {"loop.seed": 1, "optim.lr": 1e30}]
+    members = [{"run.seed": 0}, {"run.seed": 1, "optim.lr": 1e30}]
     done = rows(config, tmp_path, members)
     step = done.done["failed"]["1"]
     assert done.done["failed"] == {"1": step} and 0 <= step < 40

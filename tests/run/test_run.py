@@ -18,7 +18,8 @@ from epx.observers import counts, transformer
 from epx.run import loop
 from epx.run.devices import Layout, layout
 from epx.run.plan import Plan, stack
-from epx.streams import Batch, example_key, stream
+from epx.learning.batch import Batch
+from epx.streams import example_key, stream
 from epx.sweeps import grid
 from tests.runs import rows, same, with_run
 
@@ -69,7 +70,7 @@ def test_the_same_rows_however_it_is_compiled(reference, change, tmp_path):
 
 def test_a_member_does_not_feel_the_others(reference, tmp_path):
     config, wanted = reference
-    alone = rows(with_run(config, devices=1), tmp_path, members=[{"loop.seed": 1}])
+    alone = rows(with_run(config, devices=1), tmp_path, members=[{"run.seed": 1}])
     np.testing.assert_allclose(alone.rows["nats"][0, :20], wanted.rows["nats"][1, :20], rtol=1e-4)
 
 
@@ -216,7 +217,7 @@ def test_rows_are_those_of_the_goldens(tiny_config, name, tmp_path):
 
 
 def test_members_vary_only_what_they_may(tiny_config):
-    for key in ("observer.width", "loop.batch", "generator.name", "eval.examples"):
+    for key in ("observer.width", "run.batch", "generator.name", "eval.examples"):
         with pytest.raises(ValueError, match=key):
             grid.assemble(tiny_config, [{key: 1}])
 

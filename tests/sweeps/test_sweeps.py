@@ -22,7 +22,7 @@ def ensembles(tune=False):
     config.observer.update(dict(name="counts", order=2))
     config.run.steps, config.run.chunk, config.checkpoint.every = 20, 10, 10
     sections = {name: config[name].to_dict() for name in config}
-    seeds = grid.vary("loop.seed", [9] if tune else [0, 1])
+    seeds = grid.vary("run.seed", [9] if tune else [0, 1])
     return [grid.Ensemble("01-life-counts", sections, seeds)]
 """
 
@@ -35,8 +35,8 @@ def test_a_rate_is_chosen_apart_from_what_is_measured(tiny_config):
         return grid.tuned("x", tiny_config, label, worlds, (0.1, 0.2), seeds=3, tune=tune)
 
     measured, tuning = ensemble(False), ensemble(True)
-    assert [member["loop.seed"] for member in measured.members] == [0, 1, 2, 0, 1, 2]
-    assert {member["loop.seed"] for member in tuning.members} == {grid.TUNING_SEED}
+    assert [member["run.seed"] for member in measured.members] == [0, 1, 2, 0, 1, 2]
+    assert {member["run.seed"] for member in tuning.members} == {grid.TUNING_SEED}
     assert [member["optim.lr"] for member in tuning.members] == [0.1, 0.2, 0.1, 0.2]
     assert (measured.config["run"]["seeds"], tuning.config["run"]["seeds"]) == (3, 1)
     assert "label" not in tiny_config and tiny_config["run"]["seeds"] == 2, "a copy"
@@ -69,7 +69,7 @@ def small(world):
     [
         ({"generator.width": 4}, "cannot share an ensemble"),
         ({"generator.name": "eca"}, "generator.name: members of an ensemble share it"),
-        ({"loop.batch": 4}, "loop.batch: members of an ensemble share it"),
+        ({"run.batch": 4}, "run.batch: members of an ensemble share it"),
         ({"label.world": "rule {rule}"}, r"label.world='rule \{rule\}'"),
     ],
 )

@@ -1,0 +1,105 @@
+"""The four lines of a notebook: a generator, an observer, and a measurement of the two."""
+
+import dataclasses
+import tempfile
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import jax
+
+from epx import record, streams
+from epx.analysis import ledger
+from epx.analysis.measurement import Measurement
+from epx.codes import prequential
+from epx.learning import optim
+from epx.run import config, provenance
+from epx.run.loop import train
+from epx.run.plan import Plan
+from epx.run.setup import make_setup
+from epx.types import Generator, Observer
+
+
+def generator(name: str, seed: int = 0, **arguments: Any) -> Generator:
+    """A generator by name, with these arguments and the defaults of the others.
+
+    Args:
+      name: a module of `epx.generators`, or the import path of your own.
+      seed: of what its `make` draws.
+      **arguments: of its `make`.
+
+    Raises:
+      ValueError: an unknown name or argument, or a value that is not accepted.
+    """
+    section = {"name": name, **arguments}
+    return config.make("generator", section, key=streams.stream(seed, "world"))
+
+
+def observer(name: str, generator: Generator, dtype: str = "float32", **arguments: Any) -> Observer:
+    """An observer by name, made for the vocabulary and the length of a generator.
+
+    Args:
+      name: a module of `epx.observers`, or the import path of your own.
+      generator: what it is to observe.
+      dtype: of its activations, `float32` or `bfloat16`.
+      **arguments: of its `make`.
+
+    Raises:
+      ValueError: an unknown name or argument, or a value that is not accepted.
+    """
+    spec = generator.spec
+    supplied = dict(vocab=spec.vocab, length=spec.length, dtype=dtype)
+    return config.make("observer", {"name": name, **arguments}, **supplied)
+
+
+def measure(
+    generator: Generator | Callable[[jax.Array], Generator],
+    observer: Observer,
+    *,
+    steps: int,
+    batch: int,
+    seeds: int = 4,
+    lr: float = 0.03,
+    workdir: Path | str | None = None,
+    **plan: Any,
+) -> Measurement:
+    """S and H of a generator for an observer, by the prequential code, or where examples are seen
+    again by the excess of its first pass.
+
+    Args:
+      generator: the same for every seed, which draws its own examples of an endless generator; or
+        a function that makes one from a seed's key, such as `lambda key: text.make(key)`, which
+        also draws another order of a finite one.
+      observer: the learner, made for the generator's vocabulary and length.
+      steps: optimiser steps.
+      batch: examples in each step.
+      seeds: members of the ensemble; the interval is over them.
+      lr: base learning rate.
+      workdir: where the record is kept and continued; None measures without keeping it.
+      **plan: further fields of `Plan`, such as `eval_examples`.
+
+    Returns:
+      The ledger's measurement; for example `.structure_bits` and `.entropy_bits_per_tok`.
+
+    Raises:
+      ValueError: a value that is not accepted, before anything is compiled.
+      RecordError, RunError: as `train`.
+    """
+    plan = Plan(steps=steps, batch=batch, **plan)
+    hypers = [optim.make_hyper(seed, lr=lr) for seed in range(seeds)]
+    keys = [streams.stream(seed, "world") for seed in range(seeds)]
+    generators = [generator(key) if callable(generator) else generator for key in keys]
+    example = generators[0].example
+    described = {
+        "generator": {"sha256": provenance.digest_function(example, jax.random.key(0), 0)},
+        "observer": {"sha256": provenance.digest_observer(observer, generators[0].spec)},
+        "optim": {"lr": lr},
+        "run": dataclasses.asdict(plan) | {"seeds": seeds},
+        "eval": {"test_tokens": plan.test_tokens},
+    }
+    setup = make_setup(generators, hypers, observer, prequential.make, plan, described)
+    with tempfile.TemporaryDirectory() as scratch:
+        for _ in train(setup, workdir or scratch):
+            pass
+        done = record.load(workdir or scratch)
+        return ledger.own(done)(done)

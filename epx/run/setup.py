@@ -1,0 +1,244 @@
+"""From a config to everything that a run needs, resolved once. Every ValueError is raised here,
+before anything is compiled."""
+
+from collections.abc import Callable, Sequence
+from typing import Any, NamedTuple
+
+import jax
+import jax.numpy as jnp
+
+from epx import streams
+from epx.learning import optim
+from epx.learning.batch import Batch
+from epx.run import config as configs
+from epx.run import memory
+from epx.run.config import Config, Overrides
+from epx.run.devices import AXIS, Layout, largest_divisor, make_layout
+from epx.run.plan import MOST_MEMBERS, Plan, make_plan
+from epx.types import Code, Generator, Hyper, Observer, PyTree, Spec, refusal, require
+
+DTYPES = ("float32", "bfloat16")
+# Tokens that a core works on at once, which leaves the activations of a layer in its cache: best of
+# 64 to 12288 at width 64 to 512, and within a sixth of the best at width 16 (notebooks/bench).
+CORE_TOKENS = 256
+# Examples that a core samples side by side, token by token.
+DECODED = 16
+
+
+class Setup(NamedTuple):
+    """Everything a run needs.
+
+    Attributes:
+      config: what the record keeps: every key, and what the members vary.
+      spec: of the generator of each member.
+      generator, hyper: of all members, stacked: arrays have a leading member axis M.
+      observer, code: what the members share.
+      batch: how the examples of a step are divided.
+      layout: where members and batches live.
+      plan: how long and how it goes.
+    """
+
+    config: dict[str, Any]
+    spec: Spec
+    generator: Generator
+    hyper: Hyper
+    observer: Observer
+    code: Code
+    batch: Batch
+    layout: Layout
+    plan: Plan
+
+    @property
+    def members(self) -> int:
+        """Members of the ensemble, M."""
+        return len(self.hyper.seed)
+
+    def member(self, index: int) -> tuple[Generator, Hyper]:
+        """Generator and hyper-parameters of one member."""
+        return jax.tree.map(lambda leaf: leaf[index], (self.generator, self.hyper))
+
+    def abstract_state(self) -> PyTree:
+        """Shapes and dtypes of the states of all members."""
+        return jax.eval_shape(jax.vmap(self.code.init), self.hyper)
+
+
+def assemble(config: Config, members: Sequence[Overrides] | None = None) -> Setup:
+    """The run that a config describes.
+
+    Args:
+      config: sections of plain values as in `configs/base.py`; arguments of the generator, observer
+        and code may be left out and take their defaults.
+      members: what the members of the ensemble vary: `run.seed`, any key of `optim`, keys of
+        `generator` that leave all shapes alone, and `label`. None varies the seed, `run.seeds`
+        times.
+
+    Raises:
+      ValueError: a key or value that is not accepted, before anything is compiled.
+    """
+    config = configs.check_types(configs.resolve(config, {}))
+    run = config["run"]
+    plan = make_plan(config)
+    legal = 1 <= run["seeds"] <= MOST_MEMBERS
+    require("run.seeds", run["seeds"], legal, f"1 to {MOST_MEMBERS} members of one ensemble")
+    require("run.dtype", run["dtype"], run["dtype"] in DTYPES, " or ".join(DTYPES))
+    on_cpu = jax.default_backend() == "cpu"
+    required = run["require_accelerator"]
+    require("run.require_accelerator", required, not (required and on_cpu), "false on a CPU")
+    if members is None:
+        members = [{"run.seed": run["seed"] + n} for n in range(run["seeds"])]
+    _check_varied(members)
+    varied = [configs.resolve(config, member) for member in members]
+    for member_config in varied:
+        _check_label(member_config)
+    hypers = [optim.make_hyper(c["run"]["seed"], **c["optim"]) for c in varied]
+    generators = [
+        configs.make("generator", c["generator"], key=streams.stream(hyper.seed, "world"))
+        for c, hyper in zip(varied, hypers)
+    ]
+    spec = generators[0].spec
+    observer = configs.make(
+        "observer", config["observer"], vocab=spec.vocab, length=spec.length, dtype=run["dtype"]
+    )
+
+    def make_code(observer: Observer, batch: Batch) -> Code:
+        return configs.make("code", config["code"], observer=observer, batch=batch)
+
+    described = config | {"members": list(members)}
+    return make_setup(generators, hypers, observer, make_code, plan, described)
+
+
+def make_setup(
+    generators: Sequence[Generator],
+    hypers: Sequence[Hyper],
+    observer: Observer,
+    make_code: Callable[[Observer, Batch], Code],
+    plan: Plan,
+    config: dict[str, Any],
+) -> Setup:
+    """A run of these components.
+
+    Args:
+      generators, hypers: one a member, of equal shapes.
+      observer: that the members share.
+      make_code: makes the code that they share.
+      plan: how long and how it goes.
+      config: what the record keeps.
+
+    Raises:
+      ValueError: the devices, the generator, the code or the memory do not allow this run.
+    """
+    spec, members = generators[0].spec, len(generators)
+    layout = make_layout(plan.parallel, plan.devices, members, plan.batch)
+    batch = make_batch(plan, layout, spec.length)
+    code = make_code(observer, batch)
+    if code.steps is not None:
+        name = config.get("code", {}).get("name", "a code of your own")
+        accepted = f"{code.steps}, the steps of code.name={name} with its other keys"
+        require("run.steps", plan.steps, plan.steps == code.steps, accepted)
+    _check_passes(plan, spec, counts_passes=code.steps is None)
+    generator, hyper = stack(generators), stack(hypers)
+    setup = Setup(config, spec, generator, hyper, observer, code, batch, layout, plan)
+    _check_memory(setup)
+    return setup
+
+
+def make_batch(plan: Plan, layout: Layout, length: int) -> Batch:
+    """The batch of a step, in examples of `length` tokens, divided over the devices that share it.
+
+    Where `run.microbatch` is None, a core takes as many examples at once as its cache holds, and an
+    accelerator takes all.
+    """
+    part = plan.batch // layout.shards
+    fitting = max(1, CORE_TOKENS // length) if layout.platform == "cpu" else part
+    microbatch = min(plan.microbatch or largest_divisor(part, fitting), part)
+    accepted = f"divisors of the {part} examples of a batch that each device sees, or none"
+    require("run.microbatch", plan.microbatch, part % microbatch == 0, accepted)
+    decoded = largest_divisor(part, DECODED) if layout.platform == "cpu" else part
+    axis = AXIS if layout.shards > 1 else None
+    return Batch(plan.batch, microbatch, axis, layout.shards, decoded, plan.examples)
+
+
+def stack(trees: Sequence[PyTree]) -> PyTree:
+    """Members of equal shapes as one tree with a leading member axis.
+
+    Raises:
+      ValueError: they differ in more than the values of their arrays.
+    """
+    shapes = [member_shapes(tree) for tree in trees]
+    for index, shape in enumerate(shapes):
+        if shape != shapes[0]:
+            accepted = (
+                "members that differ in the values of arrays alone, to share an ensemble; member "
+                f"0 is {trees[0]!r:.200}"
+            )
+            raise refusal(f"member {index}", trees[index], accepted)
+    return jax.tree.map(lambda *leaves: jnp.stack([jnp.asarray(leaf) for leaf in leaves]), *trees)
+
+
+def member_shapes(tree: PyTree) -> PyTree:
+    """What members of an ensemble have in common: structure, shapes and dtypes."""
+    return jax.tree.map(lambda leaf: (jnp.shape(leaf), jnp.result_type(leaf)), tree)
+
+
+def _check_varied(members: Sequence[Overrides]) -> None:
+    for key, value in {key: value for member in members for key, value in member.items()}.items():
+        section, _, name = key.partition(".")
+        free = section in ("optim", "generator", "label") and name != "name"
+        accepted = (
+            "as keys that members vary run.seed, label.generator, those of optim, and those of "
+            "generator that leave all shapes alone"
+        )
+        require(key, value, free or key == "run.seed", accepted)
+
+
+def _check_label(config: Config) -> None:
+    for name, label in config.get("label", {}).items():
+        try:
+            label.format(**config[name])
+        except (LookupError, ValueError, AttributeError, TypeError) as error:
+            accepted = "a text for generator or observer, with their keys in braces"
+            raise refusal(f"label.{name}", label, f"{accepted} ({error!r})") from None
+
+
+def _check_passes(plan: Plan, spec: Spec, counts_passes: bool) -> None:
+    """Refuses more passes over finite data, or more held-out examples, than there may be. A code
+    that says itself how many steps it takes also says how often it sees an example."""
+    if plan.examples is not None and spec.size is not None:
+        accepted = f"1 to {spec.size}, the training examples of this generator, or none"
+        require("run.examples", plan.examples, plan.examples <= spec.size, accepted)
+    size = spec.size if plan.examples is None else plan.examples
+    if size is None:
+        return
+    accepted = f"1 to {size}, the training examples of a pass"
+    require("run.batch", plan.batch, plan.batch <= size, accepted)
+    passes = plan.steps * plan.batch / size
+    accepted = (
+        f"1 to {plan.repeats * size // plan.batch} with run.batch={plan.batch}: it needs "
+        f"{passes:.2f} passes over {size} training examples, and run.repeats={plan.repeats}; allow "
+        "more passes there (S_preq then charges a repeated token as if it were new; EDL does not)"
+    )
+    require("run.steps", plan.steps, not counts_passes or passes <= plan.repeats, accepted)
+    if spec.size is not None:
+        accepted = f"1 to {spec.held_out}, the examples that this generator holds out"
+        require("eval.examples", plan.eval_examples, plan.eval_examples <= spec.held_out, accepted)
+
+
+def _check_memory(setup: Setup) -> None:
+    plan, spec, batch = setup.plan, setup.spec, setup.batch
+    state = jax.eval_shape(setup.code.init, jax.tree.map(lambda leaf: leaf[0], setup.hyper))
+    needed = memory.forecast_bytes(
+        setup.generator,
+        state,
+        members=setup.members,
+        shards=len(setup.layout.devices) if not setup.layout.by_member else 1,
+        logits=batch.microbatch * spec.length * spec.vocab,
+        rows=min(plan.chunk, plan.steps) * 16 + plan.eval_examples * 3,
+    )
+    there = memory.available_bytes(setup.layout.devices)
+    accepted = (
+        f"what fits into the {(there or 0) / 2**30:.1f} GiB of this machine: turn run.seeds, "
+        "run.microbatch, run.chunk, eval.examples, or the sizes of generator and observer"
+    )
+    forecast = f"at least {needed / 2**30:.1f} GiB"
+    if there is not None and needed > there:
+        raise refusal("memory", forecast, accepted)

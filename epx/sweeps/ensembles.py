@@ -1,0 +1,111 @@
+"""From a sweep to ensembles: runs of equal shapes share one compiled program and one record."""
+
+import json
+from collections.abc import Sequence
+from typing import Any, NamedTuple
+
+import jax
+
+from epx import streams
+from epx.run import config as configs
+from epx.run.config import Config, Overrides
+from epx.run.setup import member_shapes
+from epx.types import refusal, require
+
+# Sections that the members of an ensemble may vary, where all shapes stay alone.
+_FREE = ("optim", "generator", "label")
+_NAME_LENGTH = 80  # characters of a folder's name
+
+
+class Ensemble(NamedTuple):
+    """One record of a sweep.
+
+    Attributes:
+      name: of its folder.
+      config: what its members share.
+      members: what each of them varies.
+      needs: names of the ensembles whose records must be complete first.
+    """
+
+    name: str
+    config: Config
+    members: list[Overrides]
+    needs: tuple[str, ...] = ()
+
+
+def ensembles(config: Config, sweep: Sequence[Overrides]) -> list[Ensemble]:
+    """Groups a sweep by shape: one ensemble for each program that has to be compiled.
+
+    Args:
+      config: sections of plain values that all runs share.
+      sweep: what each run overrides. Runs that give no `run.seed` have that of the config.
+
+    Returns:
+      Ensembles in the order in which they first occur, named by their number and by what tells
+      them from the others.
+
+    Raises:
+      ValueError: an empty sweep, or a key or value that is not accepted.
+    """
+    require("sweep", list(sweep), len(sweep) > 0, "a list with at least one set of overrides")
+    shapes: dict[str, str] = {}
+    groups: dict[str, list[Overrides]] = {}
+    for overrides in sweep:
+        if not isinstance(overrides, dict):
+            raise refusal("sweep", overrides, "dicts of dotted keys and values")
+        section = configs.resolve(config, overrides)["generator"]
+        arguments = json.dumps(section, sort_keys=True, default=str)
+        shape = shapes.setdefault(arguments, "") or _shape(section)
+        shapes[arguments] = shape
+        fixed = {key: value for key, value in overrides.items() if not _may_vary(key)}
+        group = json.dumps([fixed, shape], sort_keys=True, default=str)
+        groups.setdefault(group, []).append(overrides)
+    names = _names([members[0] for members in groups.values()])
+    return [_ensemble(name, config, members) for name, members in zip(names, groups.values())]
+
+
+def _may_vary(key: str) -> bool:
+    """Whether the members of an ensemble may vary a key, as far as shapes allow."""
+    section = key.partition(".")[0]
+    return key == "run.seed" or (section in _FREE and key != "generator.name")
+
+
+def _shape(section: dict[str, Any]) -> str:
+    """Structure, shapes and dtypes of the generator of a section, as text."""
+    generator = configs.make("generator", section, key=streams.stream(0, "world"))
+    leaves, structure = jax.tree.flatten(member_shapes(generator))
+    return f"{structure} {leaves}"
+
+
+def _ensemble(name: str, config: Config, members: list[Overrides]) -> Ensemble:
+    """Moves what all members have in common into the config that they share."""
+    keys = list(dict.fromkeys(key for member in members for key in member))
+    common = {
+        key: members[0][key]
+        for key in keys
+        if key != "run.seed" and all(m.get(key, m) == members[0].get(key) for m in members)
+    }
+    shared = configs.resolve(config, common)
+    shared["run"]["seeds"] = len(members)
+    seed = {"run.seed": shared["run"]["seed"]}
+    varied = [seed | {k: v for k, v in m.items() if k not in common} for m in members]
+    return Ensemble(name, shared, varied)
+
+
+def _names(sweep: Sequence[Overrides]) -> list[str]:
+    """A folder's name for each: its number, and the values of the keys in which they differ."""
+    keys = list(dict.fromkeys(key for overrides in sweep for key in overrides))
+    differing = [
+        key
+        for key in keys
+        if key != "run.seed"
+        and not key.startswith("label.")
+        and len({json.dumps(o.get(key), default=str) for o in sweep}) > 1
+    ]
+    differing.sort(key=lambda key: not key.endswith(".name"))  # names first
+    names = []
+    for number, overrides in enumerate(sweep):
+        words = [str(overrides[key]) for key in differing if key in overrides]
+        text = "-".join([f"{number:02d}", *words])
+        names.append("".join(c if c.isalnum() or c in "-._" else "_" for c in text)[:_NAME_LENGTH])
+    return names
