@@ -13,7 +13,7 @@ from jax import lax
 from epx.codes import prequential, requential
 from epx.generators import eca
 from epx.learning import flops, learner, nll, optim
-from epx.observers import transformer
+from epx.observers import _layers, transformer
 from epx.run import evaluation, loop
 from epx.run.devices import compile_over, place
 from epx.run.plan import Plan, stack
@@ -206,7 +206,7 @@ class Members:
                     # What comes out of one goes into the next, or some would be left out.
                     x_NxI = (draws[len(kernel_IxO)] + seed).astype(self.case.dtype)
                     kernel_IxO = kernel_IxO.astype(self.case.dtype)
-                    y_NxO, pull = jax.vjp(transformer.product, x_NxI, kernel_IxO)
+                    y_NxO, pull = jax.vjp(_layers.product, x_NxI, kernel_IxO)
                     x_NxI, gradient_IxO = pull(y_NxO + 1)
                     seed = 1e-6 * x_NxI[0, 0].astype(jnp.float32)
                     found.append((x_NxI, total_IxO + gradient_IxO))

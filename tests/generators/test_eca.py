@@ -111,12 +111,12 @@ def test_every_completion_of_hidden_cells_has_its_own_future(hidden):
         assert len(np.unique(evolve_all(states, 30, 4), axis=0)) == 2**hidden
 
 
-def rows_of(world: eca.Eca, key: jax.Array) -> list[list[int]]:
+def rows_of(generator: eca.Eca, key: jax.Array) -> list[list[int]]:
     """X and the states after it, in time order, from the key of the example."""
-    soup = jax.random.bernoulli(key, 0.5, (world.width,)).astype(jnp.int32)
-    rows = [slow_evolve(soup, int(world.rule), world.burnin)]
-    for _ in range(world.loops):
-        rows.append(slow_evolve(rows[-1], int(world.rule), world.steps // world.loops))
+    soup = jax.random.bernoulli(key, 0.5, (generator.width,)).astype(jnp.int32)
+    rows = [slow_evolve(soup, int(generator.rule), generator.burnin)]
+    for _ in range(generator.loops):
+        rows.append(slow_evolve(rows[-1], int(generator.rule), generator.steps // generator.loops))
     return rows
 
 
@@ -135,22 +135,22 @@ LAYOUTS = [  # arguments; uncoded tokens in front
 
 @pytest.mark.parametrize("arguments, context", LAYOUTS)
 def test_layout_of_every_task(arguments, context):
-    world = eca.make(KEY, **arguments)
-    rows = rows_of(world, KEY)
-    if world.order == "reverse":
+    generator = eca.make(KEY, **arguments)
+    rows = rows_of(generator, KEY)
+    if generator.order == "reverse":
         rows = rows[::-1]
-    cells = list(itertools.chain(*rows))[world.hidden :]
-    tokens_T, coded_T, side = world.example(KEY, 0)
-    assert tokens_T.tolist() == [2] * world.bos + cells
+    cells = list(itertools.chain(*rows))[generator.hidden :]
+    tokens_T, coded_T, side = generator.example(KEY, 0)
+    assert tokens_T.tolist() == [2] * generator.bos + cells
     assert coded_T.tolist() == [n >= context for n in range(len(tokens_T))]
-    assert world.spec.length == len(tokens_T) and world.spec.vocab == 2 + world.bos
+    assert generator.spec.length == len(tokens_T) and generator.spec.vocab == 2 + generator.bos
     assert side is None
 
 
 def test_example_sequence_of_the_paper():
-    world = eca.make(KEY, rule=30, width=16, steps=4)
-    assert world.spec.length == 32
-    assert world.example(KEY, 0).coded_T.tolist() == [False] * 16 + [True] * 16
+    generator = eca.make(KEY, rule=30, width=16, steps=4)
+    assert generator.spec.length == 32
+    assert generator.example(KEY, 0).coded_T.tolist() == [False] * 16 + [True] * 16
 
 
 def test_oracle_charges_a_uniform_input_and_nothing_else():
@@ -161,12 +161,12 @@ def test_oracle_charges_a_uniform_input_and_nothing_else():
         (("bos", True),): 0.0,
     }
     for arguments, expected in cost.items():
-        world = eca.make(KEY, **dict(arguments))
-        nats_T = world.oracle_nats(world.example(KEY, 0))
+        generator = eca.make(KEY, **dict(arguments))
+        nats_T = generator.oracle_nats(generator.example(KEY, 0))
         assert nats_T.dtype == jnp.float32
         assert float(nats_T.sum()) == pytest.approx(expected, rel=1e-6)
-    world = eca.make(KEY, coded="all", bos=True)
-    nats_T = world.oracle_nats(world.example(KEY, 0))
+    generator = eca.make(KEY, coded="all", bos=True)
+    nats_T = generator.oracle_nats(generator.example(KEY, 0))
     np.testing.assert_allclose(nats_T, [0] + [math.log(2)] * 16 + [0] * 16, rtol=1e-6)
 
 
@@ -174,23 +174,23 @@ def test_oracle_charges_a_uniform_input_and_nothing_else():
     "arguments", [dict(hidden=1), dict(order="reverse"), dict(coded="all", burnin=1)]
 )
 def test_oracle_says_where_it_does_not_know(arguments):
-    world = eca.make(KEY, **arguments)
-    assert world.oracle_nats(world.example(KEY, 0)) is None
+    generator = eca.make(KEY, **arguments)
+    assert generator.oracle_nats(generator.example(KEY, 0)) is None
 
 
 def test_symbols_draw_a_state_to_a_line():
-    world = eca.make(KEY, width=4, steps=2, loops=2, hidden=1, bos=True)
+    generator = eca.make(KEY, width=4, steps=2, loops=2, hidden=1, bos=True)
     tokens_T = jnp.array([2, 1, 0, 1, 0, 0, 1, 1, 1, 0, 0, 0])
-    assert len(world.symbols(tokens_T)) == world.spec.length
-    assert "".join(world.symbols(tokens_T)) == "⊢\n █·█\n··██\n█···\n"
+    assert len(generator.symbols(tokens_T)) == generator.spec.length
+    assert "".join(generator.symbols(tokens_T)) == "⊢\n █·█\n··██\n█···\n"
 
 
 def test_members_may_have_different_rules():
-    worlds = [eca.make(KEY, rule=rule) for rule in (30, 110)]
-    stacked = jax.tree.map(lambda *leaves: jnp.stack(leaves), *worlds)
-    together = jax.jit(jax.vmap(lambda world: world.example(KEY, 0).tokens_T))(stacked)
-    for world, tokens_T in zip(worlds, together):
-        np.testing.assert_array_equal(tokens_T, world.example(KEY, 0).tokens_T)
+    generators = [eca.make(KEY, rule=rule) for rule in (30, 110)]
+    stacked = jax.tree.map(lambda *leaves: jnp.stack(leaves), *generators)
+    together = jax.jit(jax.vmap(lambda generator: generator.example(KEY, 0).tokens_T))(stacked)
+    for generator, tokens_T in zip(generators, together):
+        np.testing.assert_array_equal(tokens_T, generator.example(KEY, 0).tokens_T)
 
 
 @pytest.mark.parametrize(

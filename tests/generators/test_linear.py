@@ -23,8 +23,8 @@ def _invertible(rng, size):
             return matrix
 
 
-def _example(world, index=0):
-    return world.example(example_key(KEY, index), index)
+def _example(generator, index=0):
+    return generator.example(example_key(KEY, index), index)
 
 
 @pytest.mark.parametrize("size", range(1, 11))
@@ -125,18 +125,18 @@ def test_both_orders_hold_the_same_bits(bits):
 @pytest.mark.parametrize("order", ["forward", "reverse"])
 def test_the_floor_by_enumeration(order):
     """All 16 examples of four bits: each token's probability given the tokens before it."""
-    world = linear.make(KEY, bits=4, nonzeros=3, order=order)
-    matrix = np.asarray(world.matrix_NxN)
+    generator = linear.make(KEY, bits=4, nonzeros=3, order=order)
+    matrix = np.asarray(generator.matrix_NxN)
     strings = []
     for x in itertools.product((0, 1), repeat=4):
         y = tuple(matrix @ x % 2)
         strings.append(x + y if order == "forward" else y + x)
     counts = collections.Counter(string[:n] for string in strings for n in range(9))
     for index in range(10):
-        example = _example(world, index)
+        example = _example(generator, index)
         string = tuple(np.asarray(example.tokens_T).tolist())
         law = [math.log(counts[string[:n]] / counts[string[: n + 1]]) for n in range(8)]
-        np.testing.assert_allclose(world.oracle_nats(example), law, rtol=1e-6)
+        np.testing.assert_allclose(generator.oracle_nats(example), law, rtol=1e-6)
     labels = linear.make(KEY, bits=4, nonzeros=3, order=order, coded="labels")
     example = _example(labels)
     assert example.coded_T.tolist() == [False] * 4 + [True] * 4
@@ -148,8 +148,8 @@ def test_the_inverse_is_denser():
 
     def ones(bits, nonzeros):
         keys = jax.random.split(KEY, 20)
-        worlds = [linear.make(key, bits=bits, nonzeros=nonzeros) for key in keys]
-        matrices = jnp.stack([world.matrix_NxN for world in worlds])
+        generators = [linear.make(key, bits=bits, nonzeros=nonzeros) for key in keys]
+        matrices = jnp.stack([generator.matrix_NxN for generator in generators])
         return float(jax.jit(jax.vmap(linear.inverse))(matrices).sum() / 20 - bits)
 
     assert ones(16, 0) == 0
