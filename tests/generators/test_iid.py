@@ -102,7 +102,7 @@ def test_a_chain_follows_its_transitions():
 
 
 @pytest.mark.parametrize("period, length", [(1, 5), (3, 10), (4, 8), (6, 6)])
-def test_repeat_repeats(period, length):
+def test_repeat_gives_its_block_again_and_again(period, length):
     generator = iid.make(KEY, law="repeat", vocab=9, period=period, length=length)
     examples = draw(generator, 50)
     tokens = np.asarray(examples.tokens_T)
@@ -121,7 +121,7 @@ def test_constant_is_token_0_and_free():
 
 
 @pytest.mark.parametrize("p", [0.0, 1.0])
-def test_certain_bits_are_certain(p):
+def test_bits_of_probability_0_or_1_are_constant(p):
     tokens = draw(iid.make(KEY, law="bernoulli", p=p), 100).tokens_T
     assert (tokens == int(p)).all()
 
@@ -143,12 +143,13 @@ def test_members_may_mix_laws():
         dict(vocab=0),
         dict(vocab=3, law="bernoulli"),
         dict(length=0),
+        dict(length=2**31),
         dict(p=-0.1),
         dict(period=0, law="repeat"),
         dict(period=65, law="repeat"),
     ],
 )
-def test_illegal_arguments_are_named(wrong):
+def test_iid_refuses_illegal_arguments(wrong):
     name, value = next(iter(wrong.items()))
     with pytest.raises(ValueError, match=f"generator.{name}={value!r}: accepted"):
         iid.make(KEY, **wrong)

@@ -136,7 +136,7 @@ def test_density_is_that_of_the_first_frame():
     assert life.make(KEY, density=0.0).example(KEY, 0).tokens_T.sum() == 0
 
 
-def test_a_future_that_is_determined_costs_nothing():
+def test_oracle_charges_nothing_for_a_determined_future():
     generator = life.make(KEY)
     nats_T = generator.oracle_nats(generator.example(KEY, 0))
     assert nats_T.dtype == jnp.float32 and not nats_T.any()
@@ -148,15 +148,18 @@ def test_a_future_that_is_determined_costs_nothing():
         dict(patch=5),
         dict(patch=0),
         dict(height=0),
+        dict(height=2**31),
+        dict(height=2**10, width=2**10),
         dict(height=6, patch=4),
         dict(width=6, patch=4),
         dict(frames=1),
         dict(stride=0),
+        dict(stride=2**31),
         dict(density=1.5),
         dict(burnin=-1),
     ],
 )
-def test_illegal_arguments_are_named(wrong):
+def test_life_refuses_illegal_arguments(wrong):
     name, value = next(iter(wrong.items()))
     with pytest.raises(ValueError, match=f"generator.{name}={value}: accepted"):
         life.make(KEY, **wrong)

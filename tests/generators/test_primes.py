@@ -31,10 +31,10 @@ def _written(p, q, digits):
 
 
 @pytest.mark.parametrize("digits", PAIRS)
-def test_the_primes_against_trial_division(digits):
-    found = np.asarray(primes.make(KEY, digits=digits).primes_N).tolist()
-    assert found == [n for n in range(10 ** (digits - 1), 10**digits) if _is_prime(n)]
-    assert math.comb(len(found), 2) == PAIRS[digits]
+def test_primes_agree_with_trial_division(digits):
+    drawn = np.asarray(primes.make(KEY, digits=digits).primes_N).tolist()
+    assert drawn == [n for n in range(10 ** (digits - 1), 10**digits) if _is_prime(n)]
+    assert math.comb(len(drawn), 2) == PAIRS[digits]
 
 
 @pytest.mark.parametrize("digits", PAIRS)
@@ -68,7 +68,7 @@ def test_pairs_are_uniform():
 
 @pytest.mark.parametrize("order", ["forward", "reverse"])
 @pytest.mark.parametrize(("digits", "count"), [(2, 210), (3, 40)])
-def test_the_floor_by_enumeration(digits, count, order):
+def test_oracle_equals_an_enumeration(digits, count, order):
     """Each token's probability given the tokens before it, over all pairs."""
     generator = primes.make(KEY, digits=digits, order=order)
     pairs = itertools.combinations(generator.primes_N.tolist(), 2)
@@ -85,7 +85,7 @@ def test_the_floor_by_enumeration(digits, count, order):
 
 
 @pytest.mark.parametrize("digits", PAIRS)
-def test_the_floor_is_the_log_of_the_pairs_in_both_orders(digits):
+def test_oracle_pays_the_log_of_the_number_of_pairs_in_both_orders(digits):
     for order in ("forward", "reverse"):
         generator = primes.make(KEY, digits=digits, order=order)
         for seed in range(3):
@@ -94,7 +94,7 @@ def test_the_floor_is_the_log_of_the_pairs_in_both_orders(digits):
 
 
 @pytest.mark.parametrize(("order", "charged"), [("forward", 6), ("reverse", 7)])
-def test_labels_stand_behind_the_equals_sign(order, charged):
+def test_labels_come_after_the_equals_sign(order, charged):
     generator = primes.make(KEY, digits=3, order=order, coded="labels")
     example = generator.example(KEY, 0)
     symbols = np.array(generator.symbols(example.tokens_T))
@@ -106,13 +106,13 @@ def test_labels_stand_behind_the_equals_sign(order, charged):
 @pytest.mark.parametrize(
     ("arguments", "words"),
     [
-        ({"digits": 1}, ["generator.digits=1", "2 to 5"]),
-        ({"digits": 6}, ["generator.digits=6", "2 to 5"]),
+        ({"digits": 1}, ["generator.digits=1", "from 2 to 5"]),
+        ({"digits": 6}, ["generator.digits=6", "from 2 to 5"]),
         ({"order": "back"}, ["generator.order='back'", "forward, reverse"]),
         ({"coded": "half"}, ["generator.coded='half'", "labels, all"]),
     ],
 )
-def test_useful_errors(arguments, words):
+def test_primes_refuses_illegal_arguments(arguments, words):
     with pytest.raises(ValueError) as error:
         primes.make(KEY, **arguments)
     assert all(word in str(error.value) for word in words), error.value
