@@ -16,6 +16,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
+from numbers import Integral
 from typing import TYPE_CHECKING, Any, NamedTuple, Protocol
 
 if TYPE_CHECKING:  # so that reports and corpora, which need no JAX, can use this page
@@ -42,6 +43,19 @@ def require(key: str, value: Any, legal: bool, accepted: str) -> None:
     """Raises `refusal(key, value, accepted)` unless the value is legal."""
     if not legal:
         raise refusal(key, value, accepted)
+
+
+def require_whole(key: str, value: Any, least: int, most: int, reason: str = "") -> None:
+    """Raises a refusal unless the value is a whole number from `least` to `most`.
+
+    Args:
+      key, value: as in `refusal`.
+      least, most: the bounds, both accepted.
+      reason: why there is such a bound, where that is not obvious.
+    """
+    whole = isinstance(value, Integral) and not isinstance(value, bool)
+    accepted = f"whole numbers from {least} to {most}" + (f": {reason}" if reason else "")
+    require(key, value, whole and least <= value <= most, accepted)
 
 
 class Example(NamedTuple):

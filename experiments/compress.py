@@ -6,14 +6,12 @@
 
 Both sides learn the same model from the same bytes as they go, so nothing of it is in the file. It
 can be read again on a CPU with the same config and versions of JAX; anything else is refused. With
---examples it is no file but the first examples of a world that go there and back, their uncoded
-tokens known to both sides. Printed are what the trainer charges, what was sent, gzip, xz and zstd.
+--examples the first examples of a generator go there and back in place of a file; both sides know
+their uncoded tokens. Prints what the trainer charges, what was sent, gzip, xz and zstd.
 """
 
 import importlib.metadata
 import importlib.util
-import os
-import tempfile
 from pathlib import Path
 from typing import Any
 
@@ -25,20 +23,20 @@ from absl import flags
 from epx.analysis import compressors
 from epx.analysis.measurement import LN2
 from epx.coders import arithmetic, container
-from epx.learning import learner
+from epx import files
+from epx.learning.learner import training_examples
 from epx.run import provenance
-from epx.run.plan import Setup
-from epx.learning.batch import Batch
-from epx.sweeps import grid
+from epx.run import setup as setups
+from epx.run.setup import Setup
 from epx.types import Example, Spec, require
-from experiments.cli import app, cores, host, progress
+from experiments.cli import app, host, progress
 
 FLAGS = flags.FLAGS
 flags.DEFINE_string("config", None, "config file, or the name of a shipped one, and its size")
 flags.DEFINE_string("input", None, "file to read")
 flags.DEFINE_string("output", None, "file to write")
 flags.DEFINE_bool("decompress", False, "the other way round")
-flags.DEFINE_integer("examples", None, "examples of the config's world, in place of a file", 1)
+flags.DEFINE_integer("examples", None, "examples of the generator, in place of a file", 1, 2**24)
 flags.DEFINE_bool("quiet", False, "no progress")
 
 BYTES = 256
@@ -52,27 +50,26 @@ def main(config: dict[str, Any]) -> int:
             app.fail(f"--{given[0]}: with --examples no file is read or written", 2)
     else:
         _check_files()
-    host.prepare()
+    app.prepare_host()
     if jax.default_backend() != "cpu":
         app.fail("only a CPU gives the same bits again; set JAX_PLATFORMS=cpu", 2)
     with app.config_errors():
-        setup = grid.assemble(config | {"run": config["run"] | {"seeds": 1, "devices": 1}})
-        name, spec = config["code"]["name"], setup.generators[0].spec
+        setup = setups.assemble(config | {"run": config["run"] | {"seeds": 1, "devices": 1}})
+        name, spec = config["code"]["name"], setup.spec
         require("code.name", name, name == "prequential", "prequential, which is what is sent")
-        batch = setup.plan.cut(setup.plan.layout(1), spec.length)
         (_check_count if FLAGS.examples else _check_bytes)(spec)
         arithmetic.package()
     if FLAGS.examples:
-        return _world(setup, batch)
+        return _send_examples(setup)
     try:
-        read, identity = Path(FLAGS.input).read_bytes(), _identity(setup, batch)
+        read, identity = Path(FLAGS.input).read_bytes(), _identity(setup)
         if FLAGS.decompress:
             sent = container.unpack(read, identity)
-            _write(container.verified(_decompressed(_prepared(setup, batch), sent), sent))
+            _write(container.verified(_decompressed(_prepared(setup), sent), sent))
         else:
-            payload = _compressed(_prepared(setup, batch), read)
+            payload = _compressed(_prepared(setup), read)
             _write(container.pack(read, payload, identity))
-    except container.EnvelopeError as error:
+    except container.ContainerError as error:
         app.fail(f"{FLAGS.input}: {error}", 1)
     except (ValueError, OSError) as error:
         app.fail(str(error), 1)
@@ -89,55 +86,51 @@ def _check_files() -> None:
 
 
 def _check_bytes(spec: Spec) -> None:
-    if spec.vocab != BYTES or spec.given:
-        raise ValueError(
-            f"generator: {spec.vocab} tokens, {spec.given} of an example given: accepted for files "
-            "are examples of 256 tokens with none given, as in configs/compress.py"
-        )
+    accepted = "generators of 256 tokens that give none, for files, as in configs/compress.py"
+    require("generator", (spec.vocab, spec.given), (spec.vocab, spec.given) == (BYTES, 0), accepted)
 
 
 def _check_count(spec: Spec) -> None:
-    if spec.size is not None and FLAGS.examples > spec.size:
-        raise ValueError(f"--examples={FLAGS.examples}: accepted are 1 to {spec.size} here")
+    legal = spec.size is None or FLAGS.examples <= spec.size
+    require("--examples", FLAGS.examples, legal, f"1 to {spec.size}, those of this generator")
 
 
-def _identity(setup: Setup, batch: Batch) -> container.Identity:
-    environment = provenance.environment(setup.plan.layout(1), batch) | {
+def _identity(setup: Setup) -> container.Identity:
+    environment = provenance.environment(setup.layout, setup.batch) | {
         "constriction": importlib.metadata.version("constriction"),
         "host_devices": jax.device_count(),
-        "instructions": cores.instructions(),
-        "programs": _programs(setup, batch),
+        "instructions": host.instructions(),
+        "programs": _program_digests(setup),
     }
     return container.identity(setup.config, environment)
 
 
-def _programs(setup: Setup, batch: Batch) -> list[str]:
+def _program_digests(setup: Setup) -> list[str]:
     """Digests of what the observer computes and of how it learns, whatever its source is called."""
-    generator, hyper = setup.generators[0], setup.hypers[0]
-    code = setup.code(setup.observer, batch)
-    state = jax.eval_shape(code.init, hyper)
-    predicts = provenance.observer(setup.observer, generator.spec)
-    return [predicts, provenance.function(code.step, generator, hyper, state)]
+    generator, hyper = setup.member(0)
+    state = jax.eval_shape(setup.code.init, hyper)
+    predicts = provenance.digest_observer(setup.observer, setup.spec)
+    return [predicts, provenance.digest_function(setup.code.step, generator, hyper, state)]
 
 
-def _prepared(setup: Setup, batch: Batch, side: Any = None) -> arithmetic.Programs:
+def _prepared(setup: Setup, side: Any = None) -> arithmetic.CompiledCoder:
     with app.config_errors():
-        spec = setup.generators[0].spec
-        return arithmetic.prepare(setup.observer, setup.hypers[0], spec, batch, side)
+        _, hyper = setup.member(0)
+        return arithmetic.prepare(setup.observer, hyper, setup.spec, setup.batch, side)
 
 
-def _compressed(programs: arithmetic.Programs, content: bytes) -> bytes:
+def _compressed(coder: arithmetic.CompiledCoder, content: bytes) -> bytes:
     tokens_N = np.frombuffer(content, np.uint8).astype(np.int32)
-    examples = _examples(tokens_N, programs.spec.length)
-    payload, nats = _encoded(programs, examples)
+    examples = _examples(tokens_N, coder.spec.length)
+    payload, nats = _encoded(coder, examples)
     file = {"file": 8.0 * (len(payload) + container.SIZE)}
     _print({"ledger": nats / LN2, "sent": 8.0 * len(payload)} | file, tokens_N, BYTES, "byte")
     return payload
 
 
-def _decompressed(programs: arithmetic.Programs, sent: container.Sent) -> bytes:
-    shared = _examples(np.zeros(sent.size, np.int32), programs.spec.length)
-    return _decoded(programs, sent.payload, shared)[shared.coded_T].astype(np.uint8).tobytes()
+def _decompressed(coder: arithmetic.CompiledCoder, sent: container.Payload) -> bytes:
+    shared = _examples(np.zeros(sent.size, np.int32), coder.spec.length)
+    return _decoded(coder, sent.payload, shared)[shared.coded_T].astype(np.uint8).tobytes()
 
 
 def _examples(content_N: np.ndarray, length: int) -> Example:
@@ -148,34 +141,34 @@ def _examples(content_N: np.ndarray, length: int) -> Example:
     return Example(tokens_N.reshape(-1, length), coded_N.reshape(-1, length))
 
 
-def _world(setup: Setup, batch: Batch) -> int:
-    """The first examples of the world there and back."""
-    generator, hyper = setup.generators[0], setup.hypers[0]
+def _send_examples(setup: Setup) -> int:
+    """Sends the first examples of the generator there and back; returns the exit code."""
+    generator, hyper = setup.member(0)
     index_N = jnp.arange(FLAGS.examples, dtype=jnp.uint32)
-    examples = jax.device_get(jax.jit(learner.examples)(generator, hyper, index_N))
+    examples = jax.device_get(jax.jit(training_examples)(generator, hyper, index_N))
     side = jax.tree.map(lambda leaf: leaf[0], examples.side)
-    programs = _prepared(setup, batch, side)
+    coder = _prepared(setup, side)
     try:
-        sent, nats = _encoded(programs, examples)
-        found = _decoded(programs, sent, examples)
+        sent, nats = _encoded(coder, examples)
+        found = _decoded(coder, sent, examples)
     except ValueError as error:
         app.fail(str(error), 1)
     if not np.array_equal(found, examples.tokens_T):
         app.fail("the decoder found other tokens", 1)
     sizes = {"ledger": nats / LN2, "sent": 8.0 * len(sent)}
-    _print(sizes, examples.tokens_T[examples.coded_T], generator.spec.vocab, "token")
+    _print(sizes, examples.tokens_T[examples.coded_T], setup.spec.vocab, "token")
     print(f"the decoder, which saw no coded token, found all {examples.coded_T.sum()} of them")
     return 0
 
 
-def _encoded(programs: arithmetic.Programs, examples: Example) -> tuple[bytes, float]:
+def _encoded(coder: arithmetic.CompiledCoder, examples: Example) -> tuple[bytes, float]:
     with progress.display("encode", FLAGS.quiet) as show:
-        return arithmetic.encode(programs, examples, _counted(show, examples))
+        return arithmetic.encode(coder, examples, _counted(show, examples))
 
 
-def _decoded(programs: arithmetic.Programs, sent: bytes, shared: Example) -> np.ndarray:
+def _decoded(coder: arithmetic.CompiledCoder, sent: bytes, shared: Example) -> np.ndarray:
     with progress.display("decode", FLAGS.quiet) as show:
-        return arithmetic.decode(programs, sent, shared, _counted(show, shared))
+        return arithmetic.decode(coder, sent, shared, _counted(show, shared))
 
 
 def _counted(show: progress.Show, examples: Example):
@@ -204,11 +197,8 @@ def _zstd(data: bytes) -> bytes:
 
 def _write(content: bytes) -> None:
     """All of the output or nothing."""
-    folder = Path(FLAGS.output).resolve().parent
-    with tempfile.TemporaryDirectory(dir=folder) as scratch:
-        whole = Path(scratch) / "whole"
-        whole.write_bytes(content)
-        os.replace(whole, FLAGS.output)
+    with files.replacing(Path(FLAGS.output).resolve()) as handle:
+        handle.write(content)
 
 
 if __name__ == "__main__":

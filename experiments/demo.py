@@ -33,17 +33,16 @@ def main() -> int:
     if FLAGS.fast and FLAGS.tune:
         app.fail("--fast and --tune: one or the other", 2)
     app.say("demo: it starts; loading JAX")
-    from configs.studies import demo
-    from experiments.cli import ensembles
+    from configs.studies import demo  # after the first word: these imports take seconds
+    from experiments import sweep
 
     kind = "-tune" if FLAGS.tune else "-fast" if FLAGS.fast else ""
     workdir = Path(FLAGS.workdir or f"runs/demo{kind}")
-    chosen = demo.ensembles(FLAGS.fast, FLAGS.tune)
-    status = ensembles.train("demo", chosen, workdir, FLAGS.quiet)
-    if status > 1:
-        return status
-    ensembles.report("demo", chosen, workdir, FLAGS.tune)
-    app.say(f"demo: done in {(time.monotonic() - began) / 60:.1f} minutes")
+    config = demo.get_config().to_dict()
+    overrides = demo.sweep(FLAGS.fast, FLAGS.tune)
+    status = sweep.run("demo", config, overrides, workdir, demo.RATES if FLAGS.tune else None)
+    if status <= 1:
+        app.say(f"demo: done in {(time.monotonic() - began) / 60:.1f} minutes")
     return status
 
 

@@ -18,7 +18,7 @@ import epx
 from epx.data import cache as caches
 from epx.data import texts
 from epx.data.chess import database
-from experiments.cli import app, cores, host
+from experiments.cli import app, host
 
 _PACKAGES = (
     "jax",
@@ -67,13 +67,13 @@ def hardware() -> list[tuple[str, str]]:
     return [
         ("backend", jax.default_backend()),
         ("devices", f"{len(devices)} ({kinds})"),
-        ("cores", str(cores.granted())),
+        ("cores", str(host.granted_cores())),
     ]
 
 
 def _storage() -> list[tuple[str, str]]:
     cache = caches.folder().absolute()
-    parts = {"xla cache": host.compile_cache(), "corpora cache": cache / "corpora"}
+    parts = {"compiled programs": host.compile_cache(), "corpora cache": cache / "corpora"}
     parts |= {"books cache": cache / "books", "downloads": cache / "downloads"}
     held = [(name, f"{folder}: {_held(folder)}") for name, folder in parts.items()]
     return [*held, ("free disk", _free(cache))]
@@ -96,14 +96,13 @@ def _programs() -> list[tuple[str, str]]:
 
 def main() -> int:
     """Prints the report; the exit status is 1 where JAX finds no backend to run on."""
-    host.prepare()
     rows, warning, status = software(), None, 0
     try:
+        host.prepare()
         rows += hardware()
         warning = host.unused_gpu()
-    except (RuntimeError, AssertionError) as error:  # JAX 0.10 asserts where a plugin is missing
-        asked = jax.config.jax_platforms or "any platform"
-        rows.append(("backend", f"none: JAX could not start {asked} ({error!r})"))
+    except host.HostError as error:
+        rows.append(("backend", f"none: {error}"))
         status = 1
     for name, value in rows + _storage() + _programs() + _corpora():
         print(f"{name:27}{value}")

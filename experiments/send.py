@@ -1,9 +1,11 @@
-"""Sends a requential code at toy scale: what a teacher draws, by its number in a list that both
-sides can make, to a decoder that never saw the data and ends with the student's exact weights.
+"""Sends a requential code at toy scale to a decoder that ends with the student's exact weights.
+
+What a teacher samples is sent as its number in a list that both sides can make; the decoder never
+sees the data.
 
     python -m experiments.send --figure=send.png
 
-Takes a quarter of a minute on 2 cores. The world is an automaton on a ring of 8 cells: a message is
+Takes a quarter of a minute on 2 cores. The data are an automaton on a ring of 8 cells: a message is
 the 8 cells that follow from 8 that both sides know.
 """
 
@@ -16,45 +18,45 @@ from epx.coders import relative_entropy
 from epx.codes import requential
 from epx.generators import eca
 from epx.learning import optim
+from epx.learning.batch import Batch
 from epx.observers import transformer
 from epx.report import plots
-from epx.learning.batch import Batch
-from experiments.cli import app, host
+from experiments.cli import app
 
 FLAGS = flags.FLAGS
-flags.DEFINE_integer("steps", 200, "batches to send", 1)
-flags.DEFINE_integer("batch", 8, "messages in a batch", 1)
+flags.DEFINE_integer("steps", 200, "batches to send", 1, 10**6)
+flags.DEFINE_integer("batch", 8, "messages in a batch", 1, 4096)
 flags.DEFINE_integer("width", 8, "cells of the ring: bits of a message", 2, 12)
 flags.DEFINE_integer("rule", 15, "of the automaton", 0, 255)
-flags.DEFINE_integer("seed", 0, "of weights, data and proposals", 0)
+flags.DEFINE_integer("seed", 0, "of weights, data and proposals", 0, 2**32 - 1)
 flags.DEFINE_string("figure", None, "draw lengths and costs against the KL to this file")
 
 
 def main() -> int:
     """Sends, receives, compares, prints; returns the exit code."""
-    host.prepare()
+    app.prepare_host()
     with app.config_errors():
         plots.check(FLAGS.figure)
-        world = eca.make(jax.random.key(0), rule=FLAGS.rule, width=FLAGS.width, steps=1)
-        observer = transformer.make(2, world.spec.length, depth=1, width=16)
+        automaton = eca.make(jax.random.key(0), rule=FLAGS.rule, width=FLAGS.width, steps=1)
+        observer = transformer.make(2, automaton.spec.length, depth=1, width=16)
         hyper = optim.make_hyper(FLAGS.seed, lr=0.2, warmup_steps=10, ema_steps=10)
-        programs = relative_entropy.prepare(observer, hyper, world, Batch(FLAGS.batch, FLAGS.batch))
-    sent = relative_entropy.send(programs, FLAGS.steps)
-    inputs = [programs.inputs(jnp.int32(step)) for step in range(FLAGS.steps)]
-    student = relative_entropy.receive(programs, sent.bits, inputs)
-    equal = jax.tree.map(np.array_equal, student, sent.student)
-    kl, length = sent.kl_bits, sent.length_bits
+        sides = relative_entropy.prepare(observer, hyper, automaton, Batch(FLAGS.batch, FLAGS.batch))
+    transmission = relative_entropy.send(sides, FLAGS.steps)
+    inputs = [sides.inputs(jnp.int32(step)) for step in range(FLAGS.steps)]
+    student = relative_entropy.receive(sides, transmission.bits, inputs)
+    equal = jax.tree.map(np.array_equal, student, transmission.student)
+    kl, length = transmission.kl_bits, transmission.length_bits
     bound = kl + 2 * np.log2(1 + kl) + requential.MESSAGE_BITS
     for name, bits in (("KL", kl), ("sent", length), ("bound", bound)):
         half = 1.96 * bits.std(ddof=1) / np.sqrt(bits.size) if bits.size > 1 else np.nan
         print(f"{name:8}{bits.sum():12.1f} bit {bits.mean():8.3f} ± {half:.3f} bit/message")
-    print(f"proposals{sent.looked.sum():11d}     {sent.looked.mean():8.1f} per message")
+    print(f"proposals{transmission.proposals.sum():11d}     {transmission.proposals.mean():8.1f} per message")
     if not all(jax.tree.leaves(equal)):
         app.fail("the decoder ended with other weights", 1)
     print("the decoder, which saw none of the data, has the student's exact weights")
     if FLAGS.figure:
         with app.config_errors():  # too few messages
-            plots.messages(kl, length, sent.looked, requential.MESSAGE_BITS, FLAGS.figure)
+            plots.messages(kl, length, transmission.proposals, requential.MESSAGE_BITS, FLAGS.figure)
     return 0
 
 

@@ -6,8 +6,8 @@
         --vary=run.seed=0,1 --workdir=runs/rates
 
 A sweep file defines `sweep()`, which returns the overrides of each run, and `get_config()`, what
-they share. `--vary` writes such a list on the command line: every combination of the values. Runs of equal
-shapes share one compiled program and one record. The same command goes on where it was stopped.
+they share. `--vary` writes such a list on the command line: every combination of the values.
+Runs of equal shapes share one compiled program and one record. The same command goes on where it was stopped.
 """
 
 from pathlib import Path
@@ -29,7 +29,7 @@ RATES = (0.02, 0.05, 0.1, 0.2, 0.4, 0.8, 1.6, 3.2)
 
 def define_flags() -> None:
     """The flags of this binary; `demo` runs sweeps without them."""
-    flags.DEFINE_string("sweep", None, "file with sweep() and get_config(), or a shipped one's name")
+    flags.DEFINE_string("sweep", None, "file with sweep() and get_config(), or the name of one")
     flags.DEFINE_string("config", None, "in place of a sweep file: what the runs of --vary share")
     flags.DEFINE_multi_string("vary", [], "KEY=VALUE,VALUE,...: a key and its values; may repeat")
     flags.DEFINE_string("workdir", None, "where records and results go")

@@ -7,12 +7,12 @@ import numpy as np
 
 from epx import record
 from epx.run import loop
-from epx.sweeps import grid
+from epx.run import setup as setups
 
 
 def rows(config, path, members=None, stop_after=None):
     """The record of a run, stopped after a number of chunks if asked."""
-    chunks = loop.train(grid.assemble(config, members), path)
+    chunks = loop.train(setups.assemble(config, members), path)
     for _ in itertools.islice(chunks, stop_after):
         pass
     chunks.close()

@@ -7,7 +7,7 @@ import pytest
 from nbclient import NotebookClient
 
 from epx.run import loop
-from epx.sweeps import grid
+from epx.run import setup as setups
 
 ROOT = Path(__file__).parents[1]
 NOTEBOOKS = sorted((ROOT / "notebooks").glob("*.ipynb"))
@@ -17,7 +17,7 @@ NOTEBOOKS = sorted((ROOT / "notebooks").glob("*.ipynb"))
 def test_runs_on_a_small_record(path, tiny_config, tmp_path, monkeypatch):
     monkeypatch.setenv("PYTHONPATH", str(ROOT))
     config = tiny_config | {"observer": {"name": "counts"}}
-    for _ in loop.train(grid.assemble(config), tmp_path / "records"):
+    for _ in loop.train(setups.assemble(config), tmp_path / "records"):
         pass
     notebook = nbformat.read(path, as_version=4)
     source = notebook.cells[1].source

@@ -1,1 +1,1 @@
-"""One file is one world: `make(key, **arguments) -> Generator`."""
+"""One file is one generator: `make(key, **arguments) -> Generator`."""

@@ -1,15 +1,16 @@
-"""Pseudo-random streams: a secret seed of `key_bits` bits and what a cipher or a weak generator
-makes of it. Little is unknown, so Shannon's entropy is tiny, yet a bounded observer meets anything
-from a short period (the low bits of an LCG) to full noise (ChaCha). Of each word of output the bits
-from `low_bit` on are shown, and all shown bits, lowest first, are cut into tokens of
-`bits_per_token` bits, the first bit the lowest. Mode `pairs` is Gohr's real-or-random task (CRYPTO
-2019): two ciphertexts under one key and a label, which alone is coded. `epx.keystreams` has a table
-of the algorithms, their seeds and their words.
+"""Pseudo-random streams: what a cipher or a weak random number generator makes of a secret seed.
 
->>> world = make(jax.random.key(0), algorithm="lcg", shown_bits=1, length=8)
->>> world.spec
+The seed has `key_bits` bits. Little is unknown, so Shannon's entropy is tiny, yet a bounded
+observer meets anything from a short period (the low bits of an LCG) to full noise (ChaCha). Of each
+word of output the bits from `low_bit` on are shown, and all shown bits, lowest first, are cut into
+tokens of `bits_per_token` bits, the first bit the lowest. Mode `pairs` is Gohr's real-or-random
+task (CRYPTO 2019): two ciphertexts under one key and a label; only the label is coded.
+`kernels.keystreams` has a table of the algorithms, their seeds and their words.
+
+>>> generator = make(jax.random.key(0), algorithm="lcg", shown_bits=1, length=8)
+>>> generator.spec
 Spec(vocab=2, length=8, size=None, version=1, held_out=0, given=0)
->>> bits = world.example(jax.random.key(1), 0).tokens_T  # bit 0 of odd constants alternates
+>>> bits = generator.example(jax.random.key(1), 0).tokens_T  # bit 0 of odd constants alternates
 >>> (bits[1:] + bits[:-1]).tolist()
 [1, 1, 1, 1, 1, 1, 1]
 """
@@ -20,22 +21,26 @@ from dataclasses import dataclass, field
 import jax
 import jax.numpy as jnp
 
+from epx.generators._bounds import MAX_LENGTH
+from epx.generators.kernels.ciphers import MAX_ROUNDS
 from epx.generators.kernels.keystreams import ALGORITHMS, Block
-from epx.types import Example, Spec, require
+from epx.types import Example, Spec, require, require_whole
 
 VERSION = 1
 TINY = dict(algorithm="lcg", low_bit=3, shown_bits=2, bits_per_token=2, length=6)
 
 _STATIC = {"static": True}
-_MOST_BITS = 18  # of a seed that the oracle enumerates
-_CHUNK = 2**12  # seeds that it follows at once, at most
+_MAX_ORACLE_BITS = 18  # of a seed; the oracle tries all seeds
+_CHUNK = 2**12  # seeds that the oracle tries at once, at most
 
 
 @jax.tree_util.register_dataclass
 @dataclass(frozen=True)
 class Cipher:
-    """The world made by `make`. Members of an ensemble may vary `low_bit` (uint32) and, of pairs,
-    `difference` (the words of a block, uint32; None in a stream)."""
+    """The generator made by `make`. Members of an ensemble may vary `low_bit` and `difference`.
+
+    `low_bit` is uint32. `difference` is the words of a block, uint32, with mode=pairs, else None.
+    """
 
     low_bit: jax.Array
     difference: jax.Array | None
@@ -59,34 +64,39 @@ class Cipher:
         return Example(self._stream(self._seed(key)), jnp.ones(self.length, bool))
 
     def oracle_nats(self, example: Example) -> jax.Array | None:
-        """Nats per token, float32 of shape T: the log of the factor by which the token thins the
-        seeds that agree with the tokens so far. None for pairs, and where the tokens depend on
-        more than 18 bits of the seed. Infinite at the first token that no seed agrees with, and not
-        a number behind it. Not for a traced `low_bit`: it says how many seeds count."""
+        """Nats per token, float32 of shape T: ln of the share of seeds that each token rules out.
+
+        That is ln(before / after) for the number of seeds that agree with the tokens before the
+        token and with the token as well. Infinite at the first token that no seed agrees with, and
+        not a number after it. None for pairs, and where the tokens depend on more than 18 bits of
+        the seed. `low_bit` must not be traced, as the number of seeds depends on it.
+        """
         bits = self._seed_bits()
-        if self.mode == "pairs" or bits > _MOST_BITS:
+        if self.mode == "pairs" or bits > _MAX_ORACLE_BITS:
             return None
         counts_T = self._agreeing(example.tokens_T, seeds=2**bits)
-        before_T = jnp.concatenate([jnp.array([2**bits]), counts_T[:-1]])
-        return jnp.log(before_T / counts_T)
+        before_T = jnp.concatenate([jnp.array([2**bits], jnp.int32), counts_T[:-1]])
+        return jnp.log(before_T.astype(jnp.float32) / counts_T.astype(jnp.float32))
 
     def _seed_bits(self) -> int:
-        """Bits of the seed that reach the tokens, lowest first."""
+        """The number of lowest bits of the seed on which the tokens depend."""
         # Modulo a power of two no bit of a state depends on a higher one; RANDU's lowest is fixed.
-        seen = int(self.low_bit) + self.shown_bits
-        reaching = {"lcg": seen, "randu": seen - 1}.get(self.algorithm, self.key_bits)
-        return min(reaching, self.key_bits)
+        highest = int(self.low_bit) + self.shown_bits
+        relevant = {"lcg": highest, "randu": highest - 1}.get(self.algorithm, self.key_bits)
+        return min(relevant, self.key_bits)
 
     @functools.partial(jax.jit, static_argnames="seeds")
     def _agreeing(self, tokens_T: jax.Array, seeds: int) -> jax.Array:
-        """How many of the first `seeds` seeds agree with the tokens up to each one, int32."""
+        """How many of the first `seeds` seeds agree with the tokens up to each token, int32."""
         chunk_size = min(seeds, _CHUNK)
 
         def add_chunk(chunk, counts_T):
-            seed_S = jnp.uint32(chunk * chunk_size) + jnp.arange(chunk_size, dtype=jnp.uint32)
-            guess_SxT = jax.vmap(lambda seed: self._stream(self._whole(seed[None])))(seed_S)
+            seed_S = jnp.uint32(chunk) * jnp.uint32(chunk_size) + jnp.arange(
+                chunk_size, dtype=jnp.uint32
+            )
+            guess_SxT = jax.vmap(lambda seed: self._stream(self._padded(seed[None])))(seed_S)
             agrees_SxT = jnp.cumprod(guess_SxT == tokens_T, axis=1, dtype=jnp.int32)
-            return counts_T + agrees_SxT.sum(0)
+            return counts_T + agrees_SxT.sum(0, dtype=jnp.int32)
 
         counts_T = jnp.zeros(self.length, jnp.int32)
         return jax.lax.fori_loop(0, seeds // chunk_size, add_chunk, counts_T)
@@ -95,10 +105,10 @@ class Cipher:
         """A uniform number of `key_bits` bits, as the words of a whole seed, lowest first."""
         words = jax.random.bits(key, (-(-self.key_bits // 32),), jnp.uint32)
         spare = 32 * len(words) - self.key_bits
-        return self._whole(words.at[-1].set(words[-1] & jnp.uint32(0xFFFFFFFF >> spare)))
+        return self._padded(words.at[-1].set(words[-1] & jnp.uint32(0xFFFFFFFF >> spare)))
 
-    def _whole(self, words: jax.Array) -> jax.Array:
-        """The uint32 words of a seed, and zeros in the higher ones that it leaves out."""
+    def _padded(self, words: jax.Array) -> jax.Array:
+        """The uint32 words of a seed, padded with zeros to a whole key."""
         return jnp.pad(words, (0, -(-ALGORITHMS[self.algorithm].key_bits // 32) - len(words)))
 
     def _stream(self, seed: jax.Array) -> jax.Array:
@@ -128,7 +138,7 @@ class Cipher:
         places = self.low_bit + jnp.arange(self.shown_bits, dtype=jnp.uint32)
         bits = ((words[:, None] >> places) & 1).reshape(-1)[: count * self.bits_per_token]
         weights = 1 << jnp.arange(self.bits_per_token, dtype=jnp.int32)
-        return (bits.reshape(count, -1).astype(jnp.int32) * weights).sum(1)
+        return (bits.reshape(count, -1).astype(jnp.int32) * weights).sum(1, dtype=jnp.int32)
 
 
 def make(
@@ -149,16 +159,16 @@ def make(
       key: not used; an example's seed comes from the example's own key.
       algorithm: `chacha`, `aes128`, `threefry2x32`, `speck32_64`, or one of the weak `lcg` (of
         Numerical Recipes), `randu`, `xorshift32`, `mt19937`, `blum_blum_shub`.
-      rounds: of chacha, threefry2x32 or speck32_64, at least 1; 0: the official number, which is
-        the only one elsewhere.
+      rounds: of chacha, threefry2x32 or speck32_64, 1 to 1024; 0: the official number. Others
+        accept only 0.
       key_bits: entropy of the seed in bits, up to the algorithm's own; 0: the algorithm's own.
         The law of a stream is known up to 18 bits, by trying every seed.
       low_bit: the lowest bit of a word that is shown.
       shown_bits: bits shown of each word; 0: all from `low_bit` on.
       bits_per_token: 1 to 8; the vocabulary is 2^bits_per_token.
-      length: tokens in one example, at least 1. Of pairs, a label after equally many tokens of
-        both ciphertexts, hence odd; whole blocks of speck32_64 in bits are 65.
-      mode: `stream`, or `pairs`, for which the algorithm needs blocks.
+      length: tokens in one example, 1 to 2^20. Of pairs it is odd: equally many tokens of both
+        ciphertexts and a label; all bits of speck32_64 need 65.
+      mode: `stream`, or `pairs` of chacha, aes128, threefry2x32 or speck32_64.
       difference: XOR of the plaintexts of a real pair, a block as one number; 0: 0x00400000 for
         speck32_64 (Gohr's), 0x8000 for chacha (its last input word), otherwise 1. 0 in a stream.
 
@@ -167,40 +177,39 @@ def make(
     """
     accepted = ", ".join(ALGORITHMS)
     require("generator.algorithm", algorithm, algorithm in ALGORITHMS, accepted)
-    chosen, given = ALGORITHMS[algorithm], f"with algorithm={algorithm}"
-    if chosen.rounds:
-        require("generator.rounds", rounds, rounds >= 0, f"1 or more, or 0 for {chosen.rounds}")
+    cipher, condition = ALGORITHMS[algorithm], f"with algorithm={algorithm}"
+    if cipher.rounds:
+        official = f"{cipher.rounds} are official, and 0 stands for them"
+        require_whole("generator.rounds", rounds, 0, MAX_ROUNDS, official)
     else:
-        require("generator.rounds", rounds, rounds == 0, f"0 {given}")
-    most = chosen.key_bits
-    require("generator.key_bits", key_bits, 0 <= key_bits <= most, f"0 to {most} {given}")
-    most = chosen.word_bits - 1
-    require("generator.low_bit", low_bit, 0 <= low_bit <= most, f"0 to {most} {given}")
-    most = chosen.word_bits - low_bit
-    accepted = f"0 to {most} {given} and low_bit={low_bit}"
-    require("generator.shown_bits", shown_bits, 0 <= shown_bits <= most, accepted)
-    require("generator.bits_per_token", bits_per_token, 1 <= bits_per_token <= 8, "1 to 8 bits")
+        require("generator.rounds", rounds, rounds == 0, f"0 {condition}")
+    require_whole("generator.key_bits", key_bits, 0, cipher.key_bits, condition)
+    require_whole("generator.low_bit", low_bit, 0, cipher.word_bits - 1, condition)
+    most = cipher.word_bits - low_bit
+    require_whole("generator.shown_bits", shown_bits, 0, most, f"{condition} and low_bit={low_bit}")
+    require_whole("generator.bits_per_token", bits_per_token, 1, 8, "the vocabulary is 2^bits")
+    memory = "a batch of examples is held in memory"
+    require_whole("generator.length", length, 1, MAX_LENGTH, memory)
     require("generator.mode", mode, mode in ("stream", "pairs"), "stream, pairs")
     shown_bits = shown_bits or most
     if mode == "pairs":
-        require("generator.mode", mode, isinstance(chosen, Block), f"stream {given}")
-        most = chosen.output_words * shown_bits
+        require("generator.mode", mode, isinstance(cipher, Block), f"stream {condition}")
+        most = cipher.output_words * shown_bits
         accepted = f"1 to {most}, the bits shown of a block"
         require("generator.bits_per_token", bits_per_token, bits_per_token <= most, accepted)
         most = 1 + 2 * (most // bits_per_token)
         legal = length % 2 == 1 and 3 <= length <= most
         require("generator.length", length, legal, f"odd numbers, 3 to {most}, with mode=pairs")
-        words = _block_words(chosen, difference)
+        words = _block_words(cipher, difference)
     else:
-        require("generator.length", length, length >= 1, "1 token or more")
         require("generator.difference", difference, difference == 0, "0 with mode=stream")
         words = None
     return Cipher(
         jnp.uint32(low_bit),
         words,
         algorithm,
-        rounds or chosen.rounds,
-        key_bits or chosen.key_bits,
+        rounds or cipher.rounds,
+        key_bits or cipher.key_bits,
         shown_bits,
         bits_per_token,
         length,
@@ -208,11 +217,11 @@ def make(
     )
 
 
-def _block_words(chosen: Block, difference: int) -> jax.Array:
-    """The words of a block that is given as one number."""
-    bits, count = chosen.word_bits, chosen.block_words
-    accepted = f"0 to 2^{bits * count} - 1"
-    require("generator.difference", difference, 0 <= difference < 2 ** (bits * count), accepted)
-    number = difference or chosen.difference
+def _block_words(cipher: Block, difference: int) -> jax.Array:
+    """The words of a block that is given as one number; 0 is the cipher's own difference."""
+    bits, count = cipher.word_bits, cipher.block_words
+    most = 2 ** (bits * count) - 1
+    require_whole("generator.difference", difference, 0, most, f"a block has {bits * count} bits")
+    number = difference or cipher.difference
     words = [number >> bits * place & 2**bits - 1 for place in reversed(range(count))]
     return jnp.array(words, jnp.uint32)

@@ -1,12 +1,13 @@
 """Elementary cellular automata on a ring: random cells X and the states that follow from them.
+
 Wolfram's convention: the new cell is bit (4*left + 2*centre + right) of the rule, and a state is
 written cell 0 first. One example holds X and then the states after D, 2D, ..., `steps` steps,
 D = steps / loops, or the same states backwards in time (a one-way function); hiding some cells of
 X leaves bits to be guessed. The ring is packed into machine words, so that a burn-in of a thousand
 steps costs little.
 
->>> world = make(jax.random.key(0), rule=30, width=16, steps=4)
->>> world.spec
+>>> generator = make(jax.random.key(0), rule=30, width=16, steps=4)
+>>> generator.spec
 Spec(vocab=2, length=32, size=None, version=1, held_out=0, given=16)
 >>> state = jnp.array([int(cell) for cell in "0100110000000001"])
 >>> "".join(map(str, evolve(state, 30, 4).tolist()))
@@ -20,8 +21,10 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
+from epx.generators._bounds import MAX_LENGTH, require_length, require_steps
 from epx.generators.kernels import bitpacking
-from epx.types import Example, Spec, require
+from epx.generators.kernels.words import as_words
+from epx.types import Example, Spec, require, require_whole
 
 VERSION = 1
 TINY = dict(width=4, steps=2, loops=2, burnin=1)
@@ -31,14 +34,23 @@ _BOS = 2
 
 
 def evolve(state_W: jax.Array, rule: int | jax.Array, steps: int | jax.Array) -> jax.Array:
-    """The ring of 0s and 1s after `steps` steps of `rule` (0 to 255), in the state's own dtype.
+    """The ring after `steps` steps of a rule, in the state's own dtype.
 
-    Any width of at least 1; `rule` and `steps` may be traced. Neighbours wrap around: on a ring of
-    one cell the cell is its own left and right.
+    Args:
+      state_W: 0s and 1s, at least one. Neighbours wrap around: on a ring of one cell the cell is
+        its own left and right.
+      rule: Wolfram's number, 0 to 255; may be traced.
+      steps: 0 or more; may be traced.
+
+    Raises:
+      ValueError: other cells, another rule, a negative number of steps.
     """
+    rule = as_words("rule", rule, jnp.uint32, (), most=255)
+    if isinstance(steps, int):
+        require_whole("steps", steps, 0, 2**31 - 1)
     width = state_W.shape[0]
     # One word per neighbourhood, all ones where the rule has the new cell alive.
-    alive = -((jnp.asarray(rule, jnp.uint32) >> jnp.arange(8, dtype=jnp.uint32)) & 1)
+    alive = -((rule >> jnp.arange(8, dtype=jnp.uint32)) & 1)
     words = jax.lax.fori_loop(
         0, steps, lambda _, now: _step(now, alive, width), bitpacking.pack(state_W)
     )
@@ -48,19 +60,18 @@ def evolve(state_W: jax.Array, rule: int | jax.Array, steps: int | jax.Array) ->
 def _step(words: jax.Array, alive: jax.Array, width: int) -> jax.Array:
     """One step of all cells of a packed ring at once."""
     left, right = bitpacking.neighbours(words, width)
-    # Each neighbour halves the outcomes: right chooses within the pairs (0, 1), (2, 3), ...
+    # Each cell halves the outcomes: the right one chooses within the pairs (0, 1), (2, 3), ...
     outcomes = list(alive)
-    for chosen in (right, words, left):
-        outcomes = [
-            zero ^ (chosen & (zero ^ one)) for zero, one in zip(outcomes[::2], outcomes[1::2])
-        ]
+    for cell in (right, words, left):
+        pairs = zip(outcomes[::2], outcomes[1::2])
+        outcomes = [if_dead ^ (cell & (if_dead ^ if_alive)) for if_dead, if_alive in pairs]
     return outcomes[0] & bitpacking.used(width)
 
 
 @jax.tree_util.register_dataclass
 @dataclass(frozen=True)
 class Eca:
-    """The world made by `make`. Members of an ensemble may vary `rule` (int32)."""
+    """The generator made by `make`. Members of an ensemble may vary `rule` (int32)."""
 
     rule: jax.Array
     width: int = field(metadata=_STATIC)
@@ -74,7 +85,7 @@ class Eca:
 
     @property
     def spec(self) -> Spec:
-        """Endless; cells are tokens 0 and 1, and 2 is the token in front where there is one."""
+        """Endless; cells are tokens 0 and 1, and token 2 stands in front if `bos`."""
         first = int(self.bos) + self.width - self.hidden
         length = first + self.width * self.loops
         given = first if self.coded == "labels" else int(self.bos)
@@ -82,7 +93,7 @@ class Eca:
 
     def example(self, key: jax.Array, index: jax.Array) -> Example:
         """The states that follow from the random ring of `key`; `index` is not used."""
-        ring_W = jax.random.bernoulli(key, 0.5, (self.width,)).astype(jnp.int32)
+        ring_W = jax.random.bernoulli(key, jnp.float32(0.5), (self.width,)).astype(jnp.int32)
         first_W = evolve(ring_W, self.rule, self.burnin)
 
         def next_state(state_W, _):
@@ -100,17 +111,21 @@ class Eca:
         return Example(tokens_T, labels_T | self._inputs() if self.coded == "all" else labels_T)
 
     def oracle_nats(self, example: Example) -> jax.Array | None:
-        """Nats of the coded tokens, float32 of shape T, 0 elsewhere: ln 2 for a cell of a uniform
-        X and 0 for a state that follows from it. None where the past is asked for, where cells are
-        hidden and where X is coded after a burn-in: no law simpler than enumeration is known."""
+        """Nats of the coded tokens, float32 of shape T: ln 2 for a cell of a uniform X, else 0.
+
+        None in reverse, with hidden cells, and where X is coded after a burn-in: no law is known
+        that is simpler than an enumeration of all X.
+        """
         uniform = self.burnin == 0 or self.coded == "labels"
         if self.order == "reverse" or self.hidden or not uniform:
             return None
         return jnp.where(self._inputs() & example.coded_T, math.log(2), 0.0).astype(jnp.float32)
 
     def symbols(self, tokens_T: np.ndarray | jax.Array) -> list[str]:
-        """Each cell as a dot or a block, a state to a line, hidden cells left blank; the token in
-        front as ⊢ on a line of its own."""
+        """Each cell as a dot or a block, one line a state, hidden cells left blank.
+
+        Token 2 is ⊢ on a line of its own.
+        """
         tokens = np.asarray(tokens_T).tolist()
         front = ["⊢\n"] if self.bos else []
         cells = ["·█⊢"[token] for token in tokens[len(front) :]]
@@ -143,11 +158,12 @@ def make(
     """An elementary cellular automaton.
 
     Args:
-      key: not used; nothing of this world is drawn once for all.
+      key: not used; this generator draws nothing once for all examples.
       rule: Wolfram's number of the rule, 0 to 255.
-      width: cells of the ring, at least 1; multiples of 32 and widths up to 32 are fastest.
-      steps: steps from X to the last state, at least 1.
-      burnin: steps from uniform random cells to X, at least 0.
+      width: cells of the ring, at least 1; multiples of 32 and widths up to 32 are fastest. An
+        example has at most 2^20 tokens.
+      steps: steps from X to the last state, 1 to 2^20.
+      burnin: steps from uniform random cells to X, 0 to 2^20.
       order: `forward` in time, X first, or `reverse`, X last.
       hidden: first cells of X that are left out, 0 to width - 1; 0 in reverse.
       loops: states after X, equally spaced in time; divides `steps`.
@@ -157,15 +173,15 @@ def make(
     Raises:
       ValueError: an argument outside these bounds.
     """
-    require("generator.rule", rule, 0 <= rule <= 255, "0 to 255")
-    require("generator.width", width, width >= 1, "1 cell or more")
-    require("generator.steps", steps, steps >= 1, "1 step or more")
-    require("generator.burnin", burnin, burnin >= 0, "0 steps or more")
+    require_whole("generator.rule", rule, 0, 255, "a rule is 8 bits")
+    require_whole("generator.width", width, 1, MAX_LENGTH // 2, "X and a state are one example")
+    require_steps("generator.steps", steps, least=1)
+    require_steps("generator.burnin", burnin, least=0)
     require("generator.order", order, order in ("forward", "reverse"), "forward, reverse")
     most = 0 if order == "reverse" else width - 1
-    require("generator.hidden", hidden, 0 <= hidden <= most, f"0 to {most} with order={order}")
-    require(
-        "generator.loops", loops, loops >= 1 and steps % loops == 0, f"divisors of steps={steps}"
-    )
+    require_whole("generator.hidden", hidden, 0, most, f"with order={order} and width={width}")
+    require_whole("generator.loops", loops, 1, steps, f"divisors of steps={steps}")
+    require("generator.loops", loops, steps % loops == 0, f"divisors of steps={steps}")
+    require_length("generator.width", width, width * (loops + 1) + int(bos) - hidden)
     require("generator.coded", coded, coded in ("labels", "all"), "labels, all")
     return Eca(jnp.int32(rule), width, steps, burnin, order, hidden, loops, coded, bool(bos))

@@ -1,14 +1,15 @@
 """Sources whose entropy has a closed form: independent tokens, a Markov chain, a repeated block.
-Every law is one law of the first token and one transition matrix, so that members of an ensemble
-may mix them, and every token is coded. These worlds are rulers: no observer may pay less than
-their entropy, and on uniform tokens there is nothing to learn.
 
->>> world = make(jax.random.key(0), law="bernoulli", p=0.25, length=6)
->>> world.spec
+Every law is a law of the first token and a transition matrix, so that members of an ensemble may
+mix laws. Every token is coded. These generators are baselines: no observer may pay less than their
+entropy, and on uniform tokens there is nothing to learn.
+
+>>> generator = make(jax.random.key(0), law="bernoulli", p=0.25, length=6)
+>>> generator.spec
 Spec(vocab=2, length=6, size=None, version=1, held_out=0, given=0)
->>> world.transition_VxV.tolist()
+>>> generator.transition_VxV.tolist()
 [[0.75, 0.25], [0.75, 0.25]]
->>> round(world.entropy_rate_nats(), 4)
+>>> round(generator.entropy_rate_nats(), 4)
 0.5623
 """
 
@@ -18,25 +19,27 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from epx.types import Example, Spec, require
+from epx.generators._bounds import MAX_LENGTH
+from epx.types import Example, Spec, require, require_whole
 
 VERSION = 1
 TINY = dict(law="markov", vocab=3, length=8)
 
 _STATIC = {"static": True}
+MAX_VOCAB = 4096  # its transition matrix takes 64 MiB a member
 _LAWS = ("bernoulli", "uniform", "constant", "repeat", "markov")
 
 
 @jax.tree_util.register_dataclass
 @dataclass(frozen=True)
 class Source:
-    """The world made by `make`. Members of an ensemble may vary both laws.
+    """The generator made by `make`. Members of an ensemble may vary both laws.
 
     Attributes:
       initial_V: float32, the law of the first token; it is the stationary law of the chain.
       transition_VxV: float32, row i is the law of the token after token i.
       length: tokens in one example.
-      period: tokens in the block that is repeated; 0 where nothing is.
+      period: tokens in the block that is repeated; 0 with other laws.
     """
 
     initial_V: jax.Array
@@ -46,7 +49,7 @@ class Source:
 
     @property
     def spec(self) -> Spec:
-        """Endless; the vocabulary is that of the laws."""
+        """Endless; every token of the vocabulary has a row in the transition matrix."""
         return Spec(self.initial_V.shape[-1], self.length, size=None, version=VERSION)
 
     def example(self, key: jax.Array, index: jax.Array) -> Example:
@@ -55,10 +58,10 @@ class Source:
         Tokens are drawn by inverting the cumulative law with one uniform float32 each: a token's
         probability is exact to 2^-23.
         """
-        # The last boundary is 1 and is left out: rounding cannot then leave the vocabulary.
+        # The last boundary, 1, is left out, so that rounding cannot give a token out of range.
         first = jnp.cumsum(self.initial_V)[:-1]
         later = jnp.cumsum(self.transition_VxV, axis=1)[:, :-1]
-        draws_T = jax.random.uniform(key, (self.period or self.length,))
+        draws_T = jax.random.uniform(key, (self.period or self.length,), jnp.float32)
 
         def next_token(boundaries, draw):
             token = jnp.sum(draw >= boundaries, dtype=jnp.int32)
@@ -69,15 +72,17 @@ class Source:
         return Example(tokens_T, jnp.ones(self.length, bool))
 
     def oracle_nats(self, example: Example) -> jax.Array:
-        """Nats per token, float32 of shape T; 0 for the repetitions of a block."""
+        """Nats per token, float32 of shape T; repetitions of a block cost 0."""
         tokens_T = example.tokens_T
         later = self.transition_VxV[tokens_T[:-1], tokens_T[1:]]
         nats_T = -jnp.log(jnp.concatenate([self.initial_V[tokens_T[:1]], later]))
         return jnp.where(jnp.arange(self.length) < (self.period or self.length), nats_T, 0.0)
 
     def entropy_rate_nats(self) -> float:
-        """Nats per token of the endless sequence, in float64: the entropies of the rows weighted
-        by the stationary law, and 0 where a block repeats for ever. Not for traced laws."""
+        """Nats per token of the endless sequence, in float64; the laws must not be traced.
+
+        The entropies of the rows, weighted by the stationary law; 0 with law=repeat.
+        """
         if self.period:
             return 0.0
         rows_VxV = np.asarray(self.transition_VxV, np.float64)
@@ -101,7 +106,7 @@ def make(
         token 0), `repeat` (uniform tokens repeated with `period`) or `markov` (a chain of first
         order that starts from its stationary law).
       vocab: number of tokens, 1 to 4096; 2 for `bernoulli`.
-      length: tokens in one example, at least 1.
+      length: tokens in one example, 1 to 2^20.
       p: probability of token 1 under `bernoulli`, 0 to 1; other laws ignore it.
       period: tokens in the block of `repeat`, 1 to `length`; other laws ignore it.
 
@@ -109,18 +114,18 @@ def make(
       ValueError: an argument outside these bounds.
     """
     require("generator.law", law, law in _LAWS, ", ".join(_LAWS))
-    require("generator.vocab", vocab, 1 <= vocab <= 4096, "1 to 4096 tokens")
+    reason = "the transition matrix has vocab^2 entries, at most 64 MiB"
+    require_whole("generator.vocab", vocab, 1, MAX_VOCAB, reason)
     require("generator.vocab", vocab, law != "bernoulli" or vocab == 2, "2 with law=bernoulli")
-    require("generator.length", length, length >= 1, "1 token or more")
+    memory = "a batch of examples is held in memory"
+    require_whole("generator.length", length, 1, MAX_LENGTH, memory)
     require("generator.p", p, 0 <= p <= 1, "a probability, 0 to 1")
-    require(
-        "generator.period",
-        period,
-        law != "repeat" or 1 <= period <= length,
-        f"1 to length={length}",
-    )
+    longest = length if law == "repeat" else MAX_LENGTH
+    require_whole("generator.period", period, 1, longest, f"with law={law} and length={length}")
     if law == "markov":
-        transition_VxV = jax.random.dirichlet(key, jnp.ones(vocab), (vocab,))
+        transition_VxV = jax.random.dirichlet(
+            key, jnp.ones(vocab, jnp.float32), (vocab,), jnp.float32
+        )
         return Source(_stationary(transition_VxV), transition_VxV, length, period=0)
     initial_V = _marginal(law, vocab, p)
     transition_VxV = jnp.broadcast_to(initial_V, (vocab, vocab))
@@ -128,7 +133,7 @@ def make(
 
 
 def _marginal(law: str, vocab: int, p: float) -> jax.Array:
-    """The law of one of several independent tokens."""
+    """The law of a token that is independent of the others."""
     if law == "bernoulli":
         return jnp.array([1 - p, p], jnp.float32)
     if law == "constant":

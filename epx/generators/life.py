@@ -1,10 +1,12 @@
-"""Conway's Life on a torus: a random board, then its future. A board is cut into square patches;
-a patch is one token whose bits are its cells, row by row, the first cell the most significant.
-Frames follow each other in time, patches go row by row inside a frame, and every frame after the
-first is coded: an ideal predictor pays nothing for it, a bounded one pays for what it cannot run.
+"""Conway's Life on a torus: a random board, then its future.
 
->>> world = make(jax.random.key(0), height=4, width=4, patch=2)
->>> world.spec
+A board is cut into square patches; a patch is one token whose bits are its cells, row by row, the
+first cell the most significant. Frames follow each other in time, patches go row by row inside a
+frame, and every frame after the first is coded: an ideal predictor pays nothing for it, a bounded
+one pays for what it cannot compute.
+
+>>> generator = make(jax.random.key(0), height=4, width=4, patch=2)
+>>> generator.spec
 Spec(vocab=16, length=8, size=None, version=1, held_out=0, given=4)
 >>> blinker = jnp.zeros((5, 5), int).at[2, 1:4].set(1)
 >>> print(evolve(blinker, 1))
@@ -21,24 +23,27 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
+from epx.generators._bounds import MAX_LENGTH, require_length, require_steps
 from epx.generators.kernels import bitpacking
-from epx.types import Example, Spec, require
+from epx.types import Example, Spec, require, require_whole
 
 VERSION = 1
 TINY = dict(height=4, width=4, burnin=1, patch=2)
 
 _STATIC = {"static": True}
-# What a person sees of a patch of 1 or 4 cells.
-_DRAWN = {1: "·█", 2: "·▗▖▄▝▐▞▟▘▚▌▙▀▜▛█"}
+# How a patch of 1 or 4 cells is drawn, by token.
+_DRAWINGS = {1: "·█", 2: "·▗▖▄▝▐▞▟▘▚▌▙▀▜▛█"}
 
 
 def evolve(board_HxW: jax.Array, steps: int | jax.Array) -> jax.Array:
     """A torus of any height and width after `steps` generations, in the board's own dtype.
 
-    A live cell stays with 2 or 3 live neighbours, a dead one is born with 3. On a torus thinner
-    than 3 a cell meets the same neighbour more than once, and itself, and counts every meeting
-    (the semantics of `numpy.roll`). `steps` may be traced.
+    A live cell stays with 2 or 3 live neighbours, a dead one is born with 3. On a torus of fewer
+    than 3 rows or columns a cell is its own neighbour or has one neighbour twice, and counts each
+    time (the semantics of `numpy.roll`). `steps`, 0 or more, may be traced.
     """
+    if isinstance(steps, int):
+        require_whole("steps", steps, 0, 2**31 - 1)
     width = board_HxW.shape[1]
     rows = jax.lax.fori_loop(
         0, steps, lambda _, now: _step(now, width), bitpacking.pack(board_HxW != 0)
@@ -47,22 +52,21 @@ def evolve(board_HxW: jax.Array, steps: int | jax.Array) -> jax.Array:
 
 
 def _step(rows: jax.Array, width: int) -> jax.Array:
-    """One generation of a board whose rows are packed: live cells are counted in binary, all cells
-    of a word at once."""
+    """One generation of a board of packed rows: counts live cells in binary, a word at once."""
     left, right = bitpacking.neighbours(rows, width)
     ones, twos = _add(left, rows, right)
-    # The block of nine around a cell, the cell included, holds one + 2 (low + 2 high + carry).
-    one, carry = _add(jnp.roll(ones, 1, axis=0), ones, jnp.roll(ones, -1, axis=0))
+    # The nine cells around a cell, itself included, hold units + 2 (low + 2 high + carry).
+    units, carry = _add(jnp.roll(ones, 1, axis=0), ones, jnp.roll(ones, -1, axis=0))
     low, high = _add(jnp.roll(twos, 1, axis=0), twos, jnp.roll(twos, -1, axis=0))
-    # 3 is birth or survival: one + 2, so that either low or carry is left alone.
-    three = one & (low ^ carry) & ~high
-    # 4 is survival of a live cell: two twos, high alone or low with carry.
-    four = ~one & ~(low ^ carry) & (low ^ high)
+    # 3 is birth or survival: units and either low or carry.
+    three = units & (low ^ carry) & ~high
+    # 4 is survival of a live cell: either high alone, or low with carry.
+    four = ~units & ~(low ^ carry) & (low ^ high)
     return three | (four & rows)
 
 
 def _add(a: jax.Array, b: jax.Array, c: jax.Array) -> tuple[jax.Array, jax.Array]:
-    """The sum of three numbers of one bit, bit by bit: its ones and its twos."""
+    """The sum of three bits at each place of a word: its ones and its twos."""
     either = a ^ b
     return either ^ c, (a & b) | (either & c)
 
@@ -70,7 +74,7 @@ def _add(a: jax.Array, b: jax.Array, c: jax.Array) -> tuple[jax.Array, jax.Array
 @jax.tree_util.register_dataclass
 @dataclass(frozen=True)
 class Life:
-    """The world made by `make`. Members of an ensemble may vary `density`."""
+    """The generator made by `make`. Members of an ensemble may vary `density`."""
 
     density: jax.Array
     height: int = field(metadata=_STATIC)
@@ -108,11 +112,13 @@ class Life:
         return jnp.zeros(example.tokens_T.shape, jnp.float32)
 
     def symbols(self, tokens_T: np.ndarray | jax.Array) -> list[str]:
-        """Each patch as it looks, or from 3 x 3 cells on as a hexadecimal number; a row of patches
-        to a line, and a blank line between boards."""
+        """Each patch as a drawing, or as a hexadecimal number from 3 x 3 cells on.
+
+        One line a row of patches, and a blank line between boards.
+        """
         tokens = np.asarray(tokens_T).tolist()
-        if self.patch in _DRAWN:
-            patches = [_DRAWN[self.patch][token] for token in tokens]
+        if self.patch in _DRAWINGS:
+            patches = [_DRAWINGS[self.patch][token] for token in tokens]
         else:
             patches = [f"{token:0{-(-(self.patch**2) // 4)}x} " for token in tokens]
         columns = self.width // self.patch
@@ -145,30 +151,26 @@ def make(
     """Life on a torus.
 
     Args:
-      key: not used; nothing of this world is drawn once for all.
+      key: not used; this generator draws nothing once for all examples.
       height: rows of the board in cells, a multiple of `patch`.
       width: columns of the board in cells, a multiple of `patch`.
-      frames: boards in one example, at least 2: the first is context, the others are coded.
-      stride: Life steps between two frames, at least 1.
+      frames: boards in one example, at least 2: the first is context, the others are coded. An
+        example has at most 2^20 tokens.
+      stride: Life steps between two frames, 1 to 2^20.
       density: probability that a cell of the initial board is alive, 0 to 1.
-      burnin: Life steps before the first frame, at least 0.
+      burnin: Life steps before the first frame, 0 to 2^20.
       patch: side of a patch in cells, 1 to 4; the vocabulary is 2^(patch^2).
 
     Raises:
       ValueError: an argument outside these bounds.
     """
-    require("generator.patch", patch, 1 <= patch <= 4, "1 to 4 cells")
-    require(
-        "generator.height",
-        height,
-        height >= 1 and height % patch == 0,
-        f"multiples of patch={patch}",
-    )
-    require(
-        "generator.width", width, width >= 1 and width % patch == 0, f"multiples of patch={patch}"
-    )
-    require("generator.frames", frames, frames >= 2, "2 boards or more")
-    require("generator.stride", stride, stride >= 1, "1 step or more")
+    require_whole("generator.patch", patch, 1, 4, "the vocabulary is 2^(patch^2)")
+    for name, value in (("generator.height", height), ("generator.width", width)):
+        require_whole(name, value, patch, MAX_LENGTH, f"multiples of patch={patch}")
+        require(name, value, value % patch == 0, f"multiples of patch={patch}")
+    require_whole("generator.frames", frames, 2, MAX_LENGTH, "boards of at least one token")
+    require_length("generator.height", height, frames * (height * width // patch**2))
+    require_steps("generator.stride", stride, least=1)
     require("generator.density", density, 0 <= density <= 1, "a probability, 0 to 1")
-    require("generator.burnin", burnin, burnin >= 0, "0 steps or more")
+    require_steps("generator.burnin", burnin, least=0)
     return Life(jnp.float32(density), height, width, frames, stride, burnin, patch)

@@ -1,14 +1,15 @@
-"""Linear languages over F_2, the field of 0 and 1: uniform bits x and y = A x, for a sparse and
-invertible matrix A that is drawn once (arXiv 2401.17505). Read forward, x and then y, every bit of
-y is the parity of a few bits. Read in reverse, x = A^-1 y follows from y in the same way, but the
-inverse of a sparse matrix is dense, and the parity of many bits is hard to learn: an arrow of time,
-although half of the bits are free in either order. (Not all of x is hard: a row of A also tells the
-last bit of x in it from the bit of y and the bits of x before.)
+"""Linear languages over F_2, the field of 0 and 1: uniform bits x and y = A x (arXiv 2401.17505).
 
->>> world = make(jax.random.key(0), bits=16, nonzeros=12)
->>> world.spec
+A is a sparse and invertible matrix that is drawn once. Read forward, x and then y, every bit of y
+is the parity of a few bits. Read in reverse, x = A^-1 y follows from y in the same way, but the
+inverse of a sparse matrix is dense, and the parity of many bits is hard to learn: an arrow of time,
+although half of the bits are free in either order. (Not all of x is hard: a row of A gives its last
+bit of x from the bit of y and the earlier bits of x.)
+
+>>> generator = make(jax.random.key(0), bits=16, nonzeros=12)
+>>> generator.spec
 Spec(vocab=2, length=32, size=None, version=1, held_out=0, given=0)
->>> int(world.matrix_NxN.sum()), int(inverse(world.matrix_NxN).sum())
+>>> int(generator.matrix_NxN.sum()), int(inverse(generator.matrix_NxN).sum())
 (28, 44)
 """
 
@@ -20,7 +21,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from epx.types import Example, Spec, require
+from epx.types import Example, Spec, require, require_whole
 
 VERSION = 1
 TINY = dict(bits=4, nonzeros=3)
@@ -29,15 +30,18 @@ _STATIC = {"static": True}
 
 
 def inverse(matrix_NxN: jax.Array) -> jax.Array:
-    """The inverse over F_2 of a matrix of 0s and 1s, in its own integer dtype, by Gauss-Jordan
-    elimination. May be traced. Where the matrix is singular, some other matrix."""
+    """The inverse over F_2 of a matrix of 0s and 1s, in its own dtype, by Gauss-Jordan elimination.
+
+    The matrix may be traced. If it is singular, the result is an arbitrary matrix.
+    """
     size = len(matrix_NxN)
     rows = jnp.concatenate([matrix_NxN, jnp.eye(size, dtype=matrix_NxN.dtype)], axis=1)
 
     def clear(column, rows):
-        """Leaves one 1 in this column, on the diagonal."""
-        usable = jnp.arange(size) >= column
-        pivot = jnp.argmax(usable & (rows[:, column] == 1))
+        """Leaves a single 1 in this column, on the diagonal."""
+        column = column.astype(jnp.int32)
+        usable = jnp.arange(size, dtype=jnp.int32) >= column
+        pivot = jnp.argmax(usable & (rows[:, column] == 1)).astype(jnp.int32)
         rows = rows.at[jnp.stack([column, pivot])].set(rows[jnp.stack([pivot, column])])
         others = rows[:, column].at[column].set(0)
         return rows ^ others[:, None] * rows[column]
@@ -48,8 +52,10 @@ def inverse(matrix_NxN: jax.Array) -> jax.Array:
 @jax.tree_util.register_dataclass
 @dataclass(frozen=True)
 class Linear:
-    """The world made by `make`. Members of an ensemble may vary the int32 matrix A, of 0s and 1s
-    for N bits of x and of y."""
+    """The generator made by `make`. Members of an ensemble may vary the matrix A.
+
+    A is int32, of 0s and 1s, for N bits of x and N of y.
+    """
 
     matrix_NxN: jax.Array
     order: str = field(metadata=_STATIC)
@@ -64,7 +70,9 @@ class Linear:
 
     def example(self, key: jax.Array, index: jax.Array) -> Example:
         """The x of `key` and the y that follows from it; `index` is not used."""
-        x_N = jax.random.bernoulli(key, 0.5, self.matrix_NxN.shape[:1]).astype(jnp.int32)
+        x_N = jax.random.bernoulli(key, jnp.float32(0.5), self.matrix_NxN.shape[:1]).astype(
+            jnp.int32
+        )
         y_N = self.matrix_NxN @ x_N % 2
         halves = (x_N, y_N) if self.order == "forward" else (y_N, x_N)
         labels_T = ~self._free()
@@ -72,8 +80,10 @@ class Linear:
         return Example(jnp.concatenate(halves), coded_T)
 
     def oracle_nats(self, example: Example) -> jax.Array:
-        """Nats of the coded tokens, float32 of shape T: ln 2 for a bit of the first half, which is
-        uniform in either order, and 0 for the second half, which follows from it."""
+        """Nats of the coded tokens, float32 of shape T: ln 2 in the first half, 0 in the second.
+
+        The first half is uniform in either order, and the second follows from it.
+        """
         return jnp.where(self._free() & example.coded_T, math.log(2), 0.0).astype(jnp.float32)
 
     def symbols(self, tokens_T: np.ndarray | jax.Array) -> list[str]:
@@ -94,8 +104,8 @@ def make(
 ) -> Linear:
     """A linear language over F_2.
 
-    A has ones on its diagonal and `nonzeros` ones off it, spread evenly over the rows, so that no
-    bit of y is much harder than another, at random places that make A invertible. (The source does
+    A has ones on its diagonal and `nonzeros` ones off it, at random places that make A invertible,
+    spread evenly over the rows, so that no bit of y is much harder than another. (The source does
     not say how its matrices were drawn. Random row additions would give no arrow: the inverse of
     their product is the product in the opposite order, and has the same law.)
 
@@ -110,9 +120,9 @@ def make(
     Raises:
       ValueError: an argument outside these bounds.
     """
-    require("generator.bits", bits, 2 <= bits <= 256, "2 to 256 bits")
+    require_whole("generator.bits", bits, 2, 256, "drawing A takes time of order bits^3")
     most = bits * (bits - 1) // 2
-    require("generator.nonzeros", nonzeros, 0 <= nonzeros <= most, f"0 to {most} with bits={bits}")
+    require_whole("generator.nonzeros", nonzeros, 0, most, f"with bits={bits}")
     singular = nonzeros % bits == 0 and nonzeros // bits % 2 == 1
     require("generator.nonzeros", nonzeros, not singular, f"no odd multiple of bits={bits}")
     require("generator.order", order, order in ("forward", "reverse"), "forward, reverse")
@@ -122,20 +132,23 @@ def make(
 
 @functools.partial(jax.jit, static_argnames=("bits", "nonzeros"))
 def _draw(key: jax.Array, bits: int, nonzeros: int) -> jax.Array:
-    """One matrix after the other until one is invertible: every second of 16 bits and 12 ones is,
-    every fifth of 30 bits and 40 ones, and one in twenty of 64 bits and 63 ones."""
+    """The first invertible matrix of a sequence of random ones.
+
+    Invertible are one in two with 16 bits and 12 ones, one in five with 30 bits and 40 ones, and
+    one in twenty with 64 bits and 63 ones.
+    """
     identity = jnp.eye(bits, dtype=jnp.int32)
 
     def matrix(attempt):
         key_rows, key_places = jax.random.split(jax.random.fold_in(key, attempt))
         ones_N = nonzeros // bits + (jax.random.permutation(key_rows, bits) < nonzeros % bits)
-        # The diagonal comes last in every row, and is never among its first few.
-        scores = jax.random.uniform(key_places, (bits, bits)) + identity
+        # The diagonal scores above 1 and comes last in every row, so that it is not drawn.
+        scores = jax.random.uniform(key_places, (bits, bits), jnp.float32) + identity
         ranks = jnp.argsort(jnp.argsort(scores, axis=1), axis=1)
         return identity + (ranks < ones_N[:, None])
 
     def is_singular(attempt):
-        found = matrix(attempt)
-        return (found @ inverse(found) % 2 != identity).any()
+        candidate = matrix(attempt)
+        return (candidate @ inverse(candidate) % 2 != identity).any()
 
-    return matrix(jax.lax.while_loop(is_singular, lambda attempt: attempt + 1, 0))
+    return matrix(jax.lax.while_loop(is_singular, lambda attempt: attempt + 1, jnp.int32(0)))

@@ -1,16 +1,17 @@
-"""Products of primes (arXiv 2401.17505): `p x q = n` for primes p < q of equally many decimal
-digits, with the digits of n from the last to the first, as multiplication finds them. Read forward
-that is multiplication; read from its end it is n, first digit first, and then its factors. A pair
-is drawn uniformly, and n says no less than p and q do: the law of the world pays log2(pairs) bits
-for an example in either order.
+"""Products of primes (arXiv 2401.17505): `p x q = n` for primes p < q of equally many digits.
 
-Two digits make 210 pairs, three 10,153, four 562,330 and five 34,965,703. The world is endless but
-they are not: an observer that has seen all of few pairs can know them by heart.
+The digits of n go from the last to the first, the order in which multiplication finds them. Read
+forward that is multiplication; read from its end it is n, first digit first, and then its factors.
+A pair is drawn uniformly, and n determines p and q: the law pays log2(pairs) bits for an example in
+either order.
 
->>> world = make(jax.random.key(0), digits=2)
->>> world.spec
+Two digits make 210 pairs, three 10,153, four 562,330 and five 34,965,703. The stream is endless but
+the pairs are not: an observer can memorise a small number of pairs.
+
+>>> generator = make(jax.random.key(0), digits=2)
+>>> generator.spec
 Spec(vocab=12, length=10, size=None, version=1, held_out=0, given=0)
->>> "".join(world.symbols(world.example(jax.random.key(1), 0).tokens_T))
+>>> "".join(generator.symbols(generator.example(jax.random.key(1), 0).tokens_T))
 '11x43=3740'
 """
 
@@ -22,7 +23,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from epx.types import Example, Spec, require
+from epx.types import Example, Spec, require, require_whole
 
 VERSION = 1
 TINY = dict(digits=2)
@@ -30,13 +31,13 @@ TINY = dict(digits=2)
 _STATIC = {"static": True}
 _SYMBOLS = "0123456789x="
 _TIMES, _EQUALS = 10, 11
-_ANY = (0, 10**10)
+_ANY = (0, 10**10)  # a range that holds every number
 
 
 @jax.tree_util.register_dataclass
 @dataclass(frozen=True)
 class Primes:
-    """The world made by `make`: all N primes of so many digits, int32 and ascending."""
+    """The generator made by `make`: all N primes of `digits` digits, int32 and ascending."""
 
     primes_N: jax.Array
     digits: int = field(metadata=_STATIC)
@@ -54,16 +55,17 @@ class Primes:
     def example(self, key: jax.Array, index: jax.Array) -> Example:
         """The product of the pair drawn with `key`; `index` is not used."""
         count = self.primes_N.shape[0]
-        key_one, key_other = jax.random.split(key)
-        one = jax.random.randint(key_one, (), 0, count)
-        other = jax.random.randint(key_other, (), 0, count - 1)
-        other += other >= one  # uniform among the others
-        p, q = self.primes_N[jnp.minimum(one, other)], self.primes_N[jnp.maximum(one, other)]
-        # 32 bits do not hold n: its last three digits apart.
+        first_key, second_key = jax.random.split(key)
+        first = jax.random.randint(first_key, (), 0, count, jnp.int32)
+        second = jax.random.randint(second_key, (), 0, count - 1, jnp.int32)
+        second += second >= first  # uniform among the primes that are not the first one
+        p = self.primes_N[jnp.minimum(first, second)]
+        q = self.primes_N[jnp.maximum(first, second)]
+        # 32 bits do not hold n: its last three digits are computed apart.
         low = p * (q % 1000)
         high = p * (q // 1000) + low // 1000
         n = jnp.concatenate([_digits(high, 2 * self.digits - 3), _digits(low % 1000, 3)])
-        times, equals = jnp.array([_TIMES]), jnp.array([_EQUALS])
+        times, equals = jnp.array([_TIMES], jnp.int32), jnp.array([_EQUALS], jnp.int32)
         written = (_digits(p, self.digits), times, _digits(q, self.digits), equals, n[::-1])
         tokens_T = jnp.concatenate(written)
         if self.order == "reverse":
@@ -73,9 +75,11 @@ class Primes:
         return Example(tokens_T, coded_T)
 
     def oracle_nats(self, example: Example) -> jax.Array:
-        """Nats of the coded tokens, float32 of shape T, 0 elsewhere: the log of the factor by which
-        the token thins the pairs that agree with the tokens so far. On the host, for known
-        tokens."""
+        """Nats of the coded tokens, float32 of shape T: ln of the share of pairs they rule out.
+
+        That is ln(before / after) for the number of pairs that agree with the tokens before the
+        token and with the token as well. Computed on the host; tokens must not be traced.
+        """
         counts = self._agreeing(np.asarray(example.tokens_T).tolist())
         counts += [1] * (self.spec.length - len(counts))
         total = self.primes_N.shape[0] * (self.primes_N.shape[0] - 1) // 2
@@ -87,17 +91,17 @@ class Primes:
         return [_SYMBOLS[token] for token in np.asarray(tokens_T)]
 
     def _agreeing(self, tokens: list[int]) -> list[int]:
-        """How many pairs agree with the tokens up to each one, until a single pair is left."""
-        left = functools.partial(_pairs, np.asarray(self.primes_N, np.int64))
+        """How many pairs agree with the tokens up to each token, until a single pair is left."""
+        count_pairs = functools.partial(_pairs, np.asarray(self.primes_N, np.int64))
         width = self.digits
         if self.order == "reverse":
             n = tokens[: 2 * width]
-            return [left(n=_range(n[: k + 1], 2 * width)) for k in range(2 * width)]
+            return [count_pairs(n=_range(n[: k + 1], 2 * width)) for k in range(2 * width)]
         p, q = tokens[:width], tokens[width + 1 : 2 * width + 1]
-        counts = [left(p=_range(p[: k + 1], width)) for k in range(width)]
+        counts = [count_pairs(p=_range(p[: k + 1], width)) for k in range(width)]
         counts.append(counts[-1])  # after the x
         return counts + [
-            left(p=_range(p, width), q=_range(q[: k + 1], width)) for k in range(width)
+            count_pairs(p=_range(p, width), q=_range(q[: k + 1], width)) for k in range(width)
         ]
 
 
@@ -105,22 +109,22 @@ def make(key: jax.Array, digits: int = 3, order: str = "forward", coded: str = "
     """Products of two primes.
 
     Args:
-      key: not used; nothing of this world is drawn once for all.
+      key: not used; this generator draws nothing once for all examples.
       digits: decimal digits of each prime, 2 to 5.
       order: `forward`, the factors first, or `reverse`, the same string from its end.
-      coded: `all` charges every token, `labels` those behind the equals sign only.
+      coded: `all` charges every token, `labels` only those after the equals sign.
 
     Raises:
       ValueError: an argument outside these bounds.
     """
-    require("generator.digits", digits, 2 <= digits <= 5, "2 to 5 digits")
+    require_whole("generator.digits", digits, 2, 5, "products are computed in 32 bits")
     require("generator.order", order, order in ("forward", "reverse"), "forward, reverse")
     require("generator.coded", coded, coded in ("labels", "all"), "labels, all")
     return Primes(jnp.asarray(_primes(digits), jnp.int32), digits, order, coded)
 
 
 def _primes(digits: int) -> np.ndarray:
-    """All primes of so many digits, by the sieve of Eratosthenes."""
+    """All primes of `digits` digits, ascending, by the sieve of Eratosthenes."""
     is_prime = np.ones(10**digits, bool)
     for number in range(2, math.isqrt(10**digits) + 1):
         is_prime[number * number :: number] = False
@@ -129,11 +133,11 @@ def _primes(digits: int) -> np.ndarray:
 
 def _digits(number: jax.Array, width: int) -> jax.Array:
     """int32 decimal digits, the most significant first."""
-    return number // 10 ** jnp.arange(width - 1, -1, -1) % 10
+    return number // 10 ** jnp.arange(width - 1, -1, -1, dtype=jnp.int32) % 10
 
 
 def _range(digits: list[int], width: int) -> tuple[int, int]:
-    """The numbers of `width` digits that begin with these: the first, and the first above."""
+    """The numbers of `width` digits that begin with these digits, as a half-open range."""
     number, scale = int("".join(map(str, digits))), 10 ** (width - len(digits))
     return number * scale, (number + 1) * scale
 
@@ -144,7 +148,10 @@ def _pairs(
     q: tuple[int, int] = _ANY,
     n: tuple[int, int] = _ANY,
 ) -> int:
-    """How many pairs p < q lie with their product n in these ranges; `primes_N` is int64."""
+    """The number of pairs p < q that lie, with their product n, in these half-open ranges.
+
+    `primes_N` is int64.
+    """
     lowest_N = np.maximum(q[0], -(-n[0] // primes_N))
     above_N = np.minimum(q[1], -(-n[1] // primes_N))
     start_N = np.maximum(np.searchsorted(primes_N, lowest_N), 1 + np.arange(len(primes_N)))

@@ -1,10 +1,11 @@
-"""The exact counter: a Dirichlet (alpha = 1/2: Krichevsky-Trofimov) n-gram model, no gradient.
+"""The exact counter: an n-gram model with a Dirichlet prior, learned without a gradient.
 
 A token's context is the `order` tokens before it in its own example, with the start symbol `vocab`
 where there are fewer. After N visits to a context, n of which were followed by the token, the token
-costs -ln (n + alpha) / (N + alpha V). Charged token by token and counted after each charge, the
-total is a closed form of the final counts: it does not depend on how the stream is cut into
-batches. That makes it the ruler for every other codelength in the program.
+costs -ln (n + alpha) / (N + alpha V); alpha = 1/2 is the estimator of Krichevsky and Trofimov.
+Charged token by token and counted after each charge, the total is a closed form of the final
+counts: it does not depend on how the stream is cut into batches. That makes it the baseline for
+every other codelength in the program.
 """
 
 from functools import partial
@@ -13,16 +14,18 @@ from typing import NamedTuple
 import jax
 import jax.numpy as jnp
 
-from epx.types import Observer, PyTree
+from epx.observers._layers import refuse_side
+from epx.types import Observer, PyTree, refusal, require, require_whole
 
 TINY = {"order": 2}
 
 # 2^27 counts are 512 MiB, and keep every index within int32.
-LARGEST_TABLE = 2**27
+MAX_COUNTS = 2**27
+MAX_ORDER = 27  # with which even one token of vocabulary has more counts
 
 
 class Counter(NamedTuple):
-    """The arguments of `make`. Its table of counts is int32 of shape CxV, C = (V+1)^order."""
+    """The arguments of `make`. The table of counts is int32 of shape CxV with C = (V+1)^order."""
 
     vocab: int
     order: int
@@ -49,9 +52,9 @@ def make(vocab: int, length: int, order: int = 2, alpha: float = 0.5) -> Observe
     """A counter of n-grams with n = order + 1.
 
     Args:
-      vocab: number of tokens, V, from the world's spec.
-      length: tokens in an example, from the world's spec; the counter does not depend on it.
-      order: tokens of context, from 0.
+      vocab: number of tokens, V, from the generator's spec.
+      length: tokens in an example, from the generator's spec; the counter does not depend on it.
+      order: tokens of context, 0 or more; the table may have at most 2^27 counts.
       alpha: what is added to every count, above 0.
 
     Returns:
@@ -59,7 +62,7 @@ def make(vocab: int, length: int, order: int = 2, alpha: float = 0.5) -> Observe
       until one of them reaches 2^31.
 
     Raises:
-      ValueError: where an argument is none of the above or the table is larger than 2^27 counts.
+      ValueError: an argument outside these bounds, or a larger table.
     """
     del length
     _check(vocab, order, alpha)
@@ -75,18 +78,19 @@ def make(vocab: int, length: int, order: int = 2, alpha: float = 0.5) -> Observe
 
 
 def _check(vocab: int, order: int, alpha: float) -> None:
-    if order < 0:
-        raise ValueError(f"observer.order = {order}: a whole number from 0 is accepted")
-    if not 0 < alpha < float("inf"):
-        raise ValueError(f"observer.alpha = {alpha}: a finite number above 0 is accepted")
-    entries = Counter(vocab, order, alpha).contexts * vocab
-    if entries > LARGEST_TABLE:
-        fitting = [k for k in range(order) if (vocab + 1) ** k * vocab <= LARGEST_TABLE]
-        accepted = f"an order up to {fitting[-1]} is" if fitting else "no order is"
-        raise ValueError(
-            f"observer.order = {order} with vocab = {vocab} needs {entries} counts, more than "
-            f"{LARGEST_TABLE}: {accepted} accepted with this vocab"
+    require_whole(
+        "vocab", vocab, 1, 2**31 - 2, "tokens are int32, and the start symbol is one more"
+    )
+    fitting = [k for k in range(MAX_ORDER + 1) if (vocab + 1) ** k * vocab <= MAX_COUNTS]
+    if not fitting:
+        raise refusal(
+            "vocab", vocab, f"1 to {MAX_COUNTS}, the counts of the largest table (512 MiB)"
         )
+    needed = (
+        f"a table of {(vocab + 1):,}^order x {vocab:,} counts may have {MAX_COUNTS:,} (512 MiB)"
+    )
+    require_whole("observer.order", order, 0, fitting[-1], needed)
+    require("observer.alpha", alpha, 0 < alpha < float("inf"), "finite numbers above 0")
 
 
 def _init(counter: Counter, key: jax.Array) -> jax.Array:
@@ -98,7 +102,7 @@ def _logits(
     counter: Counter, table_CxV: jax.Array, tokens_BxT: jax.Array, side: PyTree = None
 ) -> jax.Array:
     """Log probabilities under the table as it stands: nothing is counted."""
-    _refuse(side)
+    refuse_side("the counter", side)
     return _log_probabilities(counter, table_CxV[_contexts(counter, tokens_BxT)])
 
 
@@ -107,17 +111,18 @@ def _update(
 ) -> tuple[jax.Array, jax.Array]:
     """Charges and counts the coded tokens in row-major order. Contexts are made of all tokens.
 
-    The counts before a token are the table's plus its rank among its equals in the batch.
+    The count before a token is the table's plus the number of equal tokens, in the same context,
+    that come before it in the batch.
     """
     coded_N, tokens_N = coded_BxT.reshape(-1), tokens_BxT.reshape(-1)
     contexts_N = _contexts(counter, tokens_BxT).reshape(-1)
-    # Tokens that are not coded get a context of their own behind the last: nobody's equals, and
-    # dropped by the scatter.
+    # Tokens that are not coded get a context after the last one: it equals no other context, and
+    # the scatter drops it.
     contexts_N = jnp.where(coded_N, contexts_N, counter.contexts)
     rows_NxV = table_CxV.at[contexts_N].get(mode="fill", fill_value=0)
     seen_N = jnp.take_along_axis(rows_NxV, tokens_N[:, None], axis=1)[:, 0]
     seen_N += _ranks(contexts_N * counter.vocab + tokens_N)
-    others_N = rows_NxV.sum(-1) + _ranks(contexts_N) - seen_N
+    others_N = rows_NxV.sum(-1, dtype=jnp.int32) + _ranks(contexts_N) - seen_N
     nats_N = jnp.where(coded_N, _price(counter, seen_N, others_N), 0.0)
     # The largest count wins, rather than adding 1: what is written then depends on what was read,
     # or else XLA copies the whole table to be free to read it later.
@@ -133,10 +138,10 @@ def _flops(counter: Counter, length: int) -> tuple[float, float]:
 def _start(
     counter: Counter, table_CxV: jax.Array, tokens_BxT: jax.Array, side: PyTree = None
 ) -> Cache:
-    _refuse(side)
+    refuse_side("the counter", side)
     del table_CxV
     B, T = tokens_BxT.shape
-    if T:  # the last of them is fed by the first step
+    if T:  # the first step feeds the last of the given tokens
         return Cache(jnp.array(False), _contexts(counter, tokens_BxT)[:, -1])
     # All digits are the start symbol, the largest digit: the largest number there is.
     return Cache(jnp.array(True), jnp.full(B, counter.contexts - 1, jnp.int32))
@@ -145,7 +150,7 @@ def _start(
 def _step(
     counter: Counter, table_CxV: jax.Array, cache: Cache, tokens_B: jax.Array, side: PyTree = None
 ) -> tuple[Cache, jax.Array]:
-    _refuse(side)
+    refuse_side("the counter", side)
     shifted_B = (cache.context_B * (counter.vocab + 1) + tokens_B) % counter.contexts
     context_B = jnp.where(cache.first, cache.context_B, shifted_B)
     cache = Cache(jnp.zeros_like(cache.first), context_B)
@@ -163,7 +168,7 @@ def _contexts(counter: Counter, tokens_BxT: jax.Array) -> jax.Array:
 
 
 def _ranks(keys_N: jax.Array) -> jax.Array:
-    """How many earlier entries are equal to each entry (int32)."""
+    """The number of earlier entries that are equal to each entry, int32."""
     order_N = jnp.argsort(keys_N, stable=True)
     sorted_N = keys_N[order_N]
     place_N = jnp.arange(keys_N.size, dtype=jnp.int32)
@@ -173,21 +178,11 @@ def _ranks(keys_N: jax.Array) -> jax.Array:
 
 
 def _price(counter: Counter, seen: jax.Array, others: jax.Array) -> jax.Array:
-    """-ln (n + alpha) / (N + alpha V) from the visits n that saw the token and the N - n others.
-
-    As ln(1 + odds against), which keeps its digits where the token is almost certain.
-    """
-    against = others + counter.alpha * (counter.vocab - 1)
-    return jnp.log1p(against / (seen + counter.alpha))
+    """The price of a token that was `seen` n times in its context and not in the N - n `others`."""
+    # -ln (n + alpha) / (N + alpha V), as ln(1 + odds against): exact for an almost certain token.
+    against = others.astype(jnp.float32) + counter.alpha * (counter.vocab - 1)
+    return jnp.log1p(against / (seen.astype(jnp.float32) + counter.alpha))
 
 
 def _log_probabilities(counter: Counter, rows_BxV: jax.Array) -> jax.Array:
-    return -_price(counter, rows_BxV, rows_BxV.sum(-1, keepdims=True) - rows_BxV)
-
-
-def _refuse(side: PyTree) -> None:
-    if side is not None:
-        raise ValueError(
-            f"side = {jax.tree.structure(side)}: the counter takes no side information; "
-            "only None is accepted"
-        )
+    return -_price(counter, rows_BxV, rows_BxV.sum(-1, dtype=jnp.int32, keepdims=True) - rows_BxV)

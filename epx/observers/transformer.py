@@ -9,7 +9,6 @@ Aligned: `logits[:, t]` predicts `tokens[:, t]`. Position t reads the token befo
 where there is none, the zero vector. The position's own embedding is added at every t.
 """
 
-from collections.abc import Callable
 from functools import partial
 from typing import NamedTuple
 
@@ -17,57 +16,28 @@ import flax.linen as nn
 import jax
 import jax.numpy as jnp
 
-from epx.types import Observer, PyTree
+from epx.observers._layers import (
+    ACTIVATIONS,
+    DTYPES,
+    Dense,
+    Head,
+    LayerNorm,
+    fan_in,
+    learning_rate_scales,
+    previous_tokens,
+    refuse_side,
+    require_parameters,
+    small_normal,
+    zeros,
+)
+from epx.types import Observer, PyTree, require, require_whole
 
 TINY = {"depth": 2, "width": 8, "head_dim": 4}
 
-ACTIVATIONS: dict[str, Callable[[jax.Array], jax.Array]] = {
-    "gelu_erf": partial(nn.gelu, approximate=False),
-    "gelu_tanh": partial(nn.gelu, approximate=True),
-    "relu": nn.relu,
-}
-DTYPES = ("float32", "bfloat16")
-# Embeddings, positions and gains learn at 6e-4 in the paper, whose base rate is 0.03. Here that
-# ratio is kept, so that they follow a sweep of the rate.
-VECTOR_SCALE = 6e-4 / 0.03
-
-# Gains start at one and there is no bias; statistics are float32 whatever the activations are.
-_Norm = partial(nn.LayerNorm, epsilon=1e-5, use_bias=False)
-_fan_in = nn.initializers.variance_scaling(1.0, "fan_in", "normal")
-_small = nn.initializers.normal(0.02)
-_zeros = nn.initializers.zeros
-_to_float32 = partial(jax.lax.dot_general, preferred_element_type=jnp.float32)
-_Head = partial(nn.Dense, use_bias=False, kernel_init=_zeros, dot_general=_to_float32)
-
 KeysValues = tuple[jax.Array, jax.Array]
 
-
-@jax.custom_vjp
-def product(x_NxI: jax.Array, kernel_IxO: jax.Array) -> jax.Array:
-    """The product of activations and a kernel, NxO, with the gradient of the kernel computed as its
-    platform likes it: on a CPU a product whose left operand is transposed first, in memory, saves 4
-    to 10 % of a step up to width 128."""
-    return x_NxI @ kernel_IxO
-
-
-def _pull_back(operands: tuple[jax.Array, jax.Array], gradient_NxO: jax.Array) -> tuple:
-    x_NxI, kernel_IxO = operands
-    gradient_IxO = jax.lax.platform_dependent(
-        x_NxI,
-        gradient_NxO,
-        cpu=lambda x, gradient: jax.lax.optimization_barrier(x.T) @ gradient,
-        default=lambda x, gradient: x.T @ gradient,
-    )
-    return gradient_NxO @ kernel_IxO.T, gradient_IxO
-
-
-def _dot_general(x_NxI, kernel_IxO, dimension_numbers, precision=None):
-    """`product` as `nn.Dense` calls it, here always with one axis of tokens."""
-    del dimension_numbers, precision
-    return product(x_NxI, kernel_IxO)
-
-
-product.defvjp(lambda x, kernel: (product(x, kernel), (x, kernel)), _pull_back)
+MAX_DEPTH = 256
+MAX_SCORES = 2**30  # 4 GiB in float32
 
 
 class Cache(NamedTuple):
@@ -102,25 +72,24 @@ class Layer(nn.Module):
         (BxSxHxd_h), into which these are written; None where `positions_T` is all there is.
         """
         D, T = x_NxD.shape[1], len(positions_T)
-        Dense = partial(nn.Dense, use_bias=False, dtype=self.dtype, dot_general=_dot_general)
-        h_NxD = _Norm(name="norm_attention")(x_NxD)
+        dense = partial(Dense, dtype=self.dtype)
+        h_NxD = LayerNorm(name="norm_attention")(x_NxD)
         # One product for all three, split within each head: no transposition, no copy.
-        fused = Dense(3 * D, kernel_init=_fan_in, name="qkv")(h_NxD)
+        fused = dense(3 * D, kernel_init=fan_in, name="qkv")(h_NxD)
         queries, keys, values = jnp.split(
             fused.reshape(-1, T, self.heads, 3 * D // self.heads), 3, axis=-1
         )
         # 8/sqrt(d_h) on the keys times the usual 1/sqrt(d_h): the muP scale, usual at d_h = 64.
-        keys = (_Norm(name="norm_keys")(keys) * (8 / keys.shape[-1])).astype(self.dtype)
-        queries = _Norm(name="norm_queries")(queries).astype(self.dtype)
+        keys = (LayerNorm(name="norm_keys")(keys) * (8 / keys.shape[-1])).astype(self.dtype)
+        queries = LayerNorm(name="norm_queries")(queries).astype(self.dtype)
         if past is not None:
-            at = (0, positions_T[0], 0, 0)
-            keys = jax.lax.dynamic_update_slice(past[0], keys, at)
-            values = jax.lax.dynamic_update_slice(past[1], values, at)
+            write = partial(jax.lax.dynamic_update_slice_in_dim, start_index=positions_T[0], axis=1)
+            keys, values = write(past[0], keys), write(past[1], values)
         mixed_NxD = _attend(queries, keys, values, positions_T).reshape(-1, D)
-        h_NxD = Dense(D, kernel_init=_zeros, name="out")(mixed_NxD)
+        h_NxD = dense(D, kernel_init=zeros, name="out")(mixed_NxD)
         x_NxD += h_NxD / self.depth
-        h_NxF = Dense(4 * D, kernel_init=_fan_in, name="up")(_Norm(name="norm_mlp")(x_NxD))
-        h_NxD = Dense(D, kernel_init=_zeros, name="down")(ACTIVATIONS[self.activation](h_NxF))
+        h_NxF = dense(4 * D, kernel_init=fan_in, name="up")(LayerNorm(name="norm_mlp")(x_NxD))
+        h_NxD = dense(D, kernel_init=zeros, name="down")(ACTIVATIONS[self.activation](h_NxF))
         return x_NxD + h_NxD / self.depth, (keys, values)
 
 
@@ -147,8 +116,8 @@ class Transformer(nn.Module):
         `previous_BxT` are the tokens before each position, ignored at position 0; `positions_T`
         are below `length`; `past` is as in `Layer`, by layer.
         """
-        embedding_VxD = self.param("embedding", _small, (self.vocab, self.width))
-        positions_SxD = self.param("positions", _small, (self.length, self.width))
+        embedding_VxD = self.param("embedding", small_normal, (self.vocab, self.width))
+        positions_SxD = self.param("positions", small_normal, (self.length, self.width))
         x_BxTxD = jnp.where(positions_T[:, None] > 0, embedding_VxD[previous_BxT], 0.0)
         x_NxD = (x_BxTxD + positions_SxD[positions_T]).reshape(-1, self.width)
         present = []
@@ -156,8 +125,8 @@ class Transformer(nn.Module):
             layer = Layer(self.heads, self.depth, self.activation, self.dtype, name=f"layer_{i}")
             x_NxD, keys_values = layer(x_NxD, positions_T, past and past[i])
             present.append(keys_values)
-        head = _Head(self.vocab, dtype=self.dtype, name="head")
-        logits_NxV = head(_Norm(name="norm")(x_NxD))
+        head = Head(self.vocab, dtype=self.dtype, name="head")
+        logits_NxV = head(LayerNorm(name="norm")(x_NxD))
         return logits_NxV.reshape(*previous_BxT.shape, self.vocab), tuple(present)
 
 
@@ -173,8 +142,8 @@ def make(
     """A transformer of 2VD + TD + L(12D^2 + 2D + 2d_h) + D parameters.
 
     Args:
-      vocab: number of tokens, V, from the world's spec.
-      length: tokens in an example, T, from the world's spec: the size of the position table.
+      vocab: number of tokens, V, from the generator's spec.
+      length: tokens in an example, T, from the generator's spec: the size of the position table.
       depth: number of layers, L.
       width: size of the residual stream, D.
       head_dim: size of a head; d_h = min(head_dim, width) must divide the width.
@@ -186,33 +155,37 @@ def make(
       An Observer that takes no side information.
 
     Raises:
-      ValueError: where an argument is none of the above.
+      ValueError: an argument outside these bounds, or a model that no device holds.
     """
-    _check(depth, width, head_dim, activation, dtype)
-    heads = width // min(head_dim, width)
+    require_whole(
+        "observer.depth", depth, 1, MAX_DEPTH, "more layers do not compile in reasonable time"
+    )
+    require_whole("observer.width", width, 1, 2**16, "wider models do not fit into memory")
+    require_whole("observer.head_dim", head_dim, 1, 2**16, "no width is larger")
+    divisors = f"divisors of width={width}, or any number above it"
+    require("observer.head_dim", head_dim, width % min(head_dim, width) == 0, divisors)
+    require("observer.activation", activation, activation in ACTIVATIONS, ", ".join(ACTIVATIONS))
+    require("observer.dtype", dtype, dtype in DTYPES, ", ".join(DTYPES))
+    head_dim = min(head_dim, width)
+    layer = 12 * width**2 + 2 * width + 2 * head_dim
+    parameters = (2 * vocab + length + 1) * width + depth * layer
+    require_parameters("observer.width", width, parameters)
+    heads = width // head_dim
+    scores = heads * length**2
+    accepted = (
+        f"examples whose attention holds at most {MAX_SCORES:,} scores (4 GiB); this one has "
+        f"{scores:,} ({scores / 2**28:,.1f} GiB)"
+    )
+    require("length", length, scores <= MAX_SCORES, accepted)
     model = Transformer(vocab, length, depth, width, heads, activation, dtype)
     return Observer(
         init=partial(_init, model),
         logits=partial(_logits, model),
         flops=partial(_flops, model),
-        scales=_scales,
+        scales=learning_rate_scales,
         start=partial(_start, model),
         step=partial(_step, model),
     )
-
-
-def _check(depth: int, width: int, head_dim: int, activation: str, dtype: str) -> None:
-    for name, value in {"depth": depth, "width": width, "head_dim": head_dim}.items():
-        if value < 1:
-            raise ValueError(f"observer.{name} = {value}: a whole number from 1 is accepted")
-    if width % min(head_dim, width):
-        raise ValueError(
-            f"observer.head_dim = {head_dim} with observer.width = {width}: a divisor of the "
-            "width, or more than the width, is accepted"
-        )
-    for name, value, known in (("activation", activation, ACTIVATIONS), ("dtype", dtype, DTYPES)):
-        if value not in known:
-            raise ValueError(f"observer.{name} = {value!r}: accepted are {', '.join(known)}")
 
 
 def _init(model: Transformer, key: jax.Array) -> PyTree:
@@ -223,12 +196,15 @@ def _init(model: Transformer, key: jax.Array) -> PyTree:
 def _logits(
     model: Transformer, params: PyTree, tokens_BxT: jax.Array, side: PyTree = None
 ) -> jax.Array:
-    _refuse(side)
+    refuse_side("the transformer", side)
     T = tokens_BxT.shape[1]
-    if model.length < T:
-        raise ValueError(f"tokens of length {T}: at most the world's length, {model.length}")
-    previous_BxT = jnp.roll(tokens_BxT, 1, axis=1)
-    return model.apply({"params": params}, previous_BxT, jnp.arange(T))[0]
+    accepted = f"at most {model.length}, the length that this observer was made for"
+    require("length", T, model.length >= T, accepted)
+    return model.apply({"params": params}, previous_tokens(tokens_BxT), _positions(T))[0]
+
+
+def _positions(length: int) -> jax.Array:
+    return jnp.arange(length, dtype=jnp.int32)
 
 
 def _attend(
@@ -241,15 +217,6 @@ def _attend(
     return jnp.einsum("bhts,bshd->bthd", weights, values)
 
 
-def _scales(params: PyTree) -> PyTree:
-    """1/fan_in for matrices (muP), and `VECTOR_SCALE` for all that is added or multiplied."""
-
-    def scale(path: tuple, leaf: jax.Array) -> float:
-        return 1 / leaf.shape[-2] if path[-1].key == "kernel" else VECTOR_SCALE
-
-    return jax.tree_util.tree_map_with_path(scale, params)
-
-
 def _flops(model: Transformer, length: int) -> tuple[float, float]:
     """Matrix products alone: scores and mixes of attention at all positions (masked ones are
     computed too), the head included; look-ups are free. Learning costs twice the prediction."""
@@ -259,30 +226,21 @@ def _flops(model: Transformer, length: int) -> tuple[float, float]:
 
 
 def _start(model: Transformer, params: PyTree, tokens_BxT: jax.Array, side: PyTree = None) -> Cache:
-    _refuse(side)
+    refuse_side("the transformer", side)
     B, T = tokens_BxT.shape
     zeros = jnp.zeros((B, model.length, model.heads, model.width // model.heads), model.dtype)
     layers = ((zeros, zeros),) * model.depth
     if T:
-        previous_BxT = jnp.roll(tokens_BxT, 1, axis=1)
-        read = model.apply({"params": params}, previous_BxT, jnp.arange(T))[1]
-        layers = jax.tree.map(lambda room, known: room.at[:, :T].set(known), layers, read)
+        _, given = model.apply({"params": params}, previous_tokens(tokens_BxT), _positions(T))
+        layers = jax.tree.map(lambda all_S, given_T: all_S.at[:, :T].set(given_T), layers, given)
     return Cache(jnp.int32(T), layers)
 
 
 def _step(
     model: Transformer, params: PyTree, cache: Cache, tokens_B: jax.Array, side: PyTree = None
 ) -> tuple[Cache, jax.Array]:
-    _refuse(side)
+    refuse_side("the transformer", side)
     logits_Bx1xV, layers = model.apply(
         {"params": params}, tokens_B[:, None], cache.position[None], cache.layers
     )
     return Cache(cache.position + 1, layers), logits_Bx1xV[:, 0]
-
-
-def _refuse(side: PyTree) -> None:
-    if side is not None:
-        raise ValueError(
-            f"side = {jax.tree.structure(side)}: the transformer takes no side information; "
-            "only None is accepted"
-        )

@@ -14,7 +14,6 @@ from epx.types import refusal, require
 
 # Sections that the members of an ensemble may vary, where all shapes stay alone.
 _FREE = ("optim", "generator", "label")
-_NAME_LENGTH = 80  # characters of a folder's name
 
 
 class Ensemble(NamedTuple):
@@ -41,8 +40,7 @@ def ensembles(config: Config, sweep: Sequence[Overrides]) -> list[Ensemble]:
       sweep: what each run overrides. Runs that give no `run.seed` have that of the config.
 
     Returns:
-      Ensembles in the order in which they first occur, named by their number and by what tells
-      them from the others.
+      Ensembles in the order in which they first occur, named by their number and their components.
 
     Raises:
       ValueError: an empty sweep, or a key or value that is not accepted.
@@ -55,13 +53,12 @@ def ensembles(config: Config, sweep: Sequence[Overrides]) -> list[Ensemble]:
             raise refusal("sweep", overrides, "dicts of dotted keys and values")
         section = configs.resolve(config, overrides)["generator"]
         arguments = json.dumps(section, sort_keys=True, default=str)
-        shape = shapes.setdefault(arguments, "") or _shape(section)
-        shapes[arguments] = shape
+        if arguments not in shapes:
+            shapes[arguments] = _shape(section)
         fixed = {key: value for key, value in overrides.items() if not _may_vary(key)}
-        group = json.dumps([fixed, shape], sort_keys=True, default=str)
+        group = json.dumps([fixed, shapes[arguments]], sort_keys=True, default=str)
         groups.setdefault(group, []).append(overrides)
-    names = _names([members[0] for members in groups.values()])
-    return [_ensemble(name, config, members) for name, members in zip(names, groups.values())]
+    return [_ensemble(number, config, members) for number, members in enumerate(groups.values())]
 
 
 def _may_vary(key: str) -> bool:
@@ -77,7 +74,7 @@ def _shape(section: dict[str, Any]) -> str:
     return f"{structure} {leaves}"
 
 
-def _ensemble(name: str, config: Config, members: list[Overrides]) -> Ensemble:
+def _ensemble(number: int, config: Config, members: list[Overrides]) -> Ensemble:
     """Moves what all members have in common into the config that they share."""
     keys = list(dict.fromkeys(key for member in members for key in member))
     common = {
@@ -89,23 +86,12 @@ def _ensemble(name: str, config: Config, members: list[Overrides]) -> Ensemble:
     shared["run"]["seeds"] = len(members)
     seed = {"run.seed": shared["run"]["seed"]}
     varied = [seed | {k: v for k, v in m.items() if k not in common} for m in members]
-    return Ensemble(name, shared, varied)
+    return Ensemble(_name(number, shared), shared, varied)
 
 
-def _names(sweep: Sequence[Overrides]) -> list[str]:
-    """A folder's name for each: its number, and the values of the keys in which they differ."""
-    keys = list(dict.fromkeys(key for overrides in sweep for key in overrides))
-    differing = [
-        key
-        for key in keys
-        if key != "run.seed"
-        and not key.startswith("label.")
-        and len({json.dumps(o.get(key), default=str) for o in sweep}) > 1
-    ]
-    differing.sort(key=lambda key: not key.endswith(".name"))  # names first
-    names = []
-    for number, overrides in enumerate(sweep):
-        words = [str(overrides[key]) for key in differing if key in overrides]
-        text = "-".join([f"{number:02d}", *words])
-        names.append("".join(c if c.isalnum() or c in "-._" else "_" for c in text)[:_NAME_LENGTH])
-    return names
+def _name(number: int, config: Config) -> str:
+    """A folder's name: the number, so that a listing keeps the order, and the components."""
+    names = [config[kind]["name"].rpartition(".")[2] for kind in ("generator", "observer", "code")]
+    if names[-1] == "prequential":  # as it is wherever nothing else is said
+        names.pop()
+    return "-".join([f"{number:02d}", *names])

@@ -18,7 +18,8 @@ from jax import lax
 from epx.generators import eca, life
 from epx.generators.kernels import ciphers
 from epx.run import evaluation
-from epx.run.devices import Layout, compile_over, layout, place
+from epx.run import setup as setups
+from epx.run.devices import Layout, compile_over, make_layout, place
 from epx.run.plan import stack
 from epx.sweeps import grid
 from experiments.bench import timing
@@ -34,10 +35,10 @@ def worlds(names: Iterable[str], batches: int = 300, batch: int = 256) -> Rows:
     """Examples of shipped configs, as a member of an ensemble draws them on each device: so many
     batches in a call that the call itself does not count."""
     devices, peak = len(jax.devices()), timing.Peak()
-    spread = layout("jit", devices, members=devices, batch=devices)
+    spread = make_layout("jit", devices, members=devices, batch=devices)
     for name in names:
         try:
-            setup = grid.assemble(
+            setup = setups.assemble(
                 app.load(f"{name}:cpu", {}), grid.vary("run.seed", range(devices))
             )
         except ValueError as error:  # a package or a corpus that this world needs
@@ -47,7 +48,7 @@ def worlds(names: Iterable[str], batches: int = 300, batch: int = 256) -> Rows:
         def draw(generator, hyper):
             def part(first):
                 index_B = first + jnp.arange(batch, dtype=jnp.uint32)
-                return evaluation.heldout(generator, hyper, index_B).tokens_T.sum()
+                return evaluation.held_out_examples(generator, hyper, index_B).tokens_T.sum()
 
             return lax.map(part, batch * jnp.arange(batches, dtype=jnp.uint32))
 
@@ -68,11 +69,11 @@ def worlds(names: Iterable[str], batches: int = 300, batch: int = 256) -> Rows:
 def kernels() -> Rows:
     """The inner loops of the automata, beside one cell to a byte, and of the fastest cipher."""
     devices, peak = len(jax.devices()), timing.Peak()
-    spread = layout("jit", devices, members=devices, batch=devices)
+    spread = make_layout("jit", devices, members=devices, batch=devices)
     rings = jax.random.bernoulli(jax.random.key(0), 0.5, (devices, 4096 // devices, 64))
     boards = jax.random.bernoulli(jax.random.key(0), 0.5, (devices, 4096 // devices, 16, 16))
     large = jax.random.bernoulli(jax.random.key(0), 0.5, (1, 1, 2048, 2048))
-    alone = layout("jit", 1, members=1, batch=1)
+    alone = make_layout("jit", 1, members=1, batch=1)
     for name, where, cells, packed, unpacked, generations in (
         ("ECA, 4096 rings of 64", spread, rings, _eca(eca.evolve), _eca(unpacked_eca), 2000),
         ("Life, 4096 boards of 16 x 16", spread, boards, life.evolve, unpacked_life, 1000),

@@ -9,7 +9,7 @@ from typing import Any, NamedTuple
 import jax
 import jax.numpy as jnp
 
-from epx.run.devices import compile_over, layout, place
+from epx.run.devices import compile_over, make_layout, place
 
 PEAK = "peak_gflop_per_s"  # what a row calls the machine's speed while it was measured
 
@@ -36,7 +36,7 @@ class Peak:
     def __init__(self, dtype: str = "float32") -> None:
         devices = len(jax.devices())
         size = _PEAK_SIZE.get(jax.default_backend(), _PEAK_SIZE_ELSEWHERE)
-        spread = layout("jit", devices, members=devices, batch=devices)
+        spread = make_layout("jit", devices, members=devices, batch=devices)
         ones = jnp.ones((devices, size, size), dtype)
         self._matrices = place(spread, ones)
         self._product = compile_over(spread, lambda a: a @ a, ones)

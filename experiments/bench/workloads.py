@@ -13,7 +13,7 @@ from jax import lax
 from epx.codes import prequential, requential
 from epx.generators import eca
 from epx.learning import flops, learner, nll, optim
-from epx.observers import transformer
+from epx.observers import _layers, transformer
 from epx.run import evaluation, loop
 from epx.run.devices import compile_over, place
 from epx.run.plan import Plan, stack
@@ -163,7 +163,7 @@ class Members:
 
         def charge(generator, hyper, state):
             def part(index_B):
-                example = evaluation.heldout(generator, hyper, index_B)
+                example = evaluation.held_out_examples(generator, hyper, index_B)
                 logits_BxTxV = self.observer.logits(state.params, example.tokens_T, None)
                 return nll.nats(logits_BxTxV, example.tokens_T).sum()
 
@@ -177,7 +177,7 @@ class Members:
 
         def draw(generator, hyper, state):
             def part(index_B):
-                return evaluation.heldout(generator, hyper, index_B).tokens_T.sum()
+                return evaluation.held_out_examples(generator, hyper, index_B).tokens_T.sum()
 
             return self.batch.total(lax.map(part, self._indices()).sum())
 
@@ -206,7 +206,7 @@ class Members:
                     # What comes out of one goes into the next, or some would be left out.
                     x_NxI = (draws[len(kernel_IxO)] + seed).astype(self.case.dtype)
                     kernel_IxO = kernel_IxO.astype(self.case.dtype)
-                    y_NxO, pull = jax.vjp(transformer.product, x_NxI, kernel_IxO)
+                    y_NxO, pull = jax.vjp(_layers.product, x_NxI, kernel_IxO)
                     x_NxI, gradient_IxO = pull(y_NxO + 1)
                     seed = 1e-6 * x_NxI[0, 0].astype(jnp.float32)
                     found.append((x_NxI, total_IxO + gradient_IxO))

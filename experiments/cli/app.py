@@ -41,7 +41,8 @@ def launch(
         rest = [arg for arg in rest if arg not in HELP]
         words = _parse_flags([argv[0], *rest], takes_words)
         if takes_config and not (FLAGS.config or wants_help):
-            raise configs.UsageError(f"--config is missing; shipped are {', '.join(configs.shipped())}")
+            shipped = ", ".join(configs.shipped())
+            raise configs.UsageError(f"--config is missing; shipped are {shipped}")
         reference = FLAGS.config or EXAMPLE if takes_config else None
         config = configs.load(reference, overrides) if takes_config else None
         if wants_help:
@@ -59,7 +60,7 @@ def launch(
 
 
 def _interruptible(main: Callable[..., int | None], arguments: list) -> int | None:
-    """Calls main; Ctrl-C, before a run starts or in whatever else takes long, ends it in one line."""
+    """Calls main; Ctrl-C before a run starts, or in whatever takes long, ends it in one line."""
     try:
         return main(*arguments)
     except KeyboardInterrupt:

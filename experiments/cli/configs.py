@@ -83,10 +83,10 @@ def _plain_config(value: Any, where: str) -> Config:
         value = value.to_dict()
     if not isinstance(value, dict):
         kind = type(value).__name__
-        raise UsageError(f"{where} returned {kind}: expected is a ConfigDict, as of base.get_config")
+        raise UsageError(f"{where} returned {kind}: expected is what base.get_config returns")
     for section in base.SECTIONS:
         if not isinstance(value.get(section), dict):
-            raise UsageError(f"{where}: the section {section} is missing; start from base.get_config")
+            raise UsageError(f"{where}: no section {section}; start from base.get_config")
     return {section: dict(value[section]) for section in sorted(value, key=_rank)}
 
 

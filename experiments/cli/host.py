@@ -1,4 +1,4 @@
-"""The machine that a binary runs on, before and around JAX: its cores, and what JAX uses of them."""
+"""The machine that a binary runs on: its cores, and what JAX uses of them."""
 
 import hashlib
 import os
@@ -61,7 +61,7 @@ def prepare() -> None:
         programs.use(compile_cache())
     try:
         jax.devices()
-    except RuntimeError as error:
+    except (RuntimeError, AssertionError) as error:  # JAX 0.10 asserts where a plugin is missing
         asked = jax.config.jax_platforms or "a backend"
         reason = str(error).splitlines()[0]
         raise HostError(

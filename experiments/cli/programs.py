@@ -21,7 +21,7 @@ def use(folder: Path) -> None:
     The hook is no public interface of JAX. Where a version does not have it, nothing is kept.
     """
     if not _guard():
-        logging.warning("compiled programs are not kept: JAX %s has no known cache", jax.__version__)
+        logging.warning("compiled programs are not kept: JAX %s is unknown", jax.__version__)
         return
     jax.config.update("jax_compilation_cache_dir", str(folder))
     jax.config.update("jax_persistent_cache_min_compile_time_secs", 0.0)

@@ -1,26 +1,23 @@
 """The prequential code as bytes: what goes in comes out, at the length that the ledger says."""
 
-import importlib
 import math
-import pkgutil
 
 import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
 
-import epx.generators
 from epx import streams
 from epx.coders import arithmetic
 from epx.codes import prequential
 from epx.generators import eca, iid
 from epx.learning import optim
-from epx.observers import counts, transformer
 from epx.learning.batch import Batch
+from epx.observers import counts, transformer
 from epx.types import Example, Spec
 from tests import runs
+from tests.generators import tiny
 
-NAMES = sorted(module.name for module in pkgutil.iter_modules(epx.generators.__path__))
 HYPER = optim.make_hyper(0, lr=0.3, warmup_steps=5)
 
 
@@ -55,10 +52,9 @@ def all_coded(tokens):
     return Example(tokens.astype(np.int32), np.ones(tokens.shape, bool))
 
 
-@pytest.mark.parametrize("name", NAMES)
+@pytest.mark.parametrize("name", tiny.NAMES)
 def test_the_coded_tokens_of_every_world_come_back(name):
-    module = importlib.import_module(f"epx.generators.{name}")
-    world = module.make(streams.stream(0, "world"), **module.TINY)
+    world = tiny.make(name, streams.stream(0, "world"))
     # What the tokens of a world are does not matter to how an observer is compiled and called.
     name = "transformer" if name in ("eca", "chess") else "counts"
     observer = observer_of(name, world.spec)

@@ -16,9 +16,9 @@ from epx.coders import elias, relative_entropy
 from epx.codes import requential
 from epx.generators import eca
 from epx.learning import learner, nll, optim
+from epx.learning.batch import Batch
 from epx.observers import transformer
 from epx.report import plots
-from epx.learning.batch import Batch
 from epx.types import Spec
 
 SPEC = Spec(vocab=2, length=7, size=None, version=1, given=3)

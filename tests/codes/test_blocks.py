@@ -12,10 +12,10 @@ from epx.analysis import ledger
 from epx.codes import blocks, prequential
 from epx.generators import eca, iid
 from epx.learning import learner, nll, optim
+from epx.learning.batch import Batch
 from epx.observers import counts, transformer
 from epx.report import summary, tables
-from epx.learning.batch import Batch
-from epx.sweeps import grid
+from epx.run import setup as setups
 from tests import runs
 
 WORLD = eca.make(jax.random.key(0), rule=54, width=4, steps=1)
@@ -100,7 +100,7 @@ def test_a_run_of_it_has_an_excess_and_no_loss_at_its_tail(tiny_config, tmp_path
         ({"examples": None}, "run.examples=None"),
     ):
         with pytest.raises(ValueError, match=part):
-            grid.assemble(runs.with_run(config, **change)).check()
+            setups.assemble(runs.with_run(config, **change)).check()
 
 
 def test_the_first_examples_over_and_over(tiny_config, tmp_path):
@@ -113,7 +113,7 @@ def test_the_first_examples_over_and_over(tiny_config, tmp_path):
     (cell,) = summary.cells([done])
     assert cell["passes"] == 5 and cell["EDL_bits"] != cell["S_preq_bits"]
     finite = {"generator": {"name": "chess", "corpus": "selfplay-random", "games": 20}}
-    setup = grid.assemble(runs.with_run(config, examples=10_000) | finite)
+    setup = setups.assemble(runs.with_run(config, examples=10_000) | finite)
     with pytest.raises(ValueError, match=r"run.examples=10000: this world has \d+"):
         setup.check()
 

@@ -15,10 +15,10 @@ from scipy import stats
 from epx.codes import prequential, requential
 from epx.generators import eca, iid
 from epx.learning import learner, nll, optim
+from epx.learning.batch import Batch
 from epx.observers import counts, transformer
 from epx.report import summary
 from epx.run import evaluation
-from epx.learning.batch import Batch
 from epx.types import Example, Spec
 from tests import runs
 
@@ -417,7 +417,7 @@ def test_a_teacher_that_stands_still_is_paid_the_prequential_area():
     observer, batch = transformer.make(2, 12, depth=1, width=32), Batch(32, 32, decoded=32)
     hyper = dict(lr=0.05, warmup_steps=0, clip_norm=1e9)
     learned, rows = trained(prequential.make(observer, batch), world, 400, **hyper)
-    charge = evaluation.charge(observer, batch, 2048)
+    charge = evaluation.make_evaluator(observer, batch, 2048)
     held_out = jax.jit(charge)(world, optim.make_hyper(0, **hyper), learned)
     anchor = float(held_out["ema_nats"].sum() / held_out["coded_tok"].sum())
     assert anchor < 1e-4, "the teacher has converged"

@@ -15,7 +15,7 @@ import pytest
 from epx.data import texts
 from epx.generators import eca, iid
 from epx.learning import learner
-from epx.sweeps import grid
+from epx.run import setup as setups
 from experiments import show
 from experiments.cli import app
 from tests.data.test_debian import write_deb
@@ -190,7 +190,7 @@ def test_show_of_a_finite_world(tmp_path):
 
 
 def test_the_examples_are_those_of_training():
-    setup = grid.assemble(app.load("eca:tiny", {"run.seed": "5"}))
+    setup = setups.assemble(app.load("eca:tiny", {"run.seed": "5"}))
     generator, hyper = setup.generators[0], setup.hypers[0]
     trained = learner.examples(generator, hyper, jnp.arange(7, dtype=jnp.uint32))
     shown = show.sample(generator, 5, 7)

@@ -10,7 +10,7 @@ import pytest
 from absl import flags
 
 from configs.studies import demo
-from epx.sweeps import grid
+from epx.run import setup as setups
 from experiments import demo as binary
 from experiments import report
 from experiments.cli import host
@@ -23,7 +23,7 @@ def test_every_ensemble_assembles(form):
     ensembles = demo.ensembles(fast=form == "fast", tune=form == "tune")
     assert len({e.name for e in ensembles}) == len(ensembles)
     for ensemble in ensembles:
-        setup = grid.assemble(ensemble.config, ensemble.members)
+        setup = setups.assemble(ensemble.config, ensemble.members)
         setup.plan.check(setup.generators[0].spec, len(setup.hypers))
         seeds = {member["run.seed"] for member in ensemble.members}
         assert len(seeds) == {"full": 4, "fast": 2, "tune": 1}[form]

@@ -15,7 +15,7 @@ from epx import record
 from epx.analysis.measurement import LN2
 from epx.generators import life
 from epx.run import loop
-from epx.sweeps import grid
+from epx.run import setup as setups
 from experiments.cli import rendering
 
 ROOT = Path(__file__).parents[2]
@@ -33,7 +33,7 @@ def trained(tmp_path_factory):
     from tests.conftest import tiny_config as fixture
 
     folder = tmp_path_factory.mktemp("sample") / "life"
-    for _ in loop.train(grid.assemble(fixture.__wrapped__()), folder):
+    for _ in loop.train(setups.assemble(fixture.__wrapped__()), folder):
         pass
     return folder
 
@@ -99,7 +99,7 @@ def test_a_record_of_other_devices_is_sampled_here(trained, tmp_path):
 
 def test_a_counter_is_sampled(tmp_path, tiny_config):
     tiny_config["observer"] = {"name": "counts", "order": 2}
-    for _ in loop.train(grid.assemble(tiny_config), tmp_path / "counts"):
+    for _ in loop.train(setups.assemble(tiny_config), tmp_path / "counts"):
         pass
     assert shown(binary("sample", f"--record={tmp_path / 'counts'}")).shape == (2, 4)
 
@@ -117,7 +117,7 @@ def test_an_observer_without_a_step_is_named(tmp_path, tiny_config, monkeypatch)
     monkeypatch.syspath_prepend(tmp_path)
     monkeypatch.setenv("PYTHONPATH", str(tmp_path))
     tiny_config["observer"] = {"name": "without_step"}
-    for _ in loop.train(grid.assemble(tiny_config), tmp_path / "r"):
+    for _ in loop.train(setups.assemble(tiny_config), tmp_path / "r"):
         pass
     done = binary("sample", f"--record={tmp_path / 'r'}")
     assert done.returncode == 2 and "Traceback" not in done.stderr

@@ -9,6 +9,7 @@ import pytest
 from epx.data.chess import database, games
 from epx.data.chess.games import RESULTS
 from epx.generators import chess
+from epx.run import setup as setups
 from epx.sweeps import grid
 from tests.data.chess.test_games import OPERA
 
@@ -161,7 +162,7 @@ def test_orders_are_members_of_one_ensemble(tiny_config, layout):
     tiny_config["generator"] = {"name": "chess", **PLAYED, **layout}
     orders = ("moves_board", "board_moves")
     members = grid.product(grid.vary("generator.order", orders), grid.vary("run.seed", range(2)))
-    worlds = grid.assemble(tiny_config, members).generators
+    worlds = setups.assemble(tiny_config, members).generators
     stacked = jax.tree.map(lambda *leaves: np.stack(leaves), *worlds)
     assert stacked.tokens_NxT.shape[0] == 4
     np.testing.assert_array_equal(worlds[0].order_N, worlds[2].order_N)

@@ -97,16 +97,18 @@ def cut(words, low_bit: int, shown_bits: int, bits_per_token: int, length: int) 
 
 
 @jax.jit
-def one(world: cipher.Cipher):
-    return world.example(KEY, 0)
+def first_example(generator: cipher.Cipher):
+    return generator.example(KEY, 0)
 
 
 def keys(count: int) -> jax.Array:
     return jax.random.split(KEY, count)
 
 
-def examples(world, count: int) -> np.ndarray:
-    return np.asarray(jax.jit(jax.vmap(lambda key: world.example(key, 0).tokens_T))(keys(count)))
+def examples(generator, count: int) -> np.ndarray:
+    return np.asarray(
+        jax.jit(jax.vmap(lambda key: generator.example(key, 0).tokens_T))(keys(count))
+    )
 
 
 STREAMS = [  # algorithm, word bits, and what is shown: low_bit, shown_bits, bits_per_token, length
@@ -133,7 +135,7 @@ WHOLE = dict(chacha=256, aes128=128, threefry2x32=64, speck32_64=64, lcg=32, ran
 
 
 def made(algorithm, word_bits, shown, key_bits):
-    """A world; shown_bits is left to its default where that means the same."""
+    """A generator; shown_bits is left to its default where that means the same."""
     low_bit, shown_bits, bits_per_token, length = shown
     if shown_bits == word_bits - low_bit:
         shown_bits = 0
@@ -158,30 +160,33 @@ def test_a_stream_is_that_of_other_programs(algorithm, word_bits, shown):
     "algorithm, key_bits", [("chacha", 225), ("aes128", 33), ("speck32_64", 32), ("mt19937", 31)]
 )
 def test_fewer_bits_are_a_smaller_number(algorithm, key_bits):
-    world = cipher.make(KEY, algorithm, key_bits=key_bits)
+    generator = cipher.make(KEY, algorithm, key_bits=key_bits)
     word_bits = {"aes128": 8, "speck32_64": 16}.get(algorithm, 32)
     expected = [cut(slow_words(algorithm, n), 0, word_bits, 1, 64) for n in seeds(key_bits, 3)]
-    assert examples(world, 3).tolist() == expected
+    assert examples(generator, 3).tolist() == expected
 
 
 @pytest.mark.parametrize("algorithm, word_bits, shown", STREAMS)
 def test_there_are_as_many_streams_as_seeds(algorithm, word_bits, shown):
     """... and the law counts those that agree with the tokens so far."""
-    world = made(algorithm, word_bits, shown, key_bits=4)
-    stories = [tuple(cut(slow_words(algorithm, seed), *shown)) for seed in range(16)]
-    tokens = [tuple(story) for story in examples(world, 300).tolist()]
-    assert set(tokens) == set(stories)
-    example = one(world)
-    mine = example.tokens_T.tolist()
-    agreeing = [sum(list(story[:t]) == mine[:t] for story in stories) for t in range(shown[3] + 1)]
+    generator = made(algorithm, word_bits, shown, key_bits=4)
+    streams = [tuple(cut(slow_words(algorithm, seed), *shown)) for seed in range(16)]
+    tokens = [tuple(stream) for stream in examples(generator, 300).tolist()]
+    assert set(tokens) == set(streams)
+    example = first_example(generator)
+    tokens_of_first = example.tokens_T.tolist()
+    agreeing = [
+        sum(list(stream[:t]) == tokens_of_first[:t] for stream in streams)
+        for t in range(shown[3] + 1)
+    ]
     expected = [math.log(before / now) for before, now in itertools.pairwise(agreeing)]
-    np.testing.assert_allclose(world.oracle_nats(example), expected, atol=1e-6)
+    np.testing.assert_allclose(generator.oracle_nats(example), expected, atol=1e-6)
 
 
 @pytest.mark.parametrize("algorithm", WHOLE)
 def test_a_long_stream_costs_the_bits_of_its_seed(algorithm):
-    world = cipher.make(KEY, algorithm, key_bits=14, bits_per_token=4, length=40)
-    nats_T = world.oracle_nats(one(world))
+    generator = cipher.make(KEY, algorithm, key_bits=14, bits_per_token=4, length=40)
+    nats_T = generator.oracle_nats(first_example(generator))
     assert nats_T.dtype == jnp.float32
     assert float(nats_T.sum()) == pytest.approx(14 * math.log(2), rel=1e-5)
 
@@ -189,25 +194,25 @@ def test_a_long_stream_costs_the_bits_of_its_seed(algorithm):
 @pytest.mark.parametrize("algorithm", ["speck32_64", "lcg", "xorshift32"])
 def test_the_law_is_known_up_to_18_bits_of_seed(algorithm):
     for key_bits, known in ((18, True), (19, False), (0, False)):
-        world = cipher.make(KEY, algorithm, key_bits=key_bits, length=8)
-        assert (world.oracle_nats(one(world)) is not None) == known
+        generator = cipher.make(KEY, algorithm, key_bits=key_bits, length=8)
+        assert (generator.oracle_nats(first_example(generator)) is not None) == known
 
 
 @pytest.mark.parametrize("rounds", [1, 3, 8])
 def test_rounds_are_those_of_the_cipher(rounds):
     seed_8 = jax.random.bits(KEY, (8,), jnp.uint32)
     zero_3 = jnp.zeros(3, jnp.uint32)
-    world = cipher.make(KEY, "chacha", rounds=rounds, length=20 * 32)
+    generator = cipher.make(KEY, "chacha", rounds=rounds, length=20 * 32)
     blocks = [ciphers.chacha_block(seed_8, n, zero_3, rounds).tolist() for n in range(2)]
-    found = one(world).tokens_T.tolist()
+    found = first_example(generator).tokens_T.tolist()
     assert found == cut(itertools.chain(*blocks), 0, 32, 1, 20 * 32)
 
 
 @pytest.mark.parametrize("low_bit", [0, 1, 2, 5, 8])
 def test_bit_k_of_lcg_has_period_2_to_the_k_plus_1(low_bit):
     period = 2 ** (low_bit + 1)
-    world = cipher.make(KEY, "lcg", low_bit=low_bit, shown_bits=1, length=4 * period)
-    bits = np.asarray(one(world).tokens_T)
+    generator = cipher.make(KEY, "lcg", low_bit=low_bit, shown_bits=1, length=4 * period)
+    bits = np.asarray(first_example(generator).tokens_T)
     np.testing.assert_array_equal(bits[period:], bits[:-period])
     # Half a period later the bit is the opposite, so no shorter period divides it.
     np.testing.assert_array_equal(bits[period // 2 :], 1 - bits[: -period // 2])
@@ -217,8 +222,8 @@ def test_bit_k_of_lcg_has_period_2_to_the_k_plus_1(low_bit):
 def test_low_bits_of_lcg_hide_no_higher_ones(low_bit, bits):
     layout = dict(low_bit=low_bit, shown_bits=bits, bits_per_token=bits)
     length = 2 ** (low_bit + 1) if low_bit < 6 else 96
-    world = cipher.make(KEY, "lcg", length=length, **layout)
-    nats_T = world.oracle_nats(one(world))
+    generator = cipher.make(KEY, "lcg", length=length, **layout)
+    nats_T = generator.oracle_nats(first_example(generator))
     assert float(nats_T.sum()) == pytest.approx((low_bit + bits) * math.log(2), rel=1e-5)
     assert float(nats_T[0]) == pytest.approx(bits * math.log(2), rel=1e-5)
 
@@ -227,38 +232,38 @@ def test_low_bits_of_lcg_hide_no_higher_ones(low_bit, bits):
 @pytest.mark.parametrize("low_bit", [0, 2, 6, 9])
 def test_the_law_of_low_bits_is_that_of_all_seeds(algorithm, low_bit):
     shown = low_bit, 2, 2, 12
-    world = cipher.make(
+    generator = cipher.make(
         KEY, algorithm, key_bits=9, low_bit=low_bit, shown_bits=2, bits_per_token=2, length=12
     )
-    stories = [cut(slow_words(algorithm, seed), *shown) for seed in range(2**9)]
-    mine = one(world).tokens_T.tolist()
-    agreeing = [sum(story[:t] == mine[:t] for story in stories) for t in range(13)]
+    streams = [cut(slow_words(algorithm, seed), *shown) for seed in range(2**9)]
+    tokens_of_first = first_example(generator).tokens_T.tolist()
+    agreeing = [sum(stream[:t] == tokens_of_first[:t] for stream in streams) for t in range(13)]
     expected = [math.log(before / now) for before, now in itertools.pairwise(agreeing)]
-    np.testing.assert_allclose(world.oracle_nats(one(world)), expected, atol=1e-6)
+    np.testing.assert_allclose(generator.oracle_nats(first_example(generator)), expected, atol=1e-6)
 
 
 def test_the_law_of_lcg_reaches_to_bit_17():
     for low_bit, known in ((17, True), (18, False)):
-        world = cipher.make(KEY, "lcg", low_bit=low_bit, shown_bits=1)
-        assert (world.oracle_nats(one(world)) is not None) == known
+        generator = cipher.make(KEY, "lcg", low_bit=low_bit, shown_bits=1)
+        assert (generator.oracle_nats(first_example(generator)) is not None) == known
 
 
 def test_members_may_show_different_bits():
-    worlds = [cipher.make(KEY, "lcg", low_bit=low_bit, shown_bits=1) for low_bit in (0, 12, 31)]
-    stacked = jax.tree.map(lambda *leaves: jnp.stack(leaves), *worlds)
-    together = jax.jit(jax.vmap(lambda world: world.example(KEY, 0).tokens_T))(stacked)
-    for world, tokens_T in zip(worlds, together):
-        np.testing.assert_array_equal(tokens_T, one(world).tokens_T)
+    generators = [cipher.make(KEY, "lcg", low_bit=low_bit, shown_bits=1) for low_bit in (0, 12, 31)]
+    stacked = jax.tree.map(lambda *leaves: jnp.stack(leaves), *generators)
+    together = jax.jit(jax.vmap(lambda generator: generator.example(KEY, 0).tokens_T))(stacked)
+    for generator, tokens_T in zip(generators, together):
+        np.testing.assert_array_equal(tokens_T, first_example(generator).tokens_T)
 
 
 def pairs_of(algorithm: str, count: int, word_bits: int, **arguments):
     """Ciphertexts as words, of shape (count, 2, words), and labels, one bit in a token."""
-    world = cipher.make(KEY, algorithm, mode="pairs", **arguments)
-    assert world.spec.vocab == 2
-    example = one(world)
-    assert example.coded_T.tolist() == [False] * (world.spec.length - 1) + [True]
-    assert world.oracle_nats(example) is None
-    tokens = examples(world, count)
+    generator = cipher.make(KEY, algorithm, mode="pairs", **arguments)
+    assert generator.spec.vocab == 2
+    example = first_example(generator)
+    assert example.coded_T.tolist() == [False] * (generator.spec.length - 1) + [True]
+    assert generator.oracle_nats(example) is None
+    tokens = examples(generator, count)
     bits = tokens[:, :-1].reshape(count, 2, -1, word_bits).astype(np.int64)
     return (bits << np.arange(word_bits)).sum(-1), tokens[:, -1].astype(bool)
 
@@ -325,24 +330,24 @@ def test_both_ciphertexts_show_equally_many_tokens():
     arguments = dict(mode="pairs", low_bit=8, bits_per_token=4)
     whole = cipher.make(KEY, "speck32_64", length=9, **arguments)
     part = cipher.make(KEY, "speck32_64", length=5, **arguments)
-    tokens, first = one(whole).tokens_T, one(part).tokens_T
+    tokens, first = first_example(whole).tokens_T, first_example(part).tokens_T
     assert first.tolist() == [*tokens[:2].tolist(), *tokens[4:6].tolist(), int(tokens[8])]
 
 
 def test_members_may_have_different_differences():
     arguments = dict(algorithm="speck32_64", rounds=1, mode="pairs", length=65)
-    worlds = [cipher.make(KEY, difference=difference, **arguments) for difference in (0, 1, 2)]
-    stacked = jax.tree.map(lambda *leaves: jnp.stack(leaves), *worlds)
+    generators = [cipher.make(KEY, difference=difference, **arguments) for difference in (0, 1, 2)]
+    stacked = jax.tree.map(lambda *leaves: jnp.stack(leaves), *generators)
     draw = jax.vmap(
-        jax.vmap(lambda world, key: world.example(key, 0).tokens_T, (None, 0)), (0, None)
+        jax.vmap(lambda generator, key: generator.example(key, 0).tokens_T, (None, 0)), (0, None)
     )
     together = np.asarray(jax.jit(draw)(stacked, keys(20)))
-    for world, tokens in zip(worlds, together):
-        np.testing.assert_array_equal(tokens, examples(world, 20))
+    for generator, tokens in zip(generators, together):
+        np.testing.assert_array_equal(tokens, examples(generator, 20))
     real = together[0, :, -1] == 1
     assert 0 < real.sum() < 20
-    for one, other in itertools.combinations(together, 2):
-        np.testing.assert_array_equal((one != other).any(1), real)
+    for left, right in itertools.combinations(together, 2):
+        np.testing.assert_array_equal((left != right).any(1), real)
 
 
 SPECK = dict(algorithm="speck32_64", mode="pairs", length=65)
@@ -368,6 +373,8 @@ SPECK = dict(algorithm="speck32_64", mode="pairs", length=65)
         dict(bits_per_token=0),
         dict(bits_per_token=9),
         dict(length=0),
+        dict(length=2**31),
+        dict(rounds=2**31),
         dict(mode="triples"),
         dict(mode="pairs", algorithm="lcg", length=65),
         dict(SPECK, length=64),
@@ -378,7 +385,7 @@ SPECK = dict(algorithm="speck32_64", mode="pairs", length=65)
         SPECK | dict(difference=-1),
     ],
 )
-def test_illegal_arguments_are_named(wrong):
+def test_cipher_refuses_illegal_arguments(wrong):
     name = "difference" if "difference" in wrong else next(iter(wrong))
     name = "length" if wrong.get("length") in (1, 64, 67) else name
     with pytest.raises(ValueError, match=f"generator.{name}={wrong[name]!r}: accepted"):

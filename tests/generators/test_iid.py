@@ -12,18 +12,18 @@ from epx.generators import iid
 KEY = jax.random.key(3)
 
 
-def draw(world: iid.Source, count: int) -> jax.Array:
+def draw(generator: iid.Source, count: int) -> jax.Array:
     keys = jax.random.split(jax.random.key(7), count)
-    return jax.jit(jax.vmap(lambda key: world.example(key, 0)))(keys)
+    return jax.jit(jax.vmap(lambda key: generator.example(key, 0)))(keys)
 
 
-def entropy_nats(world: iid.Source) -> float:
+def entropy_nats(generator: iid.Source) -> float:
     """Of a whole example: its first token, then the rows of a stationary chain, in float64."""
-    law = np.asarray(world.initial_V, np.float64)
-    rows = np.asarray(world.transition_VxV, np.float64)
+    law = np.asarray(generator.initial_V, np.float64)
+    rows = np.asarray(generator.transition_VxV, np.float64)
     first = -sum(p * math.log(p) for p in law if p > 0)
     rate = -sum(law[i] * p * math.log(p) for i, row in enumerate(rows) for p in row if p > 0)
-    return first + ((world.period or world.length) - 1) * rate
+    return first + ((generator.period or generator.length) - 1) * rate
 
 
 @pytest.mark.parametrize(
@@ -39,12 +39,12 @@ def entropy_nats(world: iid.Source) -> float:
     ],
 )
 def test_mean_oracle_is_the_entropy(arguments):
-    world = iid.make(KEY, length=32, **arguments)
-    examples = draw(world, 4000)
-    total = np.asarray(jax.jit(jax.vmap(world.oracle_nats))(examples), np.float64).sum(1)
+    generator = iid.make(KEY, length=32, **arguments)
+    examples = draw(generator, 4000)
+    total = np.asarray(jax.jit(jax.vmap(generator.oracle_nats))(examples), np.float64).sum(1)
     # The floor is float32's: a uniform law has no sampling error.
-    error = total.std() / len(total) ** 0.5 + 1e-6 * entropy_nats(world)
-    assert abs(total.mean() - entropy_nats(world)) < 5 * error
+    error = total.std() / len(total) ** 0.5 + 1e-6 * entropy_nats(generator)
+    assert abs(total.mean() - entropy_nats(generator)) < 5 * error
 
 
 @pytest.mark.parametrize(
@@ -65,8 +65,8 @@ def test_entropy_rates_on_paper(arguments, nats):
 def test_flat_dirichlet_rows_have_the_known_mean_entropy():
     # The mean entropy of a row of Dirichlet(1) on 8 symbols is 1/2 + ... + 1/8.
     make = jax.jit(jax.vmap(lambda key: iid.make(key, law="markov", vocab=8)))
-    worlds = make(jax.random.split(KEY, 200))
-    rows = np.asarray(worlds.transition_VxV, np.float64).reshape(-1, 8)
+    generators = make(jax.random.split(KEY, 200))
+    rows = np.asarray(generators.transition_VxV, np.float64).reshape(-1, 8)
     entropy = -(rows * np.log(rows)).sum(1)
     error = entropy.std() / len(entropy) ** 0.5
     assert abs(entropy.mean() - sum(1 / k for k in range(2, 9))) < 5 * error
@@ -75,17 +75,17 @@ def test_flat_dirichlet_rows_have_the_known_mean_entropy():
 @pytest.mark.parametrize("vocab", [2, 3, 8, 50])
 def test_the_first_law_of_a_chain_is_stationary(vocab):
     for seed in range(5):
-        world = iid.make(jax.random.key(seed), law="markov", vocab=vocab)
+        generator = iid.make(jax.random.key(seed), law="markov", vocab=vocab)
         np.testing.assert_allclose(
-            world.initial_V @ world.transition_VxV, world.initial_V, rtol=1e-5
+            generator.initial_V @ generator.transition_VxV, generator.initial_V, rtol=1e-5
         )
-        assert float(world.initial_V.sum()) == pytest.approx(1, abs=1e-6)
+        assert float(generator.initial_V.sum()) == pytest.approx(1, abs=1e-6)
 
 
 def test_a_chain_looks_the_same_at_every_place():
-    world = iid.make(KEY, law="markov", vocab=4, length=16)
-    tokens = np.asarray(draw(world, 20000).tokens_T)
-    law = np.asarray(world.initial_V)
+    generator = iid.make(KEY, law="markov", vocab=4, length=16)
+    tokens = np.asarray(draw(generator, 20000).tokens_T)
+    law = np.asarray(generator.initial_V)
     error = (law * (1 - law) / len(tokens)) ** 0.5
     for place in (0, 1, 7, 15):
         frequency = np.bincount(tokens[:, place], minlength=4) / len(tokens)
@@ -93,47 +93,47 @@ def test_a_chain_looks_the_same_at_every_place():
 
 
 def test_a_chain_follows_its_transitions():
-    world = iid.make(KEY, law="markov", vocab=3, length=2)
-    tokens = np.asarray(draw(world, 30000).tokens_T)
-    for row, law in enumerate(np.asarray(world.transition_VxV)):
+    generator = iid.make(KEY, law="markov", vocab=3, length=2)
+    tokens = np.asarray(draw(generator, 30000).tokens_T)
+    for row, law in enumerate(np.asarray(generator.transition_VxV)):
         later = tokens[tokens[:, 0] == row, 1]
         frequency = np.bincount(later, minlength=3) / len(later)
         assert (abs(frequency - law) < 5 * (law * (1 - law) / len(later)) ** 0.5).all()
 
 
 @pytest.mark.parametrize("period, length", [(1, 5), (3, 10), (4, 8), (6, 6)])
-def test_repeat_repeats(period, length):
-    world = iid.make(KEY, law="repeat", vocab=9, period=period, length=length)
-    examples = draw(world, 50)
+def test_repeat_gives_its_block_again_and_again(period, length):
+    generator = iid.make(KEY, law="repeat", vocab=9, period=period, length=length)
+    examples = draw(generator, 50)
     tokens = np.asarray(examples.tokens_T)
     assert tokens.shape == (50, length)
     np.testing.assert_array_equal(tokens[:, period:], tokens[:, :-period])
-    nats = np.asarray(jax.jit(jax.vmap(world.oracle_nats))(examples))
+    nats = np.asarray(jax.jit(jax.vmap(generator.oracle_nats))(examples))
     np.testing.assert_allclose(nats[:, :period], math.log(9), rtol=1e-6)
     assert not nats[:, period:].any()
 
 
 def test_constant_is_token_0_and_free():
-    world = iid.make(KEY, law="constant", vocab=3)
-    example = world.example(KEY, 0)
+    generator = iid.make(KEY, law="constant", vocab=3)
+    example = generator.example(KEY, 0)
     assert not example.tokens_T.any() and example.coded_T.all()
-    assert not world.oracle_nats(example).any()
+    assert not generator.oracle_nats(example).any()
 
 
 @pytest.mark.parametrize("p", [0.0, 1.0])
-def test_certain_bits_are_certain(p):
+def test_bits_of_probability_0_or_1_are_constant(p):
     tokens = draw(iid.make(KEY, law="bernoulli", p=p), 100).tokens_T
     assert (tokens == int(p)).all()
 
 
 def test_members_may_mix_laws():
     laws = ("bernoulli", "uniform", "constant", "markov")
-    worlds = [iid.make(KEY, law=law, p=0.2) for law in laws]
-    stacked = jax.tree.map(lambda *leaves: jnp.stack(leaves), *worlds)
-    assert stacked.spec == worlds[0].spec
-    together = jax.jit(jax.vmap(lambda world: world.example(KEY, 0).tokens_T))(stacked)
-    for world, tokens_T in zip(worlds, together):
-        np.testing.assert_array_equal(tokens_T, world.example(KEY, 0).tokens_T)
+    generators = [iid.make(KEY, law=law, p=0.2) for law in laws]
+    stacked = jax.tree.map(lambda *leaves: jnp.stack(leaves), *generators)
+    assert stacked.spec == generators[0].spec
+    together = jax.jit(jax.vmap(lambda generator: generator.example(KEY, 0).tokens_T))(stacked)
+    for generator, tokens_T in zip(generators, together):
+        np.testing.assert_array_equal(tokens_T, generator.example(KEY, 0).tokens_T)
 
 
 @pytest.mark.parametrize(
@@ -143,12 +143,13 @@ def test_members_may_mix_laws():
         dict(vocab=0),
         dict(vocab=3, law="bernoulli"),
         dict(length=0),
+        dict(length=2**31),
         dict(p=-0.1),
         dict(period=0, law="repeat"),
         dict(period=65, law="repeat"),
     ],
 )
-def test_illegal_arguments_are_named(wrong):
+def test_iid_refuses_illegal_arguments(wrong):
     name, value = next(iter(wrong.items()))
     with pytest.raises(ValueError, match=f"generator.{name}={value!r}: accepted"):
         iid.make(KEY, **wrong)

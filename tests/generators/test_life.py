@@ -40,14 +40,14 @@ def slow_step(cells: np.ndarray) -> np.ndarray:
     return later
 
 
-def boards_of(tokens_T: np.ndarray, world: life.Life) -> np.ndarray:
+def boards_of(tokens_T: np.ndarray, generator: life.Life) -> np.ndarray:
     """Frames of cells, decoded from the text of the docstring alone."""
-    side, count = world.patch, world.patch**2
-    frames = np.zeros((world.frames, world.height, world.width), np.int32)
+    side, count = generator.patch, generator.patch**2
+    frames = np.zeros((generator.frames, generator.height, generator.width), np.int32)
     tokens = iter(np.asarray(tokens_T).tolist())
     for frame in frames:
-        for y in range(0, world.height, side):
-            for x in range(0, world.width, side):
+        for y in range(0, generator.height, side):
+            for x in range(0, generator.width, side):
                 cells = [int(bit) for bit in format(next(tokens), f"0{count}b")]
                 frame[y : y + side, x : x + side] = np.reshape(cells, (side, side))
     return frames
@@ -115,30 +115,30 @@ def test_evolve_keeps_the_dtype(dtype):
 @pytest.mark.parametrize("patch, shape", [(1, (3, 5)), (2, (4, 6)), (3, (3, 6)), (4, (8, 4))])
 def test_tokens_decode_to_frames_that_follow_each_other(patch, shape):
     height, width = shape
-    world = life.make(KEY, height, width, frames=3, stride=2, burnin=3, patch=patch)
+    generator = life.make(KEY, height, width, frames=3, stride=2, burnin=3, patch=patch)
     for seed in range(5):
         key = jax.random.key(seed)
-        tokens_T, coded_T, _ = world.example(key, 0)
-        frames = boards_of(tokens_T, world)
+        tokens_T, coded_T, _ = generator.example(key, 0)
+        frames = boards_of(tokens_T, generator)
         soup = jax.random.bernoulli(key, 0.5, shape).astype(jnp.int32)
         np.testing.assert_array_equal(frames[0], after(soup, 3))
         for earlier, later in itertools.pairwise(frames):
             np.testing.assert_array_equal(later, slow_step(slow_step(earlier)))
-        assert world.spec.vocab == 2 ** (patch * patch)
+        assert generator.spec.vocab == 2 ** (patch * patch)
         assert coded_T.sum() == 2 * height * width // patch**2
         assert not coded_T[: height * width // patch**2].any()
 
 
 def test_density_is_that_of_the_first_frame():
-    world = life.make(KEY, 32, 32, density=0.2)
-    tokens_T = world.example(KEY, 0).tokens_T[: 32 * 32]
+    generator = life.make(KEY, 32, 32, density=0.2)
+    tokens_T = generator.example(KEY, 0).tokens_T[: 32 * 32]
     assert abs(tokens_T.mean() - 0.2) < 5 * (0.2 * 0.8 / 32**2) ** 0.5
     assert life.make(KEY, density=0.0).example(KEY, 0).tokens_T.sum() == 0
 
 
-def test_a_future_that_is_determined_costs_nothing():
-    world = life.make(KEY)
-    nats_T = world.oracle_nats(world.example(KEY, 0))
+def test_oracle_charges_nothing_for_a_determined_future():
+    generator = life.make(KEY)
+    nats_T = generator.oracle_nats(generator.example(KEY, 0))
     assert nats_T.dtype == jnp.float32 and not nats_T.any()
 
 
@@ -148,31 +148,34 @@ def test_a_future_that_is_determined_costs_nothing():
         dict(patch=5),
         dict(patch=0),
         dict(height=0),
+        dict(height=2**31),
+        dict(height=2**10, width=2**10),
         dict(height=6, patch=4),
         dict(width=6, patch=4),
         dict(frames=1),
         dict(stride=0),
+        dict(stride=2**31),
         dict(density=1.5),
         dict(burnin=-1),
     ],
 )
-def test_illegal_arguments_are_named(wrong):
+def test_life_refuses_illegal_arguments(wrong):
     name, value = next(iter(wrong.items()))
     with pytest.raises(ValueError, match=f"generator.{name}={value}: accepted"):
         life.make(KEY, **wrong)
 
 
 def test_symbols_draw_a_board():
-    world = life.make(jax.random.key(0), height=2, width=4)
+    generator = life.make(jax.random.key(0), height=2, width=4)
     tokens_T = jnp.array([0, 0, 1, 0, 1, 1, 0, 0] * 2)
-    assert len(world.symbols(tokens_T)) == world.spec.length
-    assert "".join(world.symbols(tokens_T)) == "··█·\n██··\n\n··█·\n██··\n"
+    assert len(generator.symbols(tokens_T)) == generator.spec.length
+    assert "".join(generator.symbols(tokens_T)) == "··█·\n██··\n\n··█·\n██··\n"
 
 
 def test_symbols_draw_patches_as_they_look():
     """Each quadrant of a block stands for a cell, the upper left one first."""
-    world = life.make(jax.random.key(0), height=4, width=8, patch=2)
-    drawn = "".join(world.symbols(jnp.arange(16))).split()
+    generator = life.make(jax.random.key(0), height=4, width=8, patch=2)
+    drawn = "".join(generator.symbols(jnp.arange(16))).split()
     names = [set() if c == "·" else _quadrants(c) for c in "".join(drawn)]
     for token, quadrants in enumerate(names):
         cells = [(row, column) for row in range(2) for column in range(2)]

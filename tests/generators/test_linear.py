@@ -23,8 +23,8 @@ def _invertible(rng, size):
             return matrix
 
 
-def _example(world, index=0):
-    return world.example(example_key(KEY, index), index)
+def _example(generator, index=0):
+    return generator.example(example_key(KEY, index), index)
 
 
 @pytest.mark.parametrize("size", range(1, 11))
@@ -34,8 +34,8 @@ def test_inverse_against_the_adjugate(size):
     for _ in range(20):
         matrix = _invertible(rng, size)
         adjugate = np.linalg.inv(matrix) * np.linalg.det(matrix)
-        found = np.asarray(linear.inverse(jnp.asarray(matrix)))
-        np.testing.assert_array_equal(found, np.rint(adjugate).astype(int) % 2)
+        inverse = np.asarray(linear.inverse(jnp.asarray(matrix)))
+        np.testing.assert_array_equal(inverse, np.rint(adjugate).astype(int) % 2)
 
 
 def test_inverse_is_the_identity_with_its_matrix_and_may_be_traced():
@@ -57,7 +57,7 @@ SMALL = [
 
 
 @pytest.mark.parametrize(("bits", "nonzeros"), [*SMALL, (5, 10), (16, 12), (64, 150)])
-def test_the_matrix_is_what_was_asked_for(bits, nonzeros):
+def test_the_matrix_is_invertible_and_has_its_ones(bits, nonzeros):
     """Every number that is accepted has an invertible matrix, even for the smallest."""
     matrix = np.asarray(linear.make(KEY, bits=bits, nonzeros=nonzeros).matrix_NxN)
     assert (np.diag(matrix) == 1).all() and set(np.unique(matrix)) <= {0, 1}
@@ -68,7 +68,7 @@ def test_the_matrix_is_what_was_asked_for(bits, nonzeros):
 
 
 @pytest.mark.parametrize("bits", [2, 3, 4])
-def test_what_is_refused_has_no_invertible_matrix(bits):
+def test_refused_numbers_of_ones_have_no_invertible_matrix(bits):
     """And what is accepted has one: seen in all matrices with as many ones in every row, give or
     take one."""
     for nonzeros in range(bits * (bits - 1) // 2 + 1):
@@ -96,7 +96,7 @@ def test_members_draw_matrices_of_their_own():
     assert (first != other).any()
 
 
-def test_places_are_uniform():
+def test_places_of_the_ones_are_uniform():
     """Over many matrices, every place off the diagonal holds a one equally often."""
     count, bits, nonzeros = 600, 6, 4
     keys = jax.random.split(KEY, count)
@@ -123,33 +123,33 @@ def test_both_orders_hold_the_same_bits(bits):
 
 
 @pytest.mark.parametrize("order", ["forward", "reverse"])
-def test_the_floor_by_enumeration(order):
+def test_oracle_equals_an_enumeration(order):
     """All 16 examples of four bits: each token's probability given the tokens before it."""
-    world = linear.make(KEY, bits=4, nonzeros=3, order=order)
-    matrix = np.asarray(world.matrix_NxN)
+    generator = linear.make(KEY, bits=4, nonzeros=3, order=order)
+    matrix = np.asarray(generator.matrix_NxN)
     strings = []
     for x in itertools.product((0, 1), repeat=4):
         y = tuple(matrix @ x % 2)
         strings.append(x + y if order == "forward" else y + x)
     counts = collections.Counter(string[:n] for string in strings for n in range(9))
     for index in range(10):
-        example = _example(world, index)
+        example = _example(generator, index)
         string = tuple(np.asarray(example.tokens_T).tolist())
         law = [math.log(counts[string[:n]] / counts[string[: n + 1]]) for n in range(8)]
-        np.testing.assert_allclose(world.oracle_nats(example), law, rtol=1e-6)
+        np.testing.assert_allclose(generator.oracle_nats(example), law, rtol=1e-6)
     labels = linear.make(KEY, bits=4, nonzeros=3, order=order, coded="labels")
     example = _example(labels)
     assert example.coded_T.tolist() == [False] * 4 + [True] * 4
     assert not labels.oracle_nats(example).any()
 
 
-def test_the_inverse_is_denser():
+def test_the_inverse_is_denser_than_the_matrix():
     """The reason for the arrow: ones off the diagonal of 20 matrices and of their inverses."""
 
     def ones(bits, nonzeros):
         keys = jax.random.split(KEY, 20)
-        worlds = [linear.make(key, bits=bits, nonzeros=nonzeros) for key in keys]
-        matrices = jnp.stack([world.matrix_NxN for world in worlds])
+        generators = [linear.make(key, bits=bits, nonzeros=nonzeros) for key in keys]
+        matrices = jnp.stack([generator.matrix_NxN for generator in generators])
         return float(jax.jit(jax.vmap(linear.inverse))(matrices).sum() / 20 - bits)
 
     assert ones(16, 0) == 0
@@ -157,21 +157,21 @@ def test_the_inverse_is_denser():
     assert ones(30, 40) > 5 * 40
 
 
-def test_symbols():
+def test_symbols_are_digits():
     assert linear.make(KEY).symbols(jnp.array([0, 1, 1])) == ["0", "1", "1"]
 
 
 @pytest.mark.parametrize(
     ("arguments", "words"),
     [
-        ({"bits": 1}, ["generator.bits=1", "2 to 256"]),
-        ({"bits": 4, "nonzeros": 7}, ["generator.nonzeros=7", "0 to 6 with bits=4"]),
+        ({"bits": 1}, ["generator.bits=1", "from 2 to 256"]),
+        ({"bits": 4, "nonzeros": 7}, ["generator.nonzeros=7", "from 0 to 6: with bits=4"]),
         ({"bits": 9, "nonzeros": 27}, ["generator.nonzeros=27", "no odd multiple of bits=9"]),
         ({"order": "back"}, ["generator.order='back'", "forward, reverse"]),
         ({"coded": "half"}, ["generator.coded='half'", "labels, all"]),
     ],
 )
-def test_useful_errors(arguments, words):
+def test_linear_refuses_illegal_arguments(arguments, words):
     with pytest.raises(ValueError) as error:
         linear.make(KEY, **arguments)
     assert all(word in str(error.value) for word in words), error.value

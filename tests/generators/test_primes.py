@@ -20,10 +20,10 @@ def _is_prime(number):
     return number > 1 and all(number % k for k in range(2, math.isqrt(number) + 1))
 
 
-def _strings(world, count):
+def _strings(generator, count):
     keys = jax.random.split(KEY, count)
-    tokens = np.asarray(jax.jit(jax.vmap(lambda key: world.example(key, 0).tokens_T))(keys))
-    return ["".join(world.symbols(tokens_T)) for tokens_T in tokens]
+    tokens = np.asarray(jax.jit(jax.vmap(lambda key: generator.example(key, 0).tokens_T))(keys))
+    return ["".join(generator.symbols(tokens_T)) for tokens_T in tokens]
 
 
 def _written(p, q, digits):
@@ -31,10 +31,10 @@ def _written(p, q, digits):
 
 
 @pytest.mark.parametrize("digits", PAIRS)
-def test_the_primes_against_trial_division(digits):
-    found = np.asarray(primes.make(KEY, digits=digits).primes_N).tolist()
-    assert found == [n for n in range(10 ** (digits - 1), 10**digits) if _is_prime(n)]
-    assert math.comb(len(found), 2) == PAIRS[digits]
+def test_primes_agree_with_trial_division(digits):
+    drawn = np.asarray(primes.make(KEY, digits=digits).primes_N).tolist()
+    assert drawn == [n for n in range(10 ** (digits - 1), 10**digits) if _is_prime(n)]
+    assert math.comb(len(drawn), 2) == PAIRS[digits]
 
 
 @pytest.mark.parametrize("digits", PAIRS)
@@ -52,9 +52,9 @@ def test_every_string_is_a_product(digits):
 
 @pytest.mark.parametrize("digits", PAIRS)
 def test_the_smallest_and_the_largest_product(digits):
-    world = primes.make(KEY, digits=digits)
-    for two in (world.primes_N[:2], world.primes_N[-2:]):
-        only = dataclasses.replace(world, primes_N=two)
+    generator = primes.make(KEY, digits=digits)
+    for two in (generator.primes_N[:2], generator.primes_N[-2:]):
+        only = dataclasses.replace(generator, primes_N=two)
         assert set(_strings(only, 5)) == {_written(*two.tolist(), digits)}
 
 
@@ -68,51 +68,51 @@ def test_pairs_are_uniform():
 
 @pytest.mark.parametrize("order", ["forward", "reverse"])
 @pytest.mark.parametrize(("digits", "count"), [(2, 210), (3, 40)])
-def test_the_floor_by_enumeration(digits, count, order):
+def test_oracle_equals_an_enumeration(digits, count, order):
     """Each token's probability given the tokens before it, over all pairs."""
-    world = primes.make(KEY, digits=digits, order=order)
-    pairs = itertools.combinations(world.primes_N.tolist(), 2)
+    generator = primes.make(KEY, digits=digits, order=order)
+    pairs = itertools.combinations(generator.primes_N.tolist(), 2)
     step = -1 if order == "reverse" else 1
     strings = [_written(p, q, digits)[::step] for p, q in pairs]
-    length = world.spec.length
+    length = generator.spec.length
     seen = collections.Counter(string[:n] for string in strings for n in range(length + 1))
     chosen = np.random.default_rng(0).choice(strings, count, replace=False)
     for string in chosen:
         tokens_T = jnp.array(["0123456789x=".index(symbol) for symbol in string])
-        nats_T = world.oracle_nats(primes.Example(tokens_T, jnp.ones(length, bool)))
+        nats_T = generator.oracle_nats(primes.Example(tokens_T, jnp.ones(length, bool)))
         law = [math.log(seen[string[:n]] / seen[string[: n + 1]]) for n in range(length)]
         np.testing.assert_allclose(nats_T, law, rtol=1e-6)
 
 
 @pytest.mark.parametrize("digits", PAIRS)
-def test_the_floor_is_the_log_of_the_pairs_in_both_orders(digits):
+def test_oracle_pays_the_log_of_the_number_of_pairs_in_both_orders(digits):
     for order in ("forward", "reverse"):
-        world = primes.make(KEY, digits=digits, order=order)
+        generator = primes.make(KEY, digits=digits, order=order)
         for seed in range(3):
-            nats_T = np.asarray(world.oracle_nats(world.example(jax.random.key(seed), 0)))
+            nats_T = np.asarray(generator.oracle_nats(generator.example(jax.random.key(seed), 0)))
             np.testing.assert_allclose(nats_T.sum(dtype=float), math.log(PAIRS[digits]), rtol=1e-6)
 
 
 @pytest.mark.parametrize(("order", "charged"), [("forward", 6), ("reverse", 7)])
-def test_labels_stand_behind_the_equals_sign(order, charged):
-    world = primes.make(KEY, digits=3, order=order, coded="labels")
-    example = world.example(KEY, 0)
-    symbols = np.array(world.symbols(example.tokens_T))
+def test_labels_come_after_the_equals_sign(order, charged):
+    generator = primes.make(KEY, digits=3, order=order, coded="labels")
+    example = generator.example(KEY, 0)
+    symbols = np.array(generator.symbols(example.tokens_T))
     coded = "".join(symbols[np.asarray(example.coded_T)])
     assert coded == "".join(symbols).partition("=")[2] and len(coded) == charged
-    assert not world.oracle_nats(example).any(), "it follows from what stands before"
+    assert not generator.oracle_nats(example).any(), "it follows from what stands before"
 
 
 @pytest.mark.parametrize(
     ("arguments", "words"),
     [
-        ({"digits": 1}, ["generator.digits=1", "2 to 5"]),
-        ({"digits": 6}, ["generator.digits=6", "2 to 5"]),
+        ({"digits": 1}, ["generator.digits=1", "from 2 to 5"]),
+        ({"digits": 6}, ["generator.digits=6", "from 2 to 5"]),
         ({"order": "back"}, ["generator.order='back'", "forward, reverse"]),
         ({"coded": "half"}, ["generator.coded='half'", "labels, all"]),
     ],
 )
-def test_useful_errors(arguments, words):
+def test_primes_refuses_illegal_arguments(arguments, words):
     with pytest.raises(ValueError) as error:
         primes.make(KEY, **arguments)
     assert all(word in str(error.value) for word in words), error.value

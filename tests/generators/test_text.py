@@ -10,7 +10,7 @@ import pytest
 from epx.data import texts
 from epx.generators import text
 from epx.run import plan, provenance
-from epx.sweeps import grid
+from epx.run import setup as setups
 
 KEY = jax.random.key(7)
 UNITS = ("byte", "char", "word")
@@ -329,8 +329,8 @@ def test_useful_errors(arguments, words):
 
 def test_a_record_knows_the_bytes_of_its_source(tiny_config):
     def facts(generator):
-        setup = grid.assemble(tiny_config | {"generator": generator})
-        return provenance.facts(setup, plan.stack(setup.generators))
+        setup = setups.assemble(tiny_config | {"generator": generator})
+        return provenance.static_facts(setup, plan.stack(setup.generators))
 
     words = dict(corpus="zen", unit="word", length=8)
     found = facts({"name": "text", **words})

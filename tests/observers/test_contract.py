@@ -12,20 +12,29 @@ import epx.observers
 from epx.learning import nll
 
 VOCAB, LENGTH, BATCH = 5, 12, 3
-NAMES = [module.name for module in pkgutil.iter_modules(epx.observers.__path__)]
+MODULES = pkgutil.iter_modules(epx.observers.__path__)
+NAMES = [module.name for module in MODULES if not module.name.startswith("_")]
 
 
 @pytest.fixture(params=NAMES, scope="module")
-def observer(request):
+def eager(request):
     module = importlib.import_module(f"epx.observers.{request.param}")
     return module.make(vocab=VOCAB, length=LENGTH, **module.TINY)
+
+
+@pytest.fixture(scope="module")
+def observer(eager):
+    """The same observer with compiled functions, as every run calls them."""
+    names = ("init", "logits", "start", "step", "update")
+    functions = {name: getattr(eager, name) for name in names}
+    return eager._replace(**{name: f and jax.jit(f) for name, f in functions.items()})
 
 
 def tokens_BxT(seed=0):
     return jnp.asarray(np.random.default_rng(seed).integers(0, VOCAB, (BATCH, LENGTH)), jnp.int32)
 
 
-def taught(observer, seed=0):
+def trained(observer, seed=0):
     """Parameters that predict something: initial ones are uniform, and so hide everything."""
     params = observer.init(jax.random.key(seed))
     if observer.update is not None:
@@ -35,18 +44,18 @@ def taught(observer, seed=0):
         return params
     leaves, structure = jax.tree.flatten(params)
     keys = jax.random.split(jax.random.key(seed + 1), len(leaves))
-    noisy = [x + 0.5 * jax.random.normal(k, x.shape) for k, x in zip(keys, leaves)]
+    noisy = [x + 0.5 * jax.random.normal(k, x.shape, x.dtype) for k, x in zip(keys, leaves)]
     return jax.tree.unflatten(structure, noisy)
 
 
-def test_the_folder_is_walked():
+def test_the_contract_covers_the_families():
     assert {"counts", "transformer"} <= set(NAMES)
 
 
 def test_logits_have_the_promised_shape_and_type(observer):
-    logits = observer.logits(taught(observer), tokens_BxT(), None)
+    logits = observer.logits(trained(observer), tokens_BxT(), None)
     assert logits.shape == (BATCH, LENGTH, VOCAB) and logits.dtype == jnp.float32
-    assert np.ptp(np.asarray(logits), axis=-1).min() > 0.1  # taught predictions do differ
+    assert np.ptp(np.asarray(logits), axis=-1).min() > 0.1  # trained predictions differ
 
 
 def test_an_untrained_observer_predicts_exactly_uniformly(observer):
@@ -61,7 +70,7 @@ def test_init_is_a_function_of_the_key(observer):
 
 
 def test_no_token_sees_itself_or_later_ones(observer):
-    params, tokens = taught(observer), tokens_BxT()
+    params, tokens = trained(observer), tokens_BxT()
     logits = np.asarray(observer.logits(params, tokens, None))
     for t in range(LENGTH):
         other = tokens.at[:, t:].set((tokens[:, t:] + 1) % VOCAB)
@@ -72,7 +81,7 @@ def test_no_token_sees_itself_or_later_ones(observer):
 
 
 def test_step_by_step_equals_the_full_forward_pass(observer):
-    params, tokens = taught(observer), tokens_BxT()
+    params, tokens = trained(observer), tokens_BxT()
 
     @jax.jit
     def decode(params, tokens):
@@ -88,22 +97,22 @@ def test_step_by_step_equals_the_full_forward_pass(observer):
     np.testing.assert_allclose(decode(params, tokens), full, atol=1e-5)
 
 
-@pytest.mark.parametrize("known", [1, 2, LENGTH - 1])
-def test_tokens_read_at_once_leave_what_tokens_fed_one_by_one_do(observer, known):
-    """To 1e-6 nats a token: what sampling believes is what the full forward pass says."""
-    params, tokens = taught(observer), tokens_BxT()
-    cache = observer.start(params, tokens[:, :known])
+@pytest.mark.parametrize("given", [1, 2, LENGTH - 1])
+def test_start_with_given_tokens_continues_as_the_full_forward_pass(observer, given):
+    """To 1e-6 nats a token: sampling draws from the law that is charged."""
+    params, tokens = trained(observer), tokens_BxT()
+    cache = observer.start(params, tokens[:, :given])
     full = observer.logits(params, tokens, None)
-    for t in range(known, LENGTH):
+    for t in range(given, LENGTH):
         cache, logits = observer.step(params, cache, tokens[:, t - 1])
         np.testing.assert_allclose(logits, full[:, t], atol=1e-5)
-        apart = nll.nats(logits[:, None], tokens[:, t, None]) - nll.nats(full, tokens)[:, t, None]
-        assert np.abs(apart).max() < 1e-6
+        nats = nll.nats(logits[:, None], tokens[:, t, None])
+        assert np.abs(nats - nll.nats(full, tokens)[:, t, None]).mean() < 1e-6
         assert nll.kl_nats(full[:, t], logits).max() < 1e-10
 
 
 def test_members_can_be_stacked(observer):
-    members = [taught(observer, seed) for seed in (0, 1)]
+    members = [trained(observer, seed) for seed in (0, 1)]
     stacked = jax.tree.map(lambda *leaves: jnp.stack(leaves), *members)
     together = jax.vmap(lambda p: observer.logits(p, tokens_BxT(), None))(stacked)
     for params, logits in zip(members, together):
@@ -111,12 +120,10 @@ def test_members_can_be_stacked(observer):
         np.testing.assert_allclose(logits, alone, rtol=1e-5, atol=2e-6)
 
 
-def test_jit_equals_eager(observer):
-    params, tokens = taught(observer), tokens_BxT()
-    compiled = jax.jit(lambda p, x: observer.logits(p, x, None))(params, tokens)
-    np.testing.assert_allclose(
-        compiled, observer.logits(params, tokens, None), rtol=1e-6, atol=2e-6
-    )
+def test_jit_equals_eager(observer, eager):
+    params, tokens = trained(observer), tokens_BxT()
+    expected = eager.logits(params, tokens, None)
+    np.testing.assert_allclose(observer.logits(params, tokens), expected, rtol=1e-6, atol=2e-6)
 
 
 def test_compute_is_positive_and_grows_with_length(observer):
@@ -133,13 +140,37 @@ def test_learns_by_scales_or_by_update(observer):
         assert all(scale > 0 for scale in jax.tree.leaves(scales))
 
 
+def test_64_bit_mode_changes_nothing(observer):
+    """With JAX_ENABLE_X64=1 every dtype is the same, and so is every number."""
+
+    def results():
+        params = trained(observer)
+        logits = observer.logits(params, tokens_BxT(), None)
+        cache, first = observer.step(
+            params, observer.start(params, tokens_BxT()[:, :1]), tokens_BxT()[:, 0]
+        )
+        coded_BxT = jnp.ones((BATCH, LENGTH), bool)
+        update = observer.update and observer.update(params, tokens_BxT(), coded_BxT)
+        return jax.device_get(
+            (observer.init(jax.random.key(3)), params, logits, cache, first, update)
+        )
+
+    expected = results()
+    with jax.enable_x64(True):
+        wide = results()
+    assert jax.tree.structure(wide) == jax.tree.structure(expected)
+    for leaf, other in zip(jax.tree.leaves(wide), jax.tree.leaves(expected)):
+        assert leaf.dtype == other.dtype
+        np.testing.assert_allclose(leaf, other, rtol=1e-6, atol=1e-6)
+
+
 def test_side_information_is_refused(observer):
     params = observer.init(jax.random.key(0))
-    with pytest.raises(ValueError, match="only None is accepted"):
+    with pytest.raises(ValueError, match=r"side=.*: accepted only None"):
         observer.logits(params, tokens_BxT(), jnp.zeros(3))
-    with pytest.raises(ValueError, match="only None is accepted"):
+    with pytest.raises(ValueError, match=r"side=.*: accepted only None"):
         observer.step(
             params, observer.start(params, tokens_BxT()[:, :0]), tokens_BxT()[:, 0], jnp.zeros(3)
         )
-    with pytest.raises(ValueError, match="only None is accepted"):
+    with pytest.raises(ValueError, match=r"side=.*: accepted only None"):
         observer.start(params, tokens_BxT(), jnp.zeros(3))

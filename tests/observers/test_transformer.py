@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 from jax.extend.core import jaxprs_in_params
 
-from epx.observers import transformer
+from epx.observers import _layers, transformer
 
 # Table G.1 of the specification: all parameters at V = 2, T = 128, by depth and width.
 WIDTHS = (16, 32, 64, 128, 256, 512)
@@ -186,22 +186,29 @@ def test_a_shorter_example_is_predicted_like_the_beginning_of_a_longer_one():
     params, tokens = randomised(observer), random_tokens((2, 12), 5)
     whole, start = (predict(observer, params, tokens[:, :n]) for n in (12, 7))
     np.testing.assert_allclose(start, whole[:, :7], atol=1e-5)
-    with pytest.raises(ValueError, match="at most the world's length, 12"):
+    with pytest.raises(ValueError, match="length=13: accepted at most 12"):
         observer.logits(params, random_tokens((2, 13), 5), None)
 
 
 @pytest.mark.parametrize(
-    "wrong, accepted",
+    "wrong, message",
     [
-        ({"depth": 0}, "observer.depth = 0: a whole number from 1"),
-        ({"width": 12, "head_dim": 8}, "observer.head_dim = 8 .* a divisor of the width"),
-        ({"activation": "gelu"}, "observer.activation = 'gelu': .* gelu_erf, gelu_tanh, relu"),
-        ({"dtype": "float16"}, "observer.dtype = 'float16': .* float32, bfloat16"),
+        ({"depth": 0}, "observer.depth=0: accepted whole numbers from 1"),
+        ({"depth": 2**31}, "observer.depth=2147483648: accepted whole numbers from 1 to 256"),
+        ({"width": 2**31}, "observer.width=2147483648: accepted whole numbers from 1 to 65536"),
+        ({"width": 2**16}, "observer.width=65536: accepted models of at most 1,073,741,824 param"),
+        ({"vocab": 2**30}, "observer.width=32: accepted models of at most"),
+        ({"length": 2**20}, "length=1048576: accepted examples whose attention holds at most"),
+        ({"head_dim": 2**31}, "observer.head_dim=2147483648: accepted whole numbers from 1"),
+        ({"width": 12, "head_dim": 8}, "observer.head_dim=8: accepted divisors of width=12"),
+        ({"activation": "gelu"}, "observer.activation='gelu': accepted gelu_erf, gelu_tanh, relu"),
+        ({"dtype": "float16"}, "observer.dtype='float16': accepted float32, bfloat16"),
     ],
 )
-def test_arguments_are_checked(wrong, accepted):
-    with pytest.raises(ValueError, match=accepted):
-        transformer.make(5, 12, **wrong)
+def test_transformer_refuses_illegal_arguments(wrong, message):
+    with pytest.raises(ValueError) as error:
+        transformer.make(**{"vocab": 5, "length": 12} | wrong)
+    assert str(error.value).startswith(message)
 
 
 @pytest.mark.parametrize("dtype", ["float32", "bfloat16"])
@@ -220,8 +227,8 @@ def test_a_product_has_the_gradients_that_jax_finds(dtype, batched):
             return jax.vmap(jax.grad(loss, argnums=(0, 1)))(x, kernel, weight)
         return jax.grad(loss, argnums=(0, 1))(x[0], kernel[0], weight[0])
 
-    for found, wanted in zip(gradients(transformer.product), gradients(jnp.matmul)):
-        assert found.dtype == wanted.dtype == dtype
+    for gradient, expected in zip(gradients(_layers.product), gradients(jnp.matmul)):
+        assert gradient.dtype == expected.dtype == dtype
         np.testing.assert_allclose(
-            found.astype(jnp.float32), wanted.astype(jnp.float32), rtol=1e-6, atol=1e-6
+            gradient.astype(jnp.float32), expected.astype(jnp.float32), rtol=1e-6, atol=1e-6
         )

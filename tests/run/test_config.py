@@ -9,6 +9,7 @@ import pytest
 
 from configs import base
 from epx.run import config as components
+from epx.run import setup as setups
 from epx.sweeps import grid
 from experiments.cli import app
 
@@ -21,7 +22,7 @@ def run(*arguments, module="train"):
 
 
 def assemble(**overrides):
-    return grid.assemble(
+    return setups.assemble(
         app.load("life:tiny", {k.replace("__", "."): v for k, v in overrides.items()})
     )
 
@@ -38,7 +39,7 @@ SLOW = {("chess", "cpu"): pytest.mark.slow}  # plays its games for 20 s
 )
 def test_shipped_configs_assemble(name, size):
     try:
-        setup = grid.assemble(app.load(f"{name}:{size}", {}))
+        setup = setups.assemble(app.load(f"{name}:{size}", {}))
     except ValueError as error:
         if "experiments.data prepare" not in str(error):
             raise
@@ -94,7 +95,7 @@ MISTAKES = {
 def test_mistakes_are_named(key):
     value, named = MISTAKES[key]
     with pytest.raises(ValueError, match=named) as raised:
-        setup = grid.assemble(app.load("life:tiny", {key: value}))
+        setup = setups.assemble(app.load("life:tiny", {key: value}))
         setup.plan.check(setup.generators[0].spec, len(setup.generators))
     assert key.rpartition(".")[2] in str(raised.value) and len(str(raised.value)) < 300
 
@@ -150,10 +151,10 @@ def test_values_of_a_world_of_ones_own_are_read_as_annotated(
 
 def test_a_second_pass_must_be_allowed():
     overrides = {"generator.corpus": "zen", "generator.length": "8", "eval.examples": "5"}
-    setup = grid.assemble(app.load("text:tiny", overrides))
+    setup = setups.assemble(app.load("text:tiny", overrides))
     with pytest.raises(ValueError, match=r"run.repeats=1.*at most \d+ steps"):
         setup.plan.check(setup.generators[0].spec, 2)
-    setup = grid.assemble(app.load("text:tiny", overrides | {"run.repeats": "100"}))
+    setup = setups.assemble(app.load("text:tiny", overrides | {"run.repeats": "100"}))
     setup.plan.check(setup.generators[0].spec, 2)
 
 

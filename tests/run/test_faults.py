@@ -14,7 +14,7 @@ import pytest
 
 from epx import record
 from epx.run import checkpoint, loop
-from epx.sweeps import grid
+from epx.run import setup as setups
 from tests.runs import rows, same
 
 ROOT = Path(__file__).parents[2]
@@ -102,10 +102,10 @@ def test_rows_that_do_not_fit_leave_no_half_file(tmp_path, monkeypatch):
 
 def test_a_second_process_is_refused(reference, tmp_path):
     config, _ = reference
-    chunks = loop.train(grid.assemble(config), tmp_path)
+    chunks = loop.train(setups.assemble(config), tmp_path)
     next(chunks)
     with pytest.raises(record.RecordError, match="in use by another process"):
-        next(loop.train(grid.assemble(config), tmp_path))
+        next(loop.train(setups.assemble(config), tmp_path))
     assert "in use by another process" in finish(train(tmp_path), 1)
     chunks.close()
     assert len(rows(config, tmp_path).evals) == 2
@@ -203,7 +203,7 @@ def test_a_damaged_checkpoint_falls_back_to_the_one_before(reference, how, tmp_p
             file.write_bytes(b"")
         elif how == "half removed" and "ocdbt.process" in str(file):
             file.unlink()
-    chunks = loop.train(grid.assemble(config), tmp_path)
+    chunks = loop.train(setups.assemble(config), tmp_path)
     assert next(chunks).step == 20
     chunks.close()
     assert "checkpoint of step 30" in caplog.text and "going back" in caplog.text
@@ -219,7 +219,7 @@ def test_a_truncated_row_file_is_made_again(reference, broken, tmp_path):
     file.write_bytes(file.read_bytes()[:-40])
     with pytest.raises(record.RecordError, match=f"{file.name} is damaged"):
         record.load(tmp_path)
-    chunks = loop.train(grid.assemble(config), tmp_path)
+    chunks = loop.train(setups.assemble(config), tmp_path)
     assert next(chunks).step == (20 if broken == 20 else 0)
     chunks.close()
     same(rows(config, tmp_path), reference[1])

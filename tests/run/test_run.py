@@ -14,11 +14,12 @@ import pytest
 from epx import record
 from epx.analysis import ledger
 from epx.generators import iid, life, text
+from epx.learning.batch import Batch
 from epx.observers import counts, transformer
 from epx.run import loop
-from epx.run.devices import Layout, layout
+from epx.run import setup as setups
+from epx.run.devices import Layout, make_layout
 from epx.run.plan import Plan, stack
-from epx.learning.batch import Batch
 from epx.streams import example_key, stream
 from epx.sweeps import grid
 from tests.runs import rows, same, with_run
@@ -143,7 +144,7 @@ def test_resumes_bit_for_bit(reference, every, crash, tmp_path):
     rows(config, tmp_path, stop_after=4)
     if crash:
         shutil.rmtree(tmp_path / "ckpt" / "000000030")
-    started = next(loop.train(grid.assemble(config), tmp_path)).step
+    started = next(loop.train(setups.assemble(config), tmp_path)).step
     assert started == ({10: 20, 20: 20, None: 0}[every] if crash else 30)
     same(rows(config, tmp_path), wanted)
 
@@ -162,7 +163,7 @@ def test_resumes_bit_for_bit_where_devices_share_a_batch(reference, devices, tmp
 def test_any_number_of_members_finds_a_layout(visible, members, monkeypatch):
     found = jax.devices()[:visible]
     monkeypatch.setattr(jax, "devices", lambda: found)
-    spread = layout("jit", None, members, 32)
+    spread = make_layout("jit", None, members, 32)
     assert members % len(spread.devices) == 0 or 32 % len(spread.devices) == 0
     assert spread.by_member == (members % len(spread.devices) == 0)
     assert len(spread.devices) == visible or (members % visible and 32 % visible)
@@ -170,7 +171,7 @@ def test_any_number_of_members_finds_a_layout(visible, members, monkeypatch):
 
 @pytest.mark.slow
 def test_a_step_is_the_same_eager_jitted_and_vmapped(tiny_config):
-    setup = grid.assemble(tiny_config)
+    setup = setups.assemble(tiny_config)
     code = setup.code(setup.observer, Batch(8, 4))
     generator, hyper = setup.generators[0], setup.hypers[0]
     state = jax.tree.map(lambda leaf: leaf, code.init(hyper))
@@ -219,7 +220,7 @@ def test_rows_are_those_of_the_goldens(tiny_config, name, tmp_path):
 def test_members_vary_only_what_they_may(tiny_config):
     for key in ("observer.width", "run.batch", "generator.name", "eval.examples"):
         with pytest.raises(ValueError, match=key):
-            grid.assemble(tiny_config, [{key: 1}])
+            setups.assemble(tiny_config, [{key: 1}])
 
 
 def test_measure_takes_a_world_for_every_seed():
@@ -242,7 +243,7 @@ def test_jit_and_pmap_resume_each_other(reference, tmp_path):
 def test_a_complete_run_returns_at_once(reference, tmp_path):
     config, _ = reference
     rows(config, tmp_path)
-    assert list(loop.train(grid.assemble(config), tmp_path)) == []
+    assert list(loop.train(setups.assemble(config), tmp_path)) == []
 
 
 def test_counting_does_not_depend_on_the_batch(tiny_config, tmp_path):
@@ -266,7 +267,7 @@ def test_members_may_vary_rates_and_arrays_but_not_shapes(tiny_config, tmp_path)
     assert done.config["members"] == members
     assert len({tuple(row) for row in done.rows["nats"].tolist()}) == 4
     with pytest.raises(ValueError, match="cannot share an ensemble"):
-        next(loop.train(grid.assemble(tiny_config, grid.vary("generator.width", [3, 4])), "x"))
+        next(loop.train(setups.assemble(tiny_config, grid.vary("generator.width", [3, 4])), "x"))
 
 
 @pytest.mark.parametrize("name", [pytest.param("transformer", marks=pytest.mark.slow), "counts"])

@@ -8,6 +8,7 @@ import pytest
 from configs.studies import chess_orders
 from epx.data.chess import database
 from epx.run import loop
+from epx.run import setup as setups
 from epx.sweeps import grid
 from experiments.cli import progress
 from tests.experiments.test_sample import binary
@@ -53,7 +54,7 @@ def test_the_sweep_of_the_book_assembles(tune, monkeypatch):
         chess_orders, "WORLDS", {k: small(v) for k, v in chess_orders.WORLDS.items()}
     )
     for ensemble in chess_orders.ensembles(tune):
-        setup = grid.assemble(ensemble.config, ensemble.members)
+        setup = setups.assemble(ensemble.config, ensemble.members)
         assert len(setup.hypers) == 2 * (len(chess_orders.RATES) if tune else chess_orders.SEEDS)
         names = [member["label.world"] for member in ensemble.members]
         assert len(set(names)) == 2 and "moves then board" in names[0]
@@ -76,14 +77,14 @@ def small(world):
 def test_members_that_cannot_share_are_refused(tiny_config, member, words):
     tiny_config["label"] = {"world": "Life", "observer": "small"}
     with pytest.raises(ValueError, match=words):
-        grid.assemble(tiny_config, [{}, member])
+        setups.assemble(tiny_config, [{}, member])
 
 
 def test_a_label_names_keys_that_exist(tiny_config):
     for label in ({"observer": "{width"}, {"observer": "{0}"}, {"colour": "red"}):
         with pytest.raises(ValueError, match=f"label.{next(iter(label))}="):
-            grid.assemble(tiny_config | {"label": label})
-    grid.assemble(tiny_config | {"label": {"world": "{height}", "observer": "{width}"}})
+            setups.assemble(tiny_config | {"label": label})
+    setups.assemble(tiny_config | {"label": {"world": "{height}", "observer": "{width}"}})
 
 
 def test_a_sweep_of_ones_own_runs_reports_and_stops_where_done(tmp_path):

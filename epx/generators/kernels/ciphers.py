@@ -1,8 +1,10 @@
-"""Ciphers and weak generators as pure functions of uint32, uint16 and uint8 arrays, traceable and
-unbatched (`jax.vmap` encrypts many blocks). Sources: RFC 8439 (ChaCha), FIPS 197 (AES), Salmon et
-al. 2011 (Threefry), eprint 2013/404 (Speck), Matsumoto and Nishimura 1998 (MT19937), Marsaglia 2003
-(xorshift), Blum, Blum and Shub 1986. 64-bit integers are off on the device, so that a product of
-64 bits is a pair of words.
+"""Ciphers and weak random number generators as pure functions of machine words.
+
+All are traceable and unbatched (`jax.vmap` encrypts many blocks). Whole numbers of any type are
+accepted where they are in range, see `words.as_words`. Sources: RFC 8439 (ChaCha), FIPS 197 (AES),
+Salmon et al. 2011 (Threefry), eprint 2013/404 (Speck), Matsumoto and Nishimura 1998 (MT19937),
+Marsaglia 2003 (xorshift), Blum, Blum and Shub 1986. 64-bit integers are off on the device, so that
+a product of 64 bits is a pair of words.
 
 >>> words = chacha_block(jnp.zeros(8, jnp.uint32), 0, jnp.zeros(3, jnp.uint32))
 >>> [format(int(word), "08x") for word in words[:4]]
@@ -17,6 +19,12 @@ import jax
 import jax.numpy as jnp
 from jax import lax
 
+from epx.generators.kernels.words import as_words
+from epx.types import require, require_whole
+
+MAX_ROUNDS = 1024  # more than 30 times what any of the ciphers asks for
+MAX_OUTPUTS = 2**28  # of MT19937: 1 GiB
+
 # The defaults of `blum_blum_shub`. Primes p for which (p - 1) / 2 and (p - 3) / 4 are prime as
 # well: almost every cycle has the greatest length there is, 485 182 322 states.
 BLUM_PRIMES = (64007, 60647)
@@ -26,6 +34,7 @@ def quarter_round(
     a: jax.Array, b: jax.Array, c: jax.Array, d: jax.Array
 ) -> tuple[jax.Array, jax.Array, jax.Array, jax.Array]:
     """ChaCha's quarter round (RFC 8439, 2.1) of uint32 words, or of arrays of them elementwise."""
+    a, b, c, d = (as_words(name, word, jnp.uint32) for name, word in zip("abcd", (a, b, c, d)))
     for left, right in ((16, 12), (8, 7)):
         a += b
         d = _rotate(d ^ a, left)
@@ -37,7 +46,7 @@ def quarter_round(
 def chacha_block(
     key_8: jax.Array, counter: int | jax.Array, nonce_3: jax.Array, rounds: int = 20
 ) -> jax.Array:
-    """One block of ChaCha (RFC 8439, 2.3), uint32 of shape (16,), its input added at the end.
+    """One block of ChaCha (RFC 8439, 2.3), uint32 of shape (16,).
 
     Args:
       key_8: uint32, the key's bytes as little-endian words.
@@ -45,16 +54,20 @@ def chacha_block(
       nonce_3: uint32, likewise little-endian.
       rounds: 0 or more; rounds 1, 3, ... go over columns, rounds 2, 4, ... over diagonals.
     """
+    key_8 = as_words("key_8", key_8, jnp.uint32, (8,))
+    counter = as_words("counter", counter, jnp.uint32, ())
+    nonce_3 = as_words("nonce_3", nonce_3, jnp.uint32, (3,))
+    require_whole("rounds", rounds, 0, MAX_ROUNDS)
     constants = [jnp.uint32(word) for word in (0x61707865, 0x3320646E, 0x79622D32, 0x6B206574)]
-    # Sixteen scalars, not an array: of many blocks each is a vector, and turning rows is free.
-    start = [*constants, *key_8, jnp.asarray(counter, jnp.uint32), *nonce_3]
+    # Sixteen scalars, not an array: under vmap each is a vector, and rotating a row is free.
+    start = [*constants, *key_8, counter, *nonce_3]
 
     def one_round(words, turn):
         words = list(words)
         for column in range(4):
             quarter = [4 * row + (column + turn * row) % 4 for row in range(4)]
-            for place, word in zip(quarter, quarter_round(*(words[n] for n in quarter))):
-                words[place] = word
+            for n, word in zip(quarter, quarter_round(*(words[n] for n in quarter))):
+                words[n] = word
         return words
 
     words = lax.fori_loop(
@@ -67,6 +80,8 @@ def chacha_block(
 
 def aes128_encrypt(key_16: jax.Array, block_16: jax.Array) -> jax.Array:
     """One block of AES-128 (FIPS 197), uint8 of shape (16,), from a uint8 key and block."""
+    key_16 = as_words("key_16", key_16, jnp.uint8, (16,))
+    block_16 = as_words("block_16", block_16, jnp.uint8, (16,))
     sbox = jnp.array(_SBOX, jnp.uint8)
     # Byte n is row n % 4 of column n // 4; row r moves r columns to the left.
     shifted = jnp.array([(n + 4 * (n % 4)) % 16 for n in range(16)])
@@ -97,8 +112,11 @@ def threefry2x32(key_2: jax.Array, counter_2: jax.Array, rounds: int = 20) -> ja
 
     Args:
       key_2, counter_2: uint32, in the order in which the authors print their vectors.
-      rounds: 0 or more; a key is added behind every fourth.
+      rounds: 0 or more; a key is added after every fourth.
     """
+    key_2 = as_words("key_2", key_2, jnp.uint32, (2,))
+    counter_2 = as_words("counter_2", counter_2, jnp.uint32, (2,))
+    require_whole("rounds", rounds, 0, MAX_ROUNDS)
     keys_3 = jnp.stack([*key_2, key_2[0] ^ key_2[1] ^ jnp.uint32(0x1BD11BDA)])
     rotations_2x4 = jnp.array([[13, 15, 26, 6], [17, 29, 16, 24]], jnp.uint32)
 
@@ -121,8 +139,13 @@ def threefry2x32(key_2: jax.Array, counter_2: jax.Array, rounds: int = 20) -> ja
 
 
 def speck32_64_encrypt(key_4: jax.Array, block_2: jax.Array, rounds: int = 22) -> jax.Array:
-    """One block of Speck32/64, uint16 of shape (2,), from a uint16 key and block. Words are in the
-    order in which the authors print their vectors: the highest first."""
+    """One block of Speck32/64, uint16 of shape (2,), from a uint16 key and block.
+
+    Words are in the order in which the authors print their vectors: the highest first.
+    """
+    key_4 = as_words("key_4", key_4, jnp.uint16, (4,))
+    block_2 = as_words("block_2", block_2, jnp.uint16, (2,))
+    require_whole("rounds", rounds, 0, MAX_ROUNDS)
 
     def one_round(n, carry):
         left, right, key, low, middle, high = carry
@@ -138,30 +161,39 @@ def speck32_64_encrypt(key_4: jax.Array, block_2: jax.Array, rounds: int = 22) -
 
 def lcg(state: jax.Array, multiplier: int = 1664525, increment: int = 1013904223) -> jax.Array:
     """The uint32 state after `state`, modulo 2^32; the defaults are those of Numerical Recipes."""
-    return jnp.uint32(multiplier) * state + jnp.uint32(increment)
+    multiplier = as_words("multiplier", multiplier, jnp.uint32)
+    return multiplier * as_words("state", state, jnp.uint32) + as_words(
+        "increment", increment, jnp.uint32
+    )
 
 
 def randu(state: jax.Array) -> jax.Array:
     """The uint32 state after `state`, below 2^31: IBM's RANDU. States are odd."""
-    return (jnp.uint32(65539) * state) & jnp.uint32(2**31 - 1)
+    return (jnp.uint32(65539) * as_words("state", state, jnp.uint32)) & jnp.uint32(2**31 - 1)
 
 
 def xorshift32(state: jax.Array) -> jax.Array:
     """The uint32 state after `state` (shifts 13, 17, 5). State 0 stays 0."""
+    state = as_words("state", state, jnp.uint32)
     state ^= state << 13
     state ^= state >> 17
     return state ^ (state << 5)
 
 
 def blum_blum_shub(state: jax.Array, p: int = BLUM_PRIMES[0], q: int = BLUM_PRIMES[1]) -> jax.Array:
-    """The uint32 state after `state`: its square modulo p q. Its lowest bit is the output.
+    """The uint32 state after `state`: its square modulo p q. The lowest bit is the output.
 
     Args:
       state: uint32 below p q.
       p, q: primes that are 3 modulo 4, with p q < 2^32.
     """
-    # Montgomery's reduction: exact, without a division of 64 bits.
+    require_whole("p", p, 3, 2**32 - 1)
+    require_whole("q", q, 3, (2**32 - 1) // p, f"p q is a word, and p={p}")
+    require("p", p, p % 4 == 3, "primes that are 3 modulo 4")
+    require("q", q, q % 4 == 3, "primes that are 3 modulo 4")
     modulus = p * q
+    state = as_words("state", state, jnp.uint32, most=modulus - 1)
+    # Montgomery's reduction: exact, without a division of 64 bits.
     inverse, shift = jnp.uint32(pow(modulus, -1, 2**32)), jnp.uint32(pow(2, 64, modulus))
 
     def reduced(high, low):
@@ -173,18 +205,23 @@ def blum_blum_shub(state: jax.Array, p: int = BLUM_PRIMES[0], q: int = BLUM_PRIM
 
 
 def mt19937(seed: int | jax.Array, count: int) -> jax.Array:
-    """The first `count` outputs of the Mersenne Twister (MT19937), uint32 of shape (count,), from
-    `init_genrand(seed)`; `count` is a number of Python, not traced."""
+    """The first `count` outputs of the Mersenne Twister (MT19937), uint32 of shape (count,).
+
+    Args:
+      seed: uint32, for `init_genrand`.
+      count: a number of Python, not traced.
+    """
+    first = as_words("seed", seed, jnp.uint32, ())
+    require_whole("count", count, 1, MAX_OUTPUTS, "more than 1 GiB of words")
 
     def fill(word, n):
         word = jnp.uint32(1812433253) * (word ^ (word >> 30)) + n
         return word, word
 
-    first = jnp.asarray(seed, jnp.uint32)
     _, rest = lax.scan(fill, first, jnp.arange(1, 624, dtype=jnp.uint32))
 
     def twist(words_624, _):
-        """The next 227 words: as many as depend on none of themselves."""
+        """The next 227 words, the most that can be computed at once: later ones depend on them."""
         upper, lower = words_624[:227] >> 31, words_624[1:228]
         joined = (upper << 31) | (lower & 0x7FFFFFFF)
         new_227 = words_624[397:] ^ (joined >> 1) ^ (lower & 1) * jnp.uint32(0x9908B0DF)
@@ -197,6 +234,7 @@ def mt19937(seed: int | jax.Array, count: int) -> jax.Array:
 
 def multiply(left: jax.Array, right: jax.Array) -> tuple[jax.Array, jax.Array]:
     """The product of two uint32 words as two uint32 words, the high and the low one."""
+    left, right = as_words("left", left, jnp.uint32), as_words("right", right, jnp.uint32)
     left_high, left_low = left >> 16, left & 0xFFFF
     right_high, right_low = right >> 16, right & 0xFFFF
     inner, outer = left_low * right_high, left_high * right_low
@@ -223,7 +261,7 @@ def _double(byte: jax.Array) -> jax.Array:
 
 
 def _sbox() -> tuple[int, ...]:
-    """AES's S-box from its definition: an inverse in GF(2^8), then a sum of five rotations."""
+    """AES's S-box from its definition: the inverse in GF(2^8), then a sum of five rotations."""
 
     def product(left: int, right: int) -> int:
         total = 0
@@ -236,7 +274,7 @@ def _sbox() -> tuple[int, ...]:
             functools.reduce(lambda x, n: x ^ (byte << n | byte >> (8 - n)), range(5), 0x63) & 255
         )
 
-    # 3 generates the group: the inverse of 3^n is 3^(255 - n), and 0 stands for its own inverse.
+    # 3 generates the group: the inverse of 3^n is 3^(255 - n). The inverse of 0 is defined as 0.
     powers = [1]
     for _ in range(254):
         powers.append(product(powers[-1], 3))

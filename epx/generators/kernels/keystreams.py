@@ -1,7 +1,8 @@
-"""What each cipher and each weak generator makes of a seed: a stream of words, and where the seed
-and the counter go. The functions themselves, which know no seed, are in `epx.ciphers`.
+"""Streams of words from a seed, for every cipher and weak random number generator of `ciphers`.
 
-    algorithm       words    key_bits  rounds  what the seed is; the words
+The table says where the seed and the counter go:
+
+    algorithm       words    key_bits  rounds  what the seed is; which words
     chacha          32 bits  256       20      the key; blocks 0, 1, ... of nonce 0
     aes128          8 bits   128       (10)    the key; blocks 0, 1, ...
     threefry2x32    32 bits  64        20      the key; counters (0, 0), (0, 1), ...
@@ -12,9 +13,9 @@ and the counter go. The functions themselves, which know no seed, are in `epx.ci
     mt19937         32 bits  32                for `init_genrand`; outputs 0, 1, ...
     blum_blum_shub  1 bit    30                state 0 is seed + 2; low bits of states 1, 2, ...
 
-With fewer `key_bits` the seed is a smaller number. As a key it is written in little-endian bytes,
-lowest first. A block is one number too, written as in the published vectors, its first word the
-highest; the block of ChaCha is its counter and its nonce.
+With fewer `key_bits` the seed is a smaller number. A key is the number's bytes, lowest first. A
+block is one number too, as the published vectors write it: its first word is the highest. The block
+of ChaCha is its counter and its nonce.
 """
 
 from collections.abc import Callable
@@ -30,16 +31,20 @@ from epx.generators.kernels.ciphers import (
     speck32_64_encrypt,
     threefry2x32,
 )
+from epx.generators.kernels.words import as_words
+from epx.types import require_whole
+
+MAX_WORDS = 2**28  # 1 GiB
 
 
 class Weak(NamedTuple):
-    """A generator with a seed of one word.
+    """A weak random number generator with a seed of one word.
 
     Attributes:
       generate: (seed, count) -> the first words, all uint32.
-      word_bits: of a word of output.
-      key_bits: of a whole seed.
-      rounds: 0, there is no choice.
+      word_bits: bits of a word of output.
+      key_bits: bits of a whole seed.
+      rounds: 0, as there is no choice.
     """
 
     generate: Callable[[jax.Array, int], jax.Array]
@@ -48,7 +53,10 @@ class Weak(NamedTuple):
     rounds: int = 0
 
     def words(self, seed: jax.Array, rounds: int, count: int) -> jax.Array:
-        """The first words of the stream."""
+        """The first `count` words of the stream of a seed (uint32, one word)."""
+        seed = as_words("seed", seed, jnp.uint32, (1,))
+        require_whole("rounds", rounds, 0, 0)
+        require_whole("count", count, 1, MAX_WORDS, "more than 1 GiB of words")
         return self.generate(seed[0], count)
 
 
@@ -57,13 +65,13 @@ class Block(NamedTuple):
 
     Attributes:
       encrypt: (seed, block, rounds) -> output; the seed in words of 32 bits, lowest first.
-      word_bits: of a word of the block and of the output.
-      key_bits: of a whole key.
+      word_bits: bits of a word of the block and of the output.
+      key_bits: bits of a whole key.
       rounds: the official number, or 0 where there is no choice.
-      block_words: of the block.
-      output_words: of the output.
+      block_words: words of the block.
+      output_words: words of the output.
       counter_word: the word of the block that counts; it carries into the ones before it.
-      difference: that of the plaintexts of a real pair where none is asked for.
+      difference: the default difference between the plaintexts of a real pair.
     """
 
     encrypt: Callable[[jax.Array, jax.Array, int], jax.Array]
@@ -76,7 +84,15 @@ class Block(NamedTuple):
     difference: int
 
     def words(self, seed: jax.Array, rounds: int, count: int) -> jax.Array:
-        """The first words of the stream: the counter mode."""
+        """The first `count` words of the stream of a seed, in counter mode.
+
+        Args:
+          seed: uint32 words of the whole key, lowest first.
+          rounds: of the cipher.
+          count: a number of Python.
+        """
+        seed = as_words("seed", seed, jnp.uint32, (self.key_bits // 32,))
+        require_whole("count", count, 1, MAX_WORDS, "more than 1 GiB of words")
         counter_B = jnp.arange(-(-count // self.output_words), dtype=jnp.uint32)
         block_BxN = jnp.zeros((len(counter_B), self.block_words), jnp.uint32)
         for place, word_B in enumerate(_split(counter_B, self.word_bits).T):
@@ -95,13 +111,13 @@ def _chacha(seed: jax.Array, block_4: jax.Array, rounds: int) -> jax.Array:
 
 
 def _aes128(seed: jax.Array, block_16: jax.Array, rounds: int) -> jax.Array:
-    key_16 = _split(seed, 8).reshape(16).astype(jnp.uint8)
-    return aes128_encrypt(key_16, block_16.astype(jnp.uint8)).astype(jnp.uint32)
+    key_16 = _split(as_words("seed", seed, jnp.uint32, (4,)), 8).reshape(16)
+    return aes128_encrypt(key_16, block_16).astype(jnp.uint32)
 
 
 def _speck32_64(seed: jax.Array, block_2: jax.Array, rounds: int) -> jax.Array:
-    key_4 = _split(seed, 16).reshape(4)[::-1].astype(jnp.uint16)
-    return speck32_64_encrypt(key_4, block_2.astype(jnp.uint16), rounds).astype(jnp.uint32)
+    key_4 = _split(as_words("seed", seed, jnp.uint32, (2,)), 16).reshape(4)[::-1]
+    return speck32_64_encrypt(key_4, block_2, rounds).astype(jnp.uint32)
 
 
 def _from_state(step: Callable, first: Callable, word_bits: int, key_bits: int) -> Weak:

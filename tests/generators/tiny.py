@@ -1,0 +1,39 @@
+"""Every generator of the folder with its smallest legal arguments, for tests that walk over all."""
+
+import atexit
+import functools
+import importlib
+import inspect
+import pkgutil
+import shutil
+import tempfile
+from pathlib import Path
+
+import numpy as np
+
+import epx.generators
+
+_MODULES = pkgutil.iter_modules(epx.generators.__path__)
+FOLDER = Path(tempfile.mkdtemp(prefix="epx-tests-"))
+atexit.register(shutil.rmtree, FOLDER, ignore_errors=True)
+NAMES = sorted(m.name for m in _MODULES if not m.ispkg and not m.name.startswith("_"))
+
+
+def module_of(name):
+    return importlib.import_module(f"epx.generators.{name}")
+
+
+@functools.cache
+def arguments(name) -> dict:
+    """The module's TINY; a generator with an argument `path` also gets a file of 320 tokens."""
+    module = module_of(name)
+    if "path" not in inspect.signature(module.make).parameters:
+        return module.TINY
+    n = np.arange(320)
+    path = FOLDER / "tokens.npz"
+    np.savez(path, tokens=(n * n + n // 3) % 5, coded=n % 8 > 2)
+    return module.TINY | {"path": str(path)}
+
+
+def make(name, key):
+    return module_of(name).make(key, **arguments(name))
