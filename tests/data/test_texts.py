@@ -1,5 +1,6 @@
 """Corpora: known texts, cuts at documents, and a cache that survives damage."""
 
+import dataclasses
 import hashlib
 import logging
 import subprocess
@@ -9,26 +10,27 @@ from io import BytesIO
 import numpy as np
 import pytest
 
-from epx.data import texts
-from epx.data.sources import RECIPES, Made
+from epx.data import catalogue, texts
+from epx.data.sources import Text
 
 DOCUMENTS = ["one\n\n", "two ünï\n\n", "three\n\n"]
 
 
 def replace(monkeypatch, name, make):
-    monkeypatch.setitem(RECIPES, name, RECIPES[name]._replace(make=make))
+    entry = dataclasses.replace(catalogue.CORPORA[name], prepare=make)
+    monkeypatch.setitem(catalogue.CORPORA, name, entry)
 
 
 @pytest.fixture
 def small(monkeypatch, tmp_path):
     """`pydoc` made of three short documents, in a cache of the test's own."""
     monkeypatch.setenv("EPX_CACHE", str(tmp_path))
-    replace(monkeypatch, "pydoc", lambda downloads, report: Made(DOCUMENTS, "nowhere 1"))
-    return texts._cache_file("pydoc", None)
+    replace(monkeypatch, "pydoc", lambda downloads, report: Text(DOCUMENTS, "nowhere 1"))
+    return catalogue.path(catalogue.CORPORA["pydoc"])
 
 
 def test_zen_is_the_known_text():
-    zen = texts.load("zen")
+    zen = catalogue.text("zen")
     lines = zen.text.splitlines()
     assert lines[0] == "The Zen of Python, by Tim Peters"
     assert lines[-1] == "Namespaces are one honking great idea -- let's do more of those!"
@@ -37,25 +39,27 @@ def test_zen_is_the_known_text():
 
 
 def test_zen_is_not_printed_and_jax_is_not_imported():
-    code = "import sys; from epx import corpora; texts.load('zen'); sys.exit('jax' in sys.modules)"
+    code = (
+        "import sys; from epx import corpora; catalogue.text('zen'); sys.exit('jax' in sys.modules)"
+    )
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True)
     assert (done.returncode, done.stdout, done.stderr) == (0, "", "")
 
 
 def test_pydoc_is_prepared_once_and_read_back(tmp_path, monkeypatch):
-    made = texts.load("pydoc", tmp_path)
+    made = catalogue.text("pydoc", tmp_path)
     assert 1_500_000 < len(made.text) < 5_000_000
     assert made.sha256 == hashlib.sha256(made.text.encode()).hexdigest()
     documents = [made.text[a:b] for a, b in zip(made.starts, [*made.starts[1:], None])]
     assert len(set(documents)) == len(documents) > 500
     replace(monkeypatch, "pydoc", lambda downloads, report: pytest.fail("prepared twice"))
-    found = texts.load("pydoc", tmp_path)
+    found = catalogue.text("pydoc", tmp_path)
     assert found.text == made.text
     np.testing.assert_array_equal(found.starts, made.starts)
 
 
 def test_documents_tile_the_text(small):
-    found = texts.load("pydoc")
+    found = catalogue.text("pydoc")
     assert [found.text[start] for start in found.starts] == list("ott")
     assert found.starts.dtype == np.int64
 
@@ -63,7 +67,7 @@ def test_documents_tile_the_text(small):
 @pytest.mark.parametrize("fraction", [0.01, 0.1, 0.5, 0.99])
 @pytest.mark.parametrize("name", ["zen", "pydoc"])
 def test_held_out_part_starts_at_the_nearest_document(small, name, fraction):
-    found = texts.load(name)
+    found = catalogue.text(name)
     cut = texts.held_out_start(found, fraction)
     assert cut in found.starts[1:]
     target = (1 - fraction) * len(found.text)
@@ -73,7 +77,7 @@ def test_held_out_part_starts_at_the_nearest_document(small, name, fraction):
 @pytest.mark.parametrize("fraction", [0, 1, -0.1, float("nan")])
 def test_held_out_fraction_out_of_range(fraction):
     with pytest.raises(ValueError, match="fraction="):
-        texts.held_out_start(texts.load("zen"), fraction)
+        texts.held_out_start(catalogue.text("zen"), fraction)
 
 
 def _truncate(data):
@@ -99,32 +103,32 @@ DAMAGES = {
 
 @pytest.mark.parametrize("damage", DAMAGES)
 def test_damaged_cache_is_rebuilt(small, caplog, damage):
-    made = texts.load("pydoc")
+    made = catalogue.text("pydoc")
     whole = small.read_bytes()
     small.write_bytes(DAMAGES[damage](whole))
     assert small.read_bytes() != whole
     caplog.set_level(logging.WARNING)
-    assert texts.load("pydoc").text == made.text
+    assert catalogue.text("pydoc").text == made.text
     assert "is damaged" in caplog.text
     caplog.clear()
-    assert texts.load("pydoc").text == made.text  # the file itself was mended
+    assert catalogue.text("pydoc").text == made.text  # the file itself was mended
     assert not caplog.text
 
 
 def test_every_single_damaged_byte_is_harmless(small):
-    made = texts.load("pydoc")
+    made = catalogue.text("pydoc")
     whole = small.read_bytes()
     for position in range(0, len(whole), 7):
         small.write_bytes(
             whole[:position] + bytes([whole[position] ^ 0xFF]) + whole[position + 1 :]
         )
-        found = texts.load("pydoc")
+        found = catalogue.text("pydoc")
         assert found.text == made.text
         np.testing.assert_array_equal(found.starts, made.starts)
 
 
 def test_cache_leaves_no_partial_file(small):
-    texts.load("pydoc")
+    catalogue.text("pydoc")
     assert list(small.parent.iterdir()) == [small]
 
 
@@ -132,63 +136,63 @@ def test_unwritable_cache_is_done_without(small, tmp_path, monkeypatch, caplog):
     (tmp_path / "file").write_text("a file where the folder should be")
     monkeypatch.setenv("EPX_CACHE", str(tmp_path / "file"))
     caplog.set_level(logging.WARNING)
-    assert texts.load("pydoc").text.startswith("one")
+    assert catalogue.text("pydoc").text.startswith("one")
     assert "not cached" in caplog.text
     assert "EPX_CACHE" in caplog.text
 
 
 def test_listing_says_what_is_cached(small):
-    assert {row.size for row in texts.listing()} == {None}
-    made = texts.load("pydoc")
-    rows = {row.name: row for row in texts.listing()}
+    assert {row.size for row in catalogue.listing()} == {None}
+    made = catalogue.text("pydoc")
+    rows = {row.name: row for row in catalogue.listing()}
     assert rows["pydoc"].size == small.stat().st_size
     assert rows["pydoc"].file == small
     assert rows["pydoc"].sha256 == made.sha256
     small.write_bytes(b"damaged")
-    assert texts.listing()[0][-3:] == (7, None, False)
+    assert catalogue.listing()[0][-3:] == (7, None, False)
     assert rows["zen"].file is None
     assert all(row.about and row.licence for row in rows.values())
 
 
 def test_training_downloads_nothing(monkeypatch, tmp_path):
     """A text that needs a download is prepared when asked for, and found from then on."""
-    replace(monkeypatch, "gcide", lambda downloads, report: Made(DOCUMENTS, f"from {downloads}"))
+    replace(monkeypatch, "gcide", lambda downloads, report: Text(DOCUMENTS, f"from {downloads}"))
     with pytest.raises(ValueError, match=r"'gcide'.*python -m experiments.data prepare gcide"):
-        texts.load("gcide", tmp_path)
-    made = texts.prepare("gcide", tmp_path)
+        catalogue.text("gcide", tmp_path)
+    made = catalogue.prepare("gcide", tmp_path)
     assert made.source == f"from {tmp_path / 'downloads'}"
-    assert texts.load("gcide", tmp_path).sha256 == made.sha256
-    assert texts.load("gcide", tmp_path).source == made.source
+    assert catalogue.text("gcide", tmp_path).sha256 == made.sha256
+    assert catalogue.text("gcide", tmp_path).source == made.source
 
 
 def test_verify(small, monkeypatch):
-    assert texts.verify("zen").state == "ok"
-    assert texts.verify("pydoc").state == "not prepared"
-    made = texts.load("pydoc")
-    found = texts.verify("pydoc")
+    assert catalogue.verify("zen").state == "ok"
+    assert catalogue.verify("pydoc").state == "not prepared"
+    made = catalogue.text("pydoc")
+    found = catalogue.verify("pydoc")
     assert found[:2] == ("pydoc", "ok") and "no sha256 is known" in found.detail
     monkeypatch.setitem(texts.KNOWN, "pydoc", ("nowhere 1", made.sha256))
-    assert "known to be made from nowhere 1" in texts.verify("pydoc").detail
+    assert "known to be made from nowhere 1" in catalogue.verify("pydoc").detail
     small.write_bytes(_other_text(small.read_bytes()))
-    assert texts.verify("pydoc").state == "damaged"
+    assert catalogue.verify("pydoc").state == "damaged"
     with pytest.raises(ValueError, match="did you mean 'pydoc'"):
-        texts.verify("pydocs")
+        catalogue.verify("pydocs")
 
 
 def test_another_text_than_is_known_is_told(small, monkeypatch, caplog):
     monkeypatch.setitem(texts.KNOWN, "pydoc", ("nowhere 1", "0" * 64))
-    texts.load("pydoc")
+    catalogue.text("pydoc")
     assert "0" * 64 in caplog.text
-    assert texts.verify("pydoc").state == "damaged"
+    assert catalogue.verify("pydoc").state == "damaged"
     monkeypatch.setitem(texts.KNOWN, "pydoc", ("nowhere 2", "0" * 64))
-    assert texts.verify("pydoc").state == "ok"  # another version has another text
+    assert catalogue.verify("pydoc").state == "ok"  # another version has another text
 
 
 def test_path_corpus_is_cut_at_blank_lines(tmp_path):
     data = b"first\nparagraph\r\n \t\r\n\n  second\n\nthird \xc3\xa9\n\n"
     file = tmp_path / "mine.txt"
     file.write_bytes(data)
-    found = texts.load(str(file))
+    found = catalogue.text(str(file))
     assert found.text.encode() == data
     assert found.sha256 == hashlib.sha256(data).hexdigest()
     ends = [*found.starts[1:], None]
@@ -200,23 +204,23 @@ def test_single_document_cannot_be_cut(tmp_path):
     file = tmp_path / "mine.txt"
     file.write_text("one paragraph\nof two lines\n\n")
     with pytest.raises(ValueError, match="single document"):
-        texts.held_out_start(texts.load(str(file)))
+        texts.held_out_start(catalogue.text(str(file)))
 
 
 def test_foreign_encoding_is_refused(tmp_path):
     file = tmp_path / "latin.txt"
     file.write_bytes("é".encode("latin-1"))
     with pytest.raises(ValueError, match=r"latin\.txt.*UTF-8"):
-        texts.load(str(file))
+        catalogue.text(str(file))
 
 
 def test_unknown_name_is_helped(tmp_path):
     with pytest.raises(ValueError) as error:
-        texts.load("pydocs")
+        catalogue.text("pydocs")
     message = str(error.value)
     assert "corpus='pydocs'" in message
     assert "pydoc, code, zen" in message
     assert "path of a UTF-8 text file" in message
     assert "did you mean 'pydoc'?" in message
     with pytest.raises(ValueError, match="nor the path of a UTF-8 text file"):
-        texts.load(str(tmp_path))  # a folder is no file
+        catalogue.text(str(tmp_path))  # a folder is no file
