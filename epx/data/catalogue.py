@@ -15,7 +15,7 @@ from pathlib import Path
 from types import ModuleType
 from typing import NamedTuple
 
-from epx.data import cache, handbook, paths, sources, texts
+from epx.data import cache, paths, sources, texts
 from epx.data.chess import database
 from epx.data.chess.database import Book
 from epx.data.debian import Report
@@ -212,8 +212,7 @@ def book(name: str, count: int = 0, plies: int = 0, folder: Path | None = None) 
 def _load(
     name: str, kind: str, folder: Path | None, count: int = 0, plies: int = 0
 ) -> Corpus | Book:
-    entry = find(name)
-    require(paths.KEY, name, entry.kind == kind, _accepted(name, kind))
+    entry = find(name, kind)
     if entry.download:
         loaded = _read(entry, path(entry, folder))
         if loaded is None:
@@ -247,9 +246,27 @@ def prepare(
     """
     entry = find(name)
     file = path(entry, folder, count, plies)
-    if entry.cached and (stored := _read(entry, file)) is not None:
-        return stored
-    downloads = cache.folder(folder) / "downloads"
+    corpus = _read(entry, file) if entry.cached else None
+    if corpus is None:
+        corpus = _make(
+            entry, file, cache.folder(folder) / "downloads", report, workers, count, plies
+        )
+    if entry.kind == "chess":
+        database.require_games(corpus)
+    return corpus
+
+
+def _make(
+    entry: Entry,
+    file: Path,
+    downloads: Path,
+    report: Report,
+    workers: int,
+    count: int,
+    plies: int,
+) -> Corpus | Book:
+    """Makes a corpus, stores it in `file`, and warns of what is unexpected in it."""
+    name = entry.name
     parts = file.with_suffix(".parts")
     if entry.kind == "text":
         made = texts.join(name, entry.prepare(downloads, report))
@@ -302,26 +319,28 @@ def status(name: str, folder: Path | None = None) -> CorpusStatus:
     return CorpusStatus(entry, file, file.stat().st_size, cache.read_sha256(file))
 
 
-def find(name: str) -> Entry:
-    """The entry of a prepared corpus, or one for a file of the user in PGN.
+def find(name: str, kind: str | None = None) -> Entry:
+    """The entry of a prepared corpus, of a kind if that is given, or one for the user's PGN file.
 
     Raises:
       ValueError: there is neither.
     """
     if name in CORPORA:
+        require(paths.KEY, name, kind in (None, CORPORA[name].kind), _accepted(name, kind))
         return CORPORA[name]
-    content = paths.read(name, _accepted(name, "chess"))
+    content = paths.read(name, _accepted(name, kind))
     return Entry(
         name, "chess", "a file of the user", "of the file",
         lambda *_: database.from_pgn(content), edition=hashlib.sha256(content).hexdigest()[:16],
     )  # fmt: skip
 
 
-def _accepted(name: str, kind: str) -> str:
-    names = [entry.name for entry in CORPORA.values() if entry.kind == kind]
+def _accepted(name: str, kind: str | None) -> str:
+    """The names of a kind, or of all, with the one that is nearest to `name`."""
+    names = [entry.name for entry in CORPORA.values() if kind in (None, entry.kind)]
     near = difflib.get_close_matches(name, names, n=1)
     suggestion = f" (did you mean {near[0]!r}?)" if near else ""
-    return f"{', '.join(names)}{suggestion}, or the path of {_OWN[kind]}"
+    return f"{', '.join(names)}{suggestion}, or the path of {_OWN[kind or 'chess']}"
 
 
 def path(entry: Entry, folder: Path | None = None, count: int = 0, plies: int = 0) -> Path:

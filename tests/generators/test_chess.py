@@ -1,4 +1,4 @@
-"""The chess generator: records of games, none lost, leaked or torn, and the same in either order."""
+"""The chess generator: games as text, none lost, leaked or torn, the same in either order."""
 
 import os
 
@@ -265,6 +265,10 @@ def test_members_share_the_rendering(monkeypatch):
         (dict(games=-3), ["generator.games=-3"]),
         (dict(plies=-1), ["generator.plies=-1", "1 half-move or more"]),
         (dict(length=0), ["generator.length=0", "1 token or more"]),
+        (dict(games=2**31), ["generator.games=2147483648", "at most 10000000"]),
+        (dict(plies=10**30), ["generator.plies=1000", "at most 20000"]),
+        (dict(length=2**31), ["generator.length=2147483648", "at most 1048576"]),
+        (dict(games=10**7, plies=200), ["generator.games=10000000", "at most 500000 games"]),
         (dict(length=600), ["generator.length=600", "held-out", "rows=stream"]),
         (dict(length=20, rows="game"), ["generator.length=20", "training", "rows=game"]),
         (dict(separators=",;"), ["generator.separators=',;'", "three printable ASCII"]),

@@ -322,6 +322,9 @@ def test_members_share_the_tokenised_corpus(monkeypatch, mixed):
         ({"length": 65}, ["generator.length=65", "1 to 64"]),
         ({"length": 0}, ["generator.length=0", "1 to 1048576"]),
         ({"words": 0}, ["generator.words=0", "1 piece or more"]),
+        ({"words": 2**31}, ["generator.words=2147483648", "at most 1048576"]),
+        ({"length": 2**31}, ["generator.length=2147483648", "1 to 1048576"]),
+        ({"length": 70}, ["windows of 70 need about 700 chars, and it has 856"]),
         ({"corpus": "zenn"}, ["corpus='zenn'", "'zen'"]),
     ],
 )
@@ -329,6 +332,25 @@ def test_useful_errors(arguments, words):
     with pytest.raises(ValueError) as error:
         text.make(KEY, **{"corpus": "zen", "length": 8, **arguments})
     assert all(word in str(error.value) for word in words), error.value
+
+
+def test_a_byte_unit_takes_any_bytes(tmp_path):
+    file, content = tmp_path / "own.bin", bytes(range(255, -1, -1)) * 4
+    file.write_bytes(content)
+    generator = text.make(KEY, corpus=str(file), unit="byte", length=9)
+    training, held_out = _in_order(generator)
+    boundary = int(0.9 * len(content))
+    assert bytes(training.ravel().tolist()) == content[: boundary // 9 * 9]
+    assert bytes(held_out.ravel().tolist()) == content[boundary:][: held_out.size]
+    assert generator.bytes_per_token == 1
+
+
+@pytest.mark.parametrize("unit", ["char", "word"])
+def test_other_units_name_the_byte_that_is_not_utf8(unit, tmp_path):
+    file = tmp_path / "own.txt"
+    file.write_bytes("naïve ".encode("latin-1") * 40)
+    with pytest.raises(ValueError, match=r"UTF-8 text, or unit=byte; byte 0xef at offset 2: "):
+        text.make(KEY, corpus=str(file), unit=unit)
 
 
 def test_a_record_knows_the_bytes_of_its_source(tiny_config):

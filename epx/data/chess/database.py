@@ -8,7 +8,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import NamedTuple
 
-from epx.data import cache, debian
+from epx.data import debian
 from epx.data.cache import Arrays
 from epx.data.chess import games, workers
 from epx.data.chess.games import Games
@@ -124,16 +124,19 @@ def select(book: Book, count: int, plies: int) -> Book:
     """The first `count` games (0: all) of a book, up to half-move `plies` (0: whole).
 
     Raises:
-      ValueError: there are no games, or fewer than `count`.
+      ValueError: there are fewer than `count`.
     """
     whole = len(book.games.results_G)
-    if not whole:
-        accepted = f"a file with legal games; this one holds no legal game: {describe(book)}"
-        raise refusal("generator.corpus", book.name, accepted)
     accepted = f"2 to {whole}, the games in corpus={book.name!r}, or 0 (all)"
     require("generator.games", count, count <= whole, accepted)
     selected = games.take(book.games, slice(count)) if count else book.games
     return book._replace(games=games.truncate(selected, plies) if plies else selected)
+
+
+def require_games(book: Book) -> None:
+    """Raises ValueError where a book has no legal game."""
+    accepted = f"a file with legal games; this one holds no legal game: {describe(book)}"
+    require("generator.corpus", book.name, len(book.games.results_G) > 0, accepted)
 
 
 def describe(book: Book, named: int | None = _NAMED) -> str:

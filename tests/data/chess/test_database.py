@@ -1,11 +1,16 @@
 """Books of chess games: prepared once, in parts, and never damaged, torn or mixed."""
 
+import dataclasses
 import io
 import logging
 import os
+import re
+import select
+import signal
 import subprocess
 import sys
 import tarfile
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -106,7 +111,8 @@ def test_self_play_of_its_default_size(monkeypatch):
     monkeypatch.setattr(database, "SELFPLAY_GAMES", 7)
     monkeypatch.setattr(database, "SELFPLAY_PLIES", 3)
     assert catalogue.book("selfplay-greedy").games.plies_G.tolist() == [3] * 7
-    assert {row.name: bool(row.size) for row in catalogue.listing()} == {
+    rows = [row for row in catalogue.listing() if row.entry.kind == "chess"]
+    assert {row.entry.name: bool(row.size) for row in rows} == {
         "gnubook": False, "selfplay-random": False, "selfplay-greedy": True,
         "selfplay-stockfish": False,
     }  # fmt: skip
@@ -271,12 +277,13 @@ def test_a_file_without_a_legal_game(tmp_path, content, load):
     for _ in range(2):  # made, and out of the cache
         with pytest.raises(ValueError) as error:
             load(str(file))
-        assert f"corpus={str(file)!r} holds no legal game" in str(error.value)
+        assert f"generator.corpus={str(file)!r}" in str(error.value)
+        assert ("no legal game" if content else "is empty") in str(error.value)
         assert ("line 1: " in str(error.value)) == bool(content.strip())
 
 
 def test_more_games_than_there_are(pgn):
-    with pytest.raises(ValueError, match=r"generator\.games=11: accepted are 1 to 10, .*mine\.pgn"):
+    with pytest.raises(ValueError, match=r"generator\.games=11: accepted 2 to 10, .*mine\.pgn"):
         catalogue.book(pgn, count=11)
 
 
@@ -285,11 +292,11 @@ def test_an_unknown_name_is_helped(name, tmp_path):
     with pytest.raises(ValueError) as error:
         catalogue.book(name)
     message = str(error.value)
-    assert f"corpus={name!r}" in message and "file in PGN" in message
-    assert all(row.name in message for row in catalogue.listing())
+    assert f"corpus={name!r}" in message and "file of your own in PGN" in message
+    assert "gnubook, selfplay-random, selfplay-greedy, selfplay-stockfish" in message
     assert "did you mean" in message
-    with pytest.raises(ValueError, match="existing file"):
-        catalogue.book(str(tmp_path))  # a folder is no file
+    with pytest.raises(ValueError, match="this is a folder"):
+        catalogue.book(str(tmp_path))
 
 
 def test_parts_are_kept_where_the_whole_is_not_written(pgn, tmp_path, ran, monkeypatch, caplog):
@@ -347,7 +354,7 @@ def package(tmp_path, pgn):
 
 
 def test_gnubook_has_to_be_prepared(package, caplog):
-    with pytest.raises(ValueError, match=r"python -m experiments\.data prepare gnubook"):
+    with pytest.raises(ValueError, match=r"gnubook.*prepare it first"):
         catalogue.book("gnubook")
     assert catalogue.verify("gnubook").state == "not prepared"
     said = []
@@ -367,23 +374,22 @@ def test_a_damaged_gnubook_is_not_fetched_in_passing(package, tmp_path):
     catalogue.prepare("gnubook")
     (file,) = (tmp_path / "cache").rglob("*.npz")
     file.write_bytes(b"")
-    with pytest.raises(ValueError, match="prepare gnubook"):
+    with pytest.raises(ValueError, match="prepare it first"):
         catalogue.book("gnubook")
 
 
 def test_verify_and_listing(package, tmp_path, monkeypatch):
     made = catalogue.prepare("gnubook")
-    row = next(row for row in catalogue.listing() if row.name == "gnubook")
+    row = catalogue.status("gnubook")
     assert (row.sha256, row.size) == (made.sha256, row.file.stat().st_size)
-    assert row.licence and row.about
     found = catalogue.verify("gnubook")
     assert found.state == "ok" and "no sha256 is known" in found.detail, "another version"
-    monkeypatch.setattr(database, "KNOWN", {"gnubook": ("gnuchess-book 9", made.sha256)})
+    entry = dataclasses.replace(row.entry, source="gnuchess-book 9", sha256=made.sha256)
+    monkeypatch.setitem(catalogue.CORPORA, "gnubook", entry)
     found = catalogue.verify("gnubook")
     assert found.state == "ok" and "10 games, whole, and what is known" in found.detail
-    monkeypatch.setattr(database, "KNOWN", {"gnubook": ("gnuchess-book 9", "0" * 64)})
+    monkeypatch.setitem(catalogue.CORPORA, "gnubook", dataclasses.replace(entry, sha256="0" * 64))
     assert catalogue.verify("gnubook").state == "damaged", "games that were parsed in another way"
-    monkeypatch.setattr(database, "KNOWN", {})
     row.file.write_bytes(_other_games(row.file.read_bytes()))
     assert catalogue.verify("gnubook").state == "damaged"
     with pytest.raises(ValueError, match="gnubok"):
@@ -397,21 +403,57 @@ def test_listing_leaves_no_trace(tmp_path):
 
 # --- Without the package chess ---
 
-WITHOUT_CHESS = """
+
+def test_a_book_in_the_cache_needs_no_package_chess(monkeypatch):
+    catalogue.book("selfplay-random", count=5, plies=2)
+    monkeypatch.setitem(sys.modules, "chess", None)
+    assert len(catalogue.book("selfplay-random", count=5, plies=2).games.results_G) == 5
+    with pytest.raises(ValueError, match=r"pip install 'epx-jax\[chess\]'"):
+        catalogue.book("selfplay-random", count=6, plies=2)
+
+
+def test_only_three_modules_import_the_package_chess():
+    folder = Path(database.__file__).parent
+    files = [
+        file
+        for file in folder.glob("*.py")
+        if re.search(r"^ *import chess", file.read_text(), re.M)
+    ]
+    assert {file.name for file in files} == {"encode.py", "pgn.py", "play.py"}
+
+
+# --- Processes ---
+
+PARENT = """
 import sys
-sys.modules["chess"] = None
-from epx import books
-try:
-    print(len(catalogue.book(*sys.argv[1:2], count=int(sys.argv[2]), plies=2).games.results_G))
-except ValueError as error:
-    print(error)
-print("jax" in sys.modules)
+from epx.data.chess import workers
+from tests.data.chess.test_database import hang
+list(workers._results([workers.Task(hang, (sys.argv[1],))] * 2, 2))
 """
 
 
-def test_a_book_in_the_cache_needs_no_rules():
-    catalogue.book("selfplay-random", count=5, plies=2)
-    for count, words in ((5, "5\nFalse"), (6, "pip install 'epx-jax[chess]'\nFalse")):
-        program = [sys.executable, "-c", WITHOUT_CHESS, "selfplay-random", str(count)]
-        done = subprocess.run(program, capture_output=True, text=True, check=True)
-        assert done.stdout.strip().endswith(words) and not done.stderr
+def hang(fifo):
+    """A part that never ends; it holds a pipe open for as long as its process lives."""
+    with open(fifo, "wb", buffering=0) as pipe:
+        pipe.write(b".")
+        signal.pause()
+
+
+def test_workers_end_when_their_parent_is_killed(tmp_path):
+    os.mkfifo(tmp_path / "fifo")
+    parent = subprocess.Popen([sys.executable, "-c", PARENT, tmp_path / "fifo"])
+    with open(tmp_path / "fifo", "rb", buffering=0) as pipe:
+        started = b""
+        while len(started) < 2:
+            started += pipe.read(1)
+        parent.kill()
+        parent.wait()
+        ready, _, _ = select.select([pipe], [], [], 20)
+        assert ready and pipe.read(1) == b"", "the workers still hold their end of the pipe"
+
+
+@pytest.mark.parametrize(("count", "plies"), [(10**9, 1), (10**7, 0), (10**6, 101), (0, 20_000)])
+def test_more_self_play_than_fits_is_refused_before_it_is_played(count, plies, ran):
+    with pytest.raises(ValueError, match=r"generator\.games=\d+: accepted at most \d+ games"):
+        catalogue.book("selfplay-random", count, plies)
+    assert not ran

@@ -362,10 +362,10 @@ def test_self_play_is_that_of_its_recipe(player, played):
     found = games.take(played[player], slice(10))
     content = "\n".join([*texts(found), *(RESULTS[n] for n in found.results_G)])
     assert hashlib.sha256(content.encode()).hexdigest()[:12] == GOLDENS[player], (
-        f"the first games of selfplay-{player} are others than those of this golden: that is a bug,"
-        " or the package chess lists its moves in another order, or they are meant to change: then"
-        " the version in `_STORES` of epx/data/catalogue.py must rise, so that no cache holds the old ones,"
-        " and VERSION of epx/generators/chess.py, whose stream they are; the new sha256 comes here"
+        f"the first games of selfplay-{player} are others than those of this golden. Either that is"
+        " a bug, or the package chess lists its moves in another order, or they are meant to change:"
+        " then raise the version in `_STORES` of epx/data/catalogue.py and VERSION of"
+        " epx/generators/chess.py, and write the new sha256 here"
     )
 
 
