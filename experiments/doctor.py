@@ -16,8 +16,7 @@ import jax
 
 import epx
 from epx.data import cache as caches
-from epx.data import texts
-from epx.data.chess import database
+from epx.data import catalogue
 from experiments.cli import app, host
 
 _PACKAGES = (
@@ -73,15 +72,15 @@ def hardware() -> list[tuple[str, str]]:
 
 def _storage() -> list[tuple[str, str]]:
     cache = caches.folder().absolute()
-    parts = {"compiled programs": host.compile_cache(), "corpora cache": cache / "corpora"}
+    parts = {"xla cache": host.compile_cache(), "corpora cache": cache / "corpora"}
     parts |= {"books cache": cache / "books", "downloads": cache / "downloads"}
     held = [(name, f"{folder}: {_held(folder)}") for name, folder in parts.items()]
     return [*held, ("free disk", _free(cache))]
 
 
 def _corpora() -> list[tuple[str, str]]:
-    found = [row for where in (texts, database) for row in where.listing()]
-    return [(f"corpus {row.name}", f"{row.held}; {row.licence}; {row.about}") for row in found]
+    rows = [(row.entry, row.state) for row in catalogue.listing()]
+    return [(f"corpus {e.name}", f"{state}; {e.licence}; {e.about}") for e, state in rows]
 
 
 def _programs() -> list[tuple[str, str]]:

@@ -69,7 +69,7 @@ def main() -> int:
             ]
             for name, tokens_BxT in versions.items()
         ]
-        print("\n" + rendering.beside(*columns, WIDTH + 4))
+        print("\n" + rendering.side_by_side(*columns, WIDTH + 4))
     return 0
 
 

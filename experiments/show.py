@@ -1,9 +1,14 @@
-"""What a world looks like before anything is trained on it: decoded examples of the training
-stream, and statistics of a sample of it."""
+"""Shows what a generator makes before anything is trained on it: decoded examples and statistics.
+
+    python -m experiments.show eca:tiny --config.generator.rule=30 --examples=3
+
+It takes a config as experiments.train takes its --config, and uses the first seed of that config.
+"""
 
 import jax
 import jax.numpy as jnp
 import numpy as np
+from absl import flags
 
 from epx import streams
 from epx.analysis import compressors
@@ -13,11 +18,23 @@ from epx.run import evaluation
 from epx.types import Example, Generator
 from experiments.cli import app, host, rendering
 
-SAMPLE = 256
+SAMPLE = 256  # examples of which the statistics are taken
+
+FLAGS = flags.FLAGS
+flags.DEFINE_integer("examples", 4, "examples to print", lower_bound=0)
 
 
-def world(reference: str, overrides: dict[str, str], count: int) -> int:
-    """Prints a world, made as for training with the first seed of its config.
+def main(words: list[str], overrides: dict[str, str]) -> int:
+    """Shows the generator of one config; returns the exit code."""
+    if len(words) != 1:
+        app.fail(
+            f"show takes one config, such as eca:tiny; shipped are {', '.join(app.shipped())}", 2
+        )
+    return show(words[0], overrides, FLAGS.examples)
+
+
+def show(reference: str, overrides: dict[str, str], count: int) -> int:
+    """Prints examples and statistics of a generator, made as for training.
 
     Args:
       reference, overrides: as in `app.load`.
@@ -29,11 +46,11 @@ def world(reference: str, overrides: dict[str, str], count: int) -> int:
         seed = config["run"]["seed"]
         key = streams.stream(seed, "world")
         generator = components.make("generator", config["generator"], key=key)
-    spec = generator.spec
-    drawn = SAMPLE if spec.size is None else min(SAMPLE, spec.size)
+    size = generator.spec.size
+    drawn = SAMPLE if size is None else min(SAMPLE, size)
     batch = sample(generator, seed, drawn)
-    marked = rendering.legend(batch.coded_T, "coded")
-    print(f"{config['generator']['name']}: the first examples of seed {seed}; {marked}")
+    legend = rendering.legend(batch.coded_T, "coded")
+    print(f"{config['generator']['name']}: the first examples of seed {seed}; {legend}")
     for n in range(min(count, drawn)):
         lines = rendering.lines(generator, batch.tokens_T[n], batch.coded_T[n])
         print("\n".join([f"\nexample {n}", *lines]))
@@ -51,15 +68,18 @@ def sample(generator: Generator, seed: int, count: int) -> Example:
 
 
 def statistics(generator: Generator, batch: Example) -> dict[str, str]:
-    """What one wants to know before training, by name, as text: sizes, and how many bits per coded
-    token are left by simple predictors, by compressors and by the world's own law."""
+    """Statistics of a sample, by name, as text.
+
+    Sizes, and bits per coded token of simple predictors, compressors and the generator's own law.
+    """
     spec = generator.spec
     coded = batch.tokens_T[batch.coded_T]
-    each = batch.coded_T.sum(1)
-    varies = "" if each.min() == each.max() else f" on average, {each.min()} to {each.max()}"
-    found = {
+    coded_B = batch.coded_T.sum(1)
+    least, most = coded_B.min(), coded_B.max()
+    varies = "" if least == most else f" on average, {least} to {most}"
+    rows = {
         "tokens per example": f"{spec.length}",
-        "coded tokens per example": f"{each.mean():.4g}{varies}",
+        "coded tokens per example": f"{coded_B.mean():.4g}{varies}",
         "vocabulary": f"{spec.vocab}, of which {len(np.unique(batch.tokens_T))} occur, "
         f"{len(np.unique(coded))} among coded tokens",
         "examples": "endless"
@@ -67,29 +87,32 @@ def statistics(generator: Generator, batch: Example) -> dict[str, str]:
         else f"{spec.size} to train on, {spec.held_out} held out",
     }
     if (source_bytes := getattr(generator, "bytes_per_token", None)) is not None:
-        found["source bytes per token"] = f"{source_bytes:.3f}"
-    return found | _bits(generator, batch, coded)
+        rows["source bytes per token"] = f"{source_bytes:.3f}"
+    return rows | _bits(generator, batch, coded)
 
 
 def _bits(generator: Generator, batch: Example, coded: np.ndarray) -> dict[str, str]:
-    """Rulers in bits per coded token."""
+    """Baselines in bits per coded token."""
     sizes = compressors.compressed_bits(coded, generator.spec.vocab)
     law = evaluation.oracle(generator, batch)
-    of_law = "not known"
+    oracle_bits = "not known"
     if law:
         per_token = law["oracle_nats"].sum() / law["oracle_tok"].sum() / LN2
-        of_law = f"{per_token:.4f}, of the first {len(law['oracle_tok'])} examples"
+        oracle_bits = f"{per_token:.4f}, of the first {len(law['oracle_tok'])} examples"
     return {
         "bits per coded token": "",
         "  frequencies (order 0)": f"{entropy_bits(coded):.4f}",
         "  gzip": f"{sizes['gzip_bits'] / coded.size:.4f}",
         "  xz": f"{sizes['xz_bits'] / coded.size:.4f}",
-        "  the world's own law": of_law,
+        "  the generator's own law": oracle_bits,
     }
 
 
 def entropy_bits(tokens: np.ndarray) -> float:
-    """Bits per token of the frequencies of these tokens in themselves, the order-0 entropy; where
-    the sample is small beside the vocabulary, that is too low."""
+    """Order-0 entropy of tokens, in bits per token; too low where they are few."""
     counts = np.unique(tokens, return_counts=True)[1]
     return float(-(counts / tokens.size) @ np.log2(counts / tokens.size))
+
+
+if __name__ == "__main__":
+    app.launch(main, __doc__, takes_words=True)

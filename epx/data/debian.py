@@ -1,8 +1,8 @@
-"""Host side: fetches Debian packages without root, and reads them without installing. The machine's
-own apt does the work, on its own sources, but with lists and files in a folder of ours, so that
-nothing of the system changes; apt checks signatures and goes on with a download that was cut off.
-What is there already, put by hand or fetched before, is used as it is. Needs the standard library
-only.
+"""Fetches Debian packages without root, and reads them without installing.
+
+The machine's own apt downloads from its own sources, but into our folder, so that nothing of the
+system changes. It checks signatures and resumes a download that broke off. A file that is already
+in the folder is used as it is.
 """
 
 import gzip
@@ -19,6 +19,8 @@ import zlib
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
+from epx.types import refusal
+
 _LOG = logging.getLogger(__name__)
 
 Report = Callable[[str], None]
@@ -29,7 +31,7 @@ _AR_HEADER = 60  # bytes; the size of the member is written in ten of them, from
 
 
 class FetchError(OSError):
-    """A package that could not be fetched; the message says why, and what can be done instead."""
+    """A package could not be fetched; the message says why, and what to do instead."""
 
 
 def package(name: str, folder: Path, report: Report = _LOG.info) -> Path:
@@ -38,7 +40,7 @@ def package(name: str, folder: Path, report: Report = _LOG.info) -> Path:
     Args:
       name: of the package, as apt knows it.
       folder: where fetched files are kept.
-      report: is told, in lines of text, how far it is.
+      report: receives progress messages.
 
     Raises:
       FetchError: it is not there and cannot be fetched.
@@ -70,7 +72,7 @@ def files(path: Path, under: str = "") -> Iterator[tuple[str, bytes]]:
 
     Args:
       path: a `.deb` or a tar, compressed or not.
-      under: start of the names that are wanted, such as `usr/share/doc/`.
+      under: what the names must start with, such as `usr/share/doc/`.
 
     Raises:
       ValueError: the file is damaged, or compressed in a way that Python does not read.
@@ -81,7 +83,7 @@ def files(path: Path, under: str = "") -> Iterator[tuple[str, bytes]]:
                 name = member.name.removeprefix("./")
                 if member.isreg() and name.startswith(under):
                     yield name, archive.extractfile(member).read()
-            while archive.fileobj.read(2**20):  # the check sum stands behind the last file
+            while archive.fileobj.read(2**20):  # the check sum follows the last file
                 pass
     except (tarfile.TarError, lzma.LZMAError, zlib.error, EOFError, gzip.BadGzipFile) as error:
         raise _damaged(path, str(error)) from error
@@ -101,7 +103,8 @@ def _tar(file: io.BufferedReader, path: Path) -> io.BufferedIOBase:
         if not name.startswith("data.tar"):
             continue
         if name.removeprefix("data.tar") not in _COMPRESSIONS:
-            raise ValueError(f"{path} holds {name}; Python reads {', '.join(_COMPRESSIONS[1:])}")
+            accepted = f"data.tar compressed by {', '.join(_COMPRESSIONS[1:])}; this holds {name}"
+            raise refusal("file", str(path), accepted)
         if len(data) < int(size):
             raise _damaged(path, f"{name} is broken off")
         return io.BytesIO(data)
@@ -109,7 +112,8 @@ def _tar(file: io.BufferedReader, path: Path) -> io.BufferedIOBase:
 
 
 def _damaged(path: Path, why: str) -> ValueError:
-    return ValueError(f"{path} is damaged ({why}): remove it, and it is fetched again")
+    accepted = f"a whole .deb or tar; this is damaged ({why}): remove it, and it is fetched again"
+    return refusal("file", str(path), accepted)
 
 
 def _obtain(name: str, folder: Path, pattern: str, command: list[str], report: Report) -> Path:
@@ -123,19 +127,19 @@ def _obtain(name: str, folder: Path, pattern: str, command: list[str], report: R
     for needed in (incoming, work / "lists" / "partial", work / "cache" / "archives" / "partial"):
         needed.mkdir(parents=True, exist_ok=True)
     options = _options(work, with_sources=command[0] == "source")
-    # A mirror that fails does not end it: another may have the package.
-    _, said = _apt([*options, "update"], incoming, report)
+    # A mirror may fail: another may have the package.
+    _, messages = _apt([*options, "update"], incoming, report)
     _, uris = _apt([*options, *command, "--print-uris", name], incoming, lambda line: None)
-    # 'URI' FILE BYTES HASH; of the parts of a source, the one without a further name is the last.
+    # 'URI' FILE BYTES HASH. Of the parts of a source, the main one sorts last.
     named = re.findall(r"^'[^']+' (\S+) \d+", "\n".join(uris), re.M)
-    wanted = [file for file in sorted(named) if re.fullmatch(pattern, file)]
-    if wanted:
+    files = [file for file in sorted(named) if re.fullmatch(pattern, file)]
+    if files:
         status, more = _apt([*options, *command, name], incoming, report)
-        if status == 0 and (incoming / wanted[-1]).is_file():
-            # Until apt has checked it, the file is not where a finished one is looked for.
-            return (incoming / wanted[-1]).replace(folder / wanted[-1])
+        if status == 0 and (incoming / files[-1]).is_file():
+            # Moved only once apt has checked it, so that half a file is never used.
+            return (incoming / files[-1]).replace(folder / files[-1])
         uris = [*more, f"E: apt-get ended with status {status}"]
-    complaints = [line for line in [*said, *uris] if line[:2] in ("E:", "W:")]
+    complaints = [line for line in [*messages, *uris] if line[:2] in ("E:", "W:")]
     raise _missing(name, folder, command, "; ".join(complaints[-3:]) or "apt does not know it")
 
 
@@ -149,11 +153,11 @@ def _missing(name: str, folder: Path, command: list[str], why: str) -> FetchErro
 
 
 def _options(work: Path, with_sources: bool) -> list[str]:
-    """Options that let apt work in a folder of ours, as the user who asks."""
+    """Options that let apt work in our folder, without root."""
     settings = {
         "Dir::State::lists": work / "lists",
         "Dir::Cache": work / "cache",
-        "APT::Sandbox::User": "root",  # to root only: another user could not write here
+        "APT::Sandbox::User": "root",  # matters to root only: another user could not write here
         "Acquire::Languages": "none",
     }
     if with_sources:  # most machines list binary packages alone
@@ -166,11 +170,11 @@ def _write_sources(parts: Path) -> None:
     """Copies the machine's package sources into a folder, as entries for source packages."""
     shutil.rmtree(parts, ignore_errors=True)
     parts.mkdir(parents=True)
-    asked = ["LIST", "Dir::Etc::sourcelist/f", "PARTS", "Dir::Etc::sourceparts/d"]
-    said = subprocess.run(["apt-config", "shell", *asked], capture_output=True, text=True).stdout
-    found = dict(word.split("=", 1) for word in shlex.split(said))
-    entries = [Path(found.get("LIST", "/etc/apt/sources.list"))]
-    entries += sorted(Path(found.get("PARTS", "/etc/apt/sources.list.d")).glob("*"))
+    query = ["LIST", "Dir::Etc::sourcelist/f", "PARTS", "Dir::Etc::sourceparts/d"]
+    answer = subprocess.run(["apt-config", "shell", *query], capture_output=True, text=True).stdout
+    folders = dict(word.split("=", 1) for word in shlex.split(answer))
+    entries = [Path(folders.get("LIST", "/etc/apt/sources.list"))]
+    entries += sorted(Path(folders.get("PARTS", "/etc/apt/sources.list.d")).glob("*"))
     for file in entries:
         if file.suffix in (".list", ".sources") and file.is_file():
             text = file.read_text(errors="replace")
@@ -180,8 +184,8 @@ def _write_sources(parts: Path) -> None:
 
 
 def _apt(arguments: list[str], folder: Path, report: Report) -> tuple[int, list[str]]:
-    """Runs apt-get in a folder; its exit status, and what it said."""
-    said = []
+    """Runs apt-get in a folder. Returns its exit status and its output, as lines."""
+    output = []
     with subprocess.Popen(
         ["apt-get", "-q", *arguments],
         cwd=folder,
@@ -193,7 +197,7 @@ def _apt(arguments: list[str], folder: Path, report: Report) -> tuple[int, list[
         errors="replace",
     ) as process:
         for line in process.stdout:
-            said.append(line.rstrip())
+            output.append(line.rstrip())
             if line.startswith("Get:"):
                 report(line.rstrip())
-    return process.returncode, said
+    return process.returncode, output

@@ -1,13 +1,15 @@
-"""The Debian Administrator's Handbook as the same plain text in five languages. Its translations
-follow the English paragraph by paragraph, and leave a quarter to a third of them in English; what
-is kept of each page are the paragraphs that all four translations have. Needs the standard library
-only.
+"""The Debian Administrator's Handbook as the same plain text in five languages.
+
+Translations follow the English paragraph by paragraph and leave a quarter to a third of them in
+English. Kept are the paragraphs that all four translations translate.
 """
 
 import re
 from collections.abc import Iterable
 from html.parser import HTMLParser
 from typing import NamedTuple
+
+from epx.types import refusal
 
 LANGUAGES = ("en-US", "fr-FR", "de-DE", "es-ES", "it-IT")
 
@@ -37,16 +39,15 @@ class Paragraph(NamedTuple):
 
 
 def paragraphs(page: str) -> list[Paragraph]:
-    """The headings and paragraphs in the body of an HTML page, without navigation, contents,
-    listings and addresses."""
+    """Headings and paragraphs of an HTML page, without navigation, listings and addresses."""
     reader = _Reader()
     reader.feed(page)
     reader.close()
-    return reader.found
+    return reader.paragraphs
 
 
 def parallel(pages: Iterable[tuple[str, str, str]]) -> dict[str, dict[str, str]]:
-    """What the pages say in every language.
+    """The paragraphs of each page that exist in every language.
 
     A page is left out whose paragraphs cannot be matched: one language has more than another.
 
@@ -54,24 +55,24 @@ def parallel(pages: Iterable[tuple[str, str, str]]) -> dict[str, dict[str, str]]
       pages: language (one of LANGUAGES), name and HTML of each page, in any order.
 
     Returns:
-      of each language the text of each page, by name: its paragraphs, each with a blank line
-      behind it, the same paragraphs in every language.
+      the text of each page, by language and name: its paragraphs, each followed by a blank line,
+      the same paragraphs in every language.
 
     Raises:
       ValueError: a page that some language does not have.
     """
-    found = {language: {} for language in LANGUAGES}
+    versions = {language: {} for language in LANGUAGES}
     for language, name, page in pages:
-        found[language][name] = paragraphs(page)
+        versions[language][name] = paragraphs(page)
     for language in LANGUAGES[1:]:
-        if found[language].keys() != found["en-US"].keys():
-            raise ValueError(f"the handbook in {language} has other pages than the one in English")
+        if versions[language].keys() != versions["en-US"].keys():
+            raise refusal("language", language, "a handbook with the same pages as in English")
     texts = {language: {} for language in LANGUAGES}
-    for name in found["en-US"]:
-        versions = [found[language][name] for language in LANGUAGES]
-        if len(set(map(len, versions))) > 1:
+    for name in versions["en-US"]:
+        columns = [versions[language][name] for language in LANGUAGES]
+        if len(set(map(len, columns))) > 1:
             continue
-        kept = [row for row in zip(*versions) if _translated(row)]
+        kept = [row for row in zip(*columns) if _translated(row)]
         for language, column in zip(LANGUAGES, zip(*kept)):
             texts[language][name] = "".join(f"{paragraph.text}\n\n" for paragraph in column)
     return texts
@@ -83,13 +84,13 @@ def _translated(row: tuple[Paragraph, ...]) -> bool:
 
 
 class _Reader(HTMLParser):
-    """Collects `found`, the paragraphs of the XHTML that it is fed."""
+    """Collects the paragraphs of the XHTML that it is fed."""
 
     def __init__(self):
         super().__init__()
-        self.found = []
+        self.paragraphs = []
         self._text, self._own = [], []
-        self._open = []  # of each open element: is its text left out, is it a reference
+        self._open = []  # for each open element: (its text is left out, it is a reference)
 
     def handle_starttag(self, tag, attrs):
         if tag in _BREAKS:
@@ -125,5 +126,5 @@ class _Reader(HTMLParser):
             re.sub(r"[ \t\r\n]+", " ", "".join(part)).strip(" ") for part in (self._text, self._own)
         )
         if text:
-            self.found.append(Paragraph(text, own))
+            self.paragraphs.append(Paragraph(text, own))
         self._text, self._own = [], []

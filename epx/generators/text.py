@@ -1,13 +1,13 @@
-"""Text of a corpus, cut into windows of characters, bytes or words and read forward or in reverse.
-The last 10 % of the corpus, from the nearest start of a document on, is held out; a key draws the
-order of the training windows, the same for every direction, so that a pair of runs differs in
-nothing but the arrow of time.
+"""Text of a corpus in windows of characters, bytes or words, read forward or in reverse.
+
+The last 10 % of the corpus, from the nearest start of a document on, is held out. A key draws the
+order of the training windows, the same for every direction, so that a pair of runs differs only in
+the arrow of time.
 
 A piece is a run of word characters, a run of white space, or one other character. `reverse` turns
-the tokens of a window round, `reverse_words` its pieces, each of which is still read forward.
-Nothing is lost in words either: the most frequent pieces are tokens, and so is every character of
-the corpus, in which the other pieces are spelled. There the two reverse directions differ only in
-how these are read.
+the tokens of a window around, `reverse_words` its pieces, each of which is still read forward. With
+unit=word the most frequent pieces are tokens, and so is every character of the corpus; the other
+pieces are spelled with those, so that nothing is lost.
 
 >>> import jax
 >>> key = jax.random.key(0)
@@ -30,15 +30,14 @@ import itertools
 import re
 from collections.abc import Iterator
 from dataclasses import dataclass
-from pathlib import Path
 
 import jax
 import jax.numpy as jnp
 import numpy as np
 
 from epx import streams
-from epx.data import texts
-from epx.types import Example, Spec, require
+from epx.data import catalogue, paths, texts
+from epx.types import Example, Spec, refusal, require
 
 VERSION = 1
 TINY = {"corpus": "zen", "unit": "byte", "length": 16}
@@ -47,7 +46,9 @@ _DIRECTIONS = ("forward", "reverse", "reverse_words")
 _UNITS = ("char", "byte", "word")
 _PIECE = re.compile(r"(\w+)|(\s+)|[^\w\s]")
 _OTHER = 0  # kind of a piece in no group of the pattern; the others are the numbers of theirs
-_BLOCK = 2**14  # windows whose pieces are turned round at once
+_BLOCK = 2**14  # windows whose pieces are reversed at once
+_LONGEST = 2**20  # tokens in a window
+_MOST_WORDS = 2**20  # in the vocabulary
 
 
 @functools.partial(
@@ -63,7 +64,7 @@ class Text:
       tokens_NxT: unsigned integers; the training windows, then those held out, in the order of the
         corpus, each in the order in which it is read.
       order_N: int32, the window of each index: a permutation of the training windows, then one of
-        the held-out windows, the same under every key, so that the first few are no one document.
+        the held-out windows, the same under every key, so that a prefix of them mixes documents.
       direction: int32, how windows are read: forward, in reverse, or word by word in reverse.
       vocab, length, size, held_out: as in `Spec`; N = size + held_out.
       alphabet: the text of each token; empty where tokens are bytes.
@@ -94,18 +95,19 @@ class Text:
         """None: nobody knows the law of text."""
 
     def symbols(self, tokens_T: np.ndarray | jax.Array) -> list[str]:
-        """The text of each token in the order in which it is read; \\xNN for a byte that is no
-        printable ASCII character."""
+        """The text of each token, in order; \\xNN for a byte that is not printable ASCII."""
         tokens = np.asarray(tokens_T).tolist()
         if self.alphabet:
             return [self.alphabet[token] for token in tokens]
         return [chr(byte) if 32 <= byte < 127 else f"\\x{byte:02x}" for byte in tokens]
 
     def decode(self, tokens_T: np.ndarray | jax.Array) -> str:
-        """The text of these tokens as a reader of the corpus would read it, whatever the
-        direction. Bytes that are no whole UTF-8 character become U+FFFD."""
+        """The text of these tokens as it stands in the corpus, whatever the direction.
+
+        Bytes that are no whole UTF-8 character become U+FFFD.
+        """
         direction = _DIRECTIONS[int(self.direction)]
-        tokens = _turned(np.asarray(tokens_T)[None], direction, self.alphabet)[0].tolist()
+        tokens = _reorder(np.asarray(tokens_T)[None], direction, self.alphabet)[0].tolist()
         if not self.alphabet:
             return bytes(tokens).decode("utf-8", errors="replace")
         return "".join(self.alphabet[token] for token in tokens)
@@ -123,23 +125,25 @@ def make(
 
     Args:
       key: draws the order of the training windows.
-      corpus: a prepared corpus or the path of a UTF-8 file, see `epx.corpora.load`.
+      corpus: a prepared corpus or the path of a file, see `epx.data.catalogue.text`.
       direction: "forward", "reverse" token by token, or "reverse_words" piece by piece.
-      unit: "char", over the distinct characters of the corpus, "byte", of its UTF-8 form, or
+      unit: "char", over the distinct characters of the corpus, "byte", of any file, or
         "word", over its frequent pieces and its distinct characters.
       length: tokens in a window; a shorter tail of either part of the corpus is dropped.
       words: pieces of two characters or more, the most frequent of the training part, that are
         tokens of unit=word; other units ignore it.
 
     Raises:
-      ValueError: an argument is not one of those above, or a window is longer than a part.
+      ValueError: an argument is not one of those above, or a part of the corpus fills no window.
     """
     require("generator.direction", direction, direction in _DIRECTIONS, ", ".join(_DIRECTIONS))
     require("generator.unit", unit, unit in _UNITS, ", ".join(_UNITS))
-    require("generator.words", words, words >= 1, "1 piece or more")
-    path = Path(corpus).expanduser()
-    changed = path.stat().st_mtime_ns if path.is_file() else 0
-    source = _cut(corpus, unit, length, words if unit == "word" else 0, changed)
+    accepted = f"1 piece or more, at most {_MOST_WORDS}: each has a row in the observer's tables"
+    require("generator.words", words, 1 <= words <= _MOST_WORDS, accepted)
+    accepted = f"1 to {_LONGEST} tokens: an observer sees all of them at once"
+    require("generator.length", length, 1 <= length <= _LONGEST, accepted)
+    words = words if unit == "word" else 0
+    source = _load(corpus, unit, length, words, paths.modified_ns(corpus))
     tokens_NxT = _on_device(source, direction)
     windows = len(source.tokens_NxT)
     return Text(
@@ -163,26 +167,30 @@ class _Source:
     bytes_per_token: float
 
 
-# The members of an ensemble differ in their key and direction alone and share one text. A file of
-# the user that was `changed` (its time, in ns) since then is read again.
+# The members of an ensemble differ in their key and direction alone and share one text. A file that
+# was modified is read again.
 @functools.lru_cache(maxsize=2)
-def _cut(corpus: str, unit: str, length: int, words: int, changed: int) -> _Source:
+def _load(corpus: str, unit: str, length: int, words: int, modified_ns: int) -> _Source:
     """The windows of the training part of the corpus, `size` of them, then of the held-out part."""
-    found = texts.load(corpus)
-    start = texts.held_out_start(found)
-    both = found.text[:start], found.text[start:]
-    alphabet = () if unit == "byte" else tuple(sorted(set(found.text)))
-    if unit == "word":
-        alphabet += _frequent(both[0], words)
-    parts = [_tokenise(text, alphabet) for text in both]
-    longest = min(map(len, parts))
-    require(
-        "generator.length",
-        length,
-        1 <= length <= longest,
-        f"1 to {longest}, the {unit}s in the smaller of the training and the held-out part of "
-        f"corpus={corpus!r}",
-    )
+    loaded = catalogue.text(corpus)
+    if loaded.not_utf8 and unit != "byte":
+        raise refusal(paths.KEY, corpus, f"UTF-8 text, or unit=byte; {loaded.not_utf8}")
+    start = texts.held_out_start(loaded)
+    both = loaded.text[:start], loaded.text[start:]
+    if unit == "byte":
+        alphabet, parts = (), [np.frombuffer(loaded.encode(part), np.uint8) for part in both]
+    else:
+        alphabet = tuple(sorted(set(loaded.text)))
+        alphabet += _frequent(both[0], words) if unit == "word" else ()
+        parts = [_tokenise(part, alphabet) for part in both]
+    shortest = min(map(len, parts))
+    if length > shortest:
+        accepted = (
+            f"1 to {shortest}, the {unit}s in the smaller of the training and the held-out part of "
+            f"corpus={corpus!r}; windows of {length} need about {length * 10} {unit}s, and it has "
+            f"{sum(map(len, parts))}"
+        )
+        raise refusal("generator.length", length, accepted)
     windows = [part[: len(part) // length * length].reshape(-1, length) for part in parts]
     sizes_V = np.array([len(symbol.encode()) for symbol in alphabet] or [1] * 256)
     bytes_per_token = float(sizes_V[windows[1]].mean())
@@ -192,7 +200,7 @@ def _cut(corpus: str, unit: str, length: int, words: int, changed: int) -> _Sour
 # Two directions of one text, or of two in turn.
 @functools.lru_cache(maxsize=2)
 def _on_device(source: _Source, direction: str) -> jax.Array:
-    return jnp.asarray(_turned(source.tokens_NxT, direction, source.alphabet))
+    return jnp.asarray(_reorder(source.tokens_NxT, direction, source.alphabet))
 
 
 def _frequent(text: str, words: int) -> tuple[str, ...]:
@@ -206,9 +214,7 @@ def _pieces(text: str) -> Iterator[str]:
 
 
 def _tokenise(text: str, alphabet: tuple[str, ...]) -> np.ndarray:
-    """Tokens in the smallest unsigned type that holds them; bytes where there is no alphabet."""
-    if not alphabet:
-        return np.frombuffer(text.encode(), np.uint8)
+    """Tokens in the smallest unsigned type that holds them."""
     token_of = {symbol: token for token, symbol in enumerate(alphabet)}
     # A piece that is no token gives its characters, one by one.
     symbols = itertools.chain.from_iterable(
@@ -218,19 +224,21 @@ def _tokenise(text: str, alphabet: tuple[str, ...]) -> np.ndarray:
     return np.fromiter(tokens, np.min_scalar_type(len(alphabet) - 1))
 
 
-def _turned(tokens_NxT: np.ndarray, direction: str, alphabet: tuple[str, ...]) -> np.ndarray:
-    """Windows read in this direction, or, once they are, as they stand in the corpus: every
-    direction is its own inverse, because no two neighbours among pieces join to one."""
+def _reorder(tokens_NxT: np.ndarray, direction: str, alphabet: tuple[str, ...]) -> np.ndarray:
+    """Windows of the corpus as this direction reads them, and back.
+
+    Every direction is its own inverse, because no two neighbouring pieces join to one.
+    """
     if direction == "forward":
         return tokens_NxT
     if direction == "reverse":
         return tokens_NxT[:, ::-1]
     kind_V = _kinds(alphabet)
     blocks = np.array_split(tokens_NxT, 1 + len(tokens_NxT) // _BLOCK)
-    return np.concatenate([_pieces_turned(block, kind_V) for block in blocks])
+    return np.concatenate([_reverse_pieces(block, kind_V) for block in blocks])
 
 
-def _pieces_turned(tokens_NxT: np.ndarray, kind_V: np.ndarray) -> np.ndarray:
+def _reverse_pieces(tokens_NxT: np.ndarray, kind_V: np.ndarray) -> np.ndarray:
     kind_NxT = kind_V[tokens_NxT]
     starts_NxT = kind_NxT == _OTHER
     starts_NxT[:, 1:] |= kind_NxT[:, 1:] != kind_NxT[:, :-1]
@@ -239,7 +247,9 @@ def _pieces_turned(tokens_NxT: np.ndarray, kind_V: np.ndarray) -> np.ndarray:
 
 
 def _kinds(alphabet: tuple[str, ...]) -> np.ndarray:
-    """Which kind of piece each token is or is part of; of word characters where a byte is not
-    ASCII, so that no character comes apart."""
+    """The kind of piece that each token belongs to.
+
+    Bytes that are not ASCII count as word characters, so that no character is split.
+    """
     symbols = alphabet or [chr(byte) if byte < 128 else "x" for byte in range(256)]
     return np.array([_PIECE.match(symbol).lastindex or _OTHER for symbol in symbols])

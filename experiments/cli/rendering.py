@@ -1,5 +1,4 @@
-"""Examples as a person reads them: the text of each token in the observer's order, with those that
-are charged marked."""
+"""Examples as text for a terminal: tokens in the observer's order, charged ones marked."""
 
 import itertools
 import re
@@ -13,13 +12,15 @@ OPEN, CLOSE = ("\033[1;4m", "\033[0m") if sys.stdout.isatty() else ("⟨", "⟩"
 
 
 def legend(marked: np.ndarray, what: str) -> str:
-    """One sentence for the marks of examples, and where they would say nothing."""
-    return f"every token is {what}" if marked.all() else f"what is {what} stands {OPEN}so{CLOSE}"
+    """A sentence that explains the marks; where all tokens are marked, it says so instead."""
+    return f"every token is {what}" if marked.all() else f"{OPEN}this{CLOSE} marks what is {what}"
 
 
 def symbols(generator: Generator, tokens_T: np.ndarray) -> list[str]:
-    """The text of each token: the world's own `symbols`, else a digit, or a number and a space
-    where the vocabulary has more than ten."""
+    """The text of each token: the generator's own `symbols`, else its number.
+
+    Numbers are followed by a space where the vocabulary has more than ten tokens.
+    """
     tokens_T = np.asarray(tokens_T)
     if hasattr(generator, "symbols"):
         return generator.symbols(tokens_T)
@@ -30,31 +31,37 @@ def symbols(generator: Generator, tokens_T: np.ndarray) -> list[str]:
 def lines(
     generator: Generator, tokens_T: np.ndarray, charged_T: np.ndarray, width: int = 96
 ) -> list[str]:
-    """An example in lines of at most `width` characters, every run of charged tokens between
-    marks. Nothing is marked where all are charged; what only fills a row up is left out. Control
-    characters, which would move a terminal, stand as their pictures."""
+    """An example in lines of at most `width` characters, with marks around charged tokens.
+
+    Nothing is marked where all tokens are charged. Uncharged line ends at the end, which fill a
+    row, are left out. Control characters are shown as their Unicode pictures.
+    """
     charged_T = np.asarray(charged_T, bool)
     texts = symbols(generator, tokens_T)
-    characters = [(_seen(c), mark) for text, mark in zip(texts, charged_T) for c in text]
+    characters = [
+        (_visible_character(c), mark) for text, mark in zip(texts, charged_T) for c in text
+    ]
     while characters and characters[-1] == ("\n", False):
         characters.pop()
-    found, line = [], []
+    rows, line = [], []
     for character, mark in characters:
         if character == "\n" or len(line) == width:
-            found.append(line)
+            rows.append(line)
             line = []
         if character != "\n":
             line.append((character, mark))
-    return [_marked(line, all(charged_T)) for line in ([*found, line] if line else found)]
+    return [_marked(line, all(charged_T)) for line in ([*rows, line] if line else rows)]
 
 
-def beside(left: list[str], right: list[str], width: int) -> str:
-    """Two lists of lines in two columns, the left one `width` characters wide."""
+def side_by_side(left: list[str], right: list[str], width: int) -> str:
+    """Two lists of lines as two columns, the left one `width` characters wide."""
     rows = itertools.zip_longest(left, right, fillvalue="")
-    return "\n".join(f"{one}{' ' * (width - _visible(one))}  {two}" for one, two in rows)
+    return "\n".join(
+        f"{first}{' ' * (width - _visible(first))}  {second}" for first, second in rows
+    )
 
 
-def _seen(character: str) -> str:
+def _visible_character(character: str) -> str:
     if character == "\n" or character.isprintable():
         return character
     return chr(0x2400 + ord(character)) if ord(character) < 0x20 else "\N{REPLACEMENT CHARACTER}"

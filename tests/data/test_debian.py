@@ -80,7 +80,7 @@ def test_deb_of_dpkg_is_read(tmp_path, compression):
 
 def test_what_python_does_not_read_is_said(tmp_path):
     path = write_deb(tmp_path / "demo_1.0_all.deb", CONTENT, ".zst")
-    with pytest.raises(ValueError, match=r"demo_1.0_all.deb holds data.tar.zst; .*\.xz"):
+    with pytest.raises(ValueError, match=r"demo_1.0_all.deb.*\.xz; this holds data.tar.zst"):
         list(debian.files(path))
 
 
@@ -90,7 +90,7 @@ def test_broken_off_deb_is_never_taken_for_whole(tmp_path, compression):
     whole = path.read_bytes()
     for length in [0, 4, 30, *range(60, len(whole) - 1, 40)]:
         path.write_bytes(whole[:length])
-        with pytest.raises(ValueError, match=r"demo_1.0_all.deb is damaged"):
+        with pytest.raises(ValueError, match=r"demo_1.0_all.deb.*this is damaged"):
             list(debian.files(path))
     if compression:
         path.write_bytes(whole[:-9] + bytes(9))  # another check sum

@@ -8,8 +8,7 @@ from encodings import cp850
 
 import pytest
 
-from epx.data import handbook, sources, texts
-from epx.data.sources import KNOWN
+from epx.data import catalogue, handbook, sources
 from tests.data.test_debian import write_deb
 
 PAGE = """<?xml version="1.0" encoding="UTF-8"?><html xmlns="http://www.w3.org/1999/xhtml">
@@ -67,7 +66,9 @@ def test_pages_that_do_not_match_are_left_out():
     odd = pages(["c.html"], of="it-IT", last='Ciao</div><div class="para">bella')
     texts = handbook.parallel(pages() + odd)
     assert {tuple(texts[language]) for language in WORDS} == {("a.html", "b.html")}
-    with pytest.raises(ValueError, match="handbook in de-DE has other pages"):
+    with pytest.raises(
+        ValueError, match="language='de-DE': accepted a handbook with the same pages"
+    ):
         handbook.parallel([page for page in pages() if page[:2] != ("de-DE", "a.html")])
 
 
@@ -79,11 +80,11 @@ def test_handbook_out_of_the_package(tmp_path):
     }
     content[f"{root}/ja-JP/a.html"] = b"of another language"
     write_deb(tmp_path / "downloads" / "debian-handbook_7_all.deb", content)
-    made = texts.prepare("handbook-de-DE", tmp_path)
+    made = catalogue.prepare("handbook-de-DE", tmp_path)
     page = "Werkzeuge\n\nHier apt & dpkg.\n\nGruß\n\n"
     assert made.text == page * 2 and list(made.starts) == [0, len(page)]
     assert made.source == "debian-handbook 7"
-    assert texts.load("handbook-de-DE", tmp_path).text == made.text
+    assert catalogue.text("handbook-de-DE", tmp_path).text == made.text
 
 
 def test_kjv_by_chapter(tmp_path, monkeypatch):
@@ -100,7 +101,7 @@ def test_kjv_by_chapter(tmp_path, monkeypatch):
         (tmp_path / name).parent.mkdir(exist_ok=True)
         (tmp_path / name).write_text(content)
     monkeypatch.syspath_prepend(tmp_path)
-    made = texts.load("kjv", tmp_path / "cache")
+    made = catalogue.text("kjv", tmp_path / "cache")
     documents = {made.text[a:b] for a, b in zip(made.starts, [*made.starts[1:], None])}
     chapters = {"In the beginning. And it was so.\n\nAmen.\n\n", "Thus the heavens.\n\n"}
     assert documents == chapters | {"Jesus wept.\n\n"}
@@ -109,9 +110,11 @@ def test_kjv_by_chapter(tmp_path, monkeypatch):
 
 def test_the_text_of_kjv_is_the_known_one(tmp_path):
     """Of the package that the tests install."""
-    made = texts.load("kjv", tmp_path)
-    assert made.source == KNOWN["kjv"][0], "another version: prepare it and write its sha256 down"
-    found = texts.verify("kjv", tmp_path)
+    made = catalogue.text("kjv", tmp_path)
+    assert made.source == catalogue.CORPORA["kjv"].source, (
+        "another version: prepare it and write its sha256 down"
+    )
+    found = catalogue.verify("kjv", tmp_path)
     assert found.state == "ok" and "what is known to be made from" in found.detail
     assert "And God said, Let there be light: and there was light." in made.text
     assert len(made.starts) == 1189, "the chapters of the protestant canon"
@@ -120,7 +123,7 @@ def test_the_text_of_kjv_is_the_known_one(tmp_path):
 def test_kjv_names_the_package_that_it_needs(tmp_path, monkeypatch):
     monkeypatch.setattr("sys.path", [])
     with pytest.raises(ValueError, match=r"pip install 'epx-jax\[text\]'"):
-        texts.load("kjv", tmp_path)
+        catalogue.text("kjv", tmp_path)
 
 
 def test_gcide_by_headword(tmp_path):
@@ -131,7 +134,7 @@ def test_gcide_by_headword(tmp_path):
     )
     packed = {"usr/share/dictd/gcide.dict.dz": gzip.compress(dictionary.encode("cp1252"))}
     write_deb(tmp_path / "downloads" / "dict-gcide_1_all.deb", packed)
-    made = texts.prepare("gcide", tmp_path)
+    made = catalogue.prepare("gcide", tmp_path)
     documents = {made.text[a:b] for a, b in zip(made.starts, [*made.starts[1:], None])}
     assert documents == {
         "A \\A\\ (n)\n   First.\n   [1913 Webster]\n\n[1913 Webster]\n\n   Note: more.\n\n",
@@ -157,24 +160,25 @@ def test_tdavid_by_psalm(tmp_path):
     }
     content = {folder + name: data for name, data in packed.items()}
     write_deb(tmp_path / "downloads" / "sword-comm-tdavid_1_all.deb", content)
-    made = texts.prepare("tdavid", tmp_path)
+    made = catalogue.prepare("tdavid", tmp_path)
     documents = {made.text[a:b] for a, b in zip(made.starts, [*made.starts[1:], None])}
     first = "Psalm 1\n\nVerse 1. The man & his upright way.\n\nEnd.\n\n"
     assert documents == {first, "Why?\n\n"}
 
 
 def test_code_is_the_sources(tmp_path):
-    made = texts.load("code", tmp_path)
+    made = catalogue.text("code", tmp_path)
     documents = {made.text[a:b] for a, b in zip(made.starts, [*made.starts[1:], None])}
     for module, wanted in ((os, True), (gzip, True), (cp850, False)):
         with open(module.__file__, encoding="utf-8") as file:
             assert (file.read() in documents) == wanted
     assert len(documents) == len(made.starts) > 400
-    names = [name for name, _ in sources._sources()]
+    names = [name for name, _ in sources.modules()]
     assert not [name for name in names if "idlelib" in name or name.startswith("test/")]
 
 
-def test_every_recipe_says_what_it_is():
-    for name, recipe in sources.RECIPES.items():
-        assert recipe.about and recipe.licence and name == name.strip()
-    assert sources.KNOWN.keys() <= sources.RECIPES.keys()
+def test_every_corpus_has_a_description_and_a_licence():
+    for name, entry in catalogue.CORPORA.items():
+        assert entry.about and entry.licence and entry.name == name == name.strip()
+        assert bool(entry.source) == bool(entry.sha256)
+        assert entry.kind in ("text", "chess")

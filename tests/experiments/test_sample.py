@@ -180,4 +180,4 @@ def test_marks_and_columns():
         "\N{SYMBOL FOR ESCAPE}[1m",
         "\N{SYMBOL FOR HORIZONTAL TABULATION}",
     ]
-    assert rendering.beside(["ab", "c"], ["d"], 3) == "ab   d\nc    "
+    assert rendering.side_by_side(["ab", "c"], ["d"], 3) == "ab   d\nc    "

@@ -1,4 +1,4 @@
-"""The chess world: records of games, none lost, leaked or torn, and the same in either order."""
+"""The chess generator: games as text, none lost, leaked or torn, the same in either order."""
 
 import os
 
@@ -6,7 +6,8 @@ import jax
 import numpy as np
 import pytest
 
-from epx.data.chess import database, games
+from epx.data import catalogue
+from epx.data.chess import games, notation
 from epx.data.chess.games import RESULTS
 from epx.generators import chess
 from epx.run import setup as setups
@@ -34,15 +35,15 @@ def pgn(tmp_path):
 
 @pytest.fixture(scope="module")
 def long_games(tmp_path_factory):
-    return database.load("selfplay-greedy", 300, 200, tmp_path_factory.mktemp("cache"))
+    return catalogue.book("selfplay-greedy", 300, 200, tmp_path_factory.mktemp("cache"))
 
 
-def records(book, order="moves_board", notation="san", separators=",;|", result=True):
+def records(book, order="moves_board", form="san", separators=",;|", result=True):
     """Each game as text, written the slow and obvious way, without its begin and end."""
     white, black, between = separators
     written = []
-    moves = games.moves_text(book.games, notation, white, black)
-    for text, fen, number in zip(moves, games.boards(book.games), book.games.results_G):
+    moves = notation.moves_text(book.games, form, white, black)
+    for text, fen, number in zip(moves, notation.boards(book.games), book.games.results_G):
         fields = {
             "moves": text.decode() + RESULTS[number] * result,
             "board": fen.decode(),
@@ -51,14 +52,18 @@ def records(book, order="moves_board", notation="san", separators=",;|", result=
     return written
 
 
-def rows(world):
+def rows(generator):
     """Training and held-out rows as pairs of text and mask, in the order of the book."""
-    spec = world.spec
+    spec = generator.spec
     indices = np.arange(spec.size + spec.held_out, dtype=np.uint32)
-    examples = jax.device_get(jax.jit(jax.vmap(lambda index: world.example(KEY, index)))(indices))
+    examples = jax.device_get(
+        jax.jit(jax.vmap(lambda index: generator.example(KEY, index)))(indices)
+    )
     found = [None] * len(indices)
-    for row, tokens_T, coded_T in zip(world.order_N.tolist(), examples.tokens_T, examples.coded_T):
-        found[row] = ("".join(world.symbols(tokens_T)), coded_T)
+    for row, tokens_T, coded_T in zip(
+        generator.order_N.tolist(), examples.tokens_T, examples.coded_T
+    ):
+        found[row] = ("".join(generator.symbols(tokens_T)), coded_T)
     return found[: spec.size], found[spec.size :]
 
 
@@ -92,9 +97,11 @@ def split(written):
 @pytest.mark.parametrize("length", [7, 40])
 def test_rows_of_a_stream_are_the_records_one_after_the_other(choice, length, pgn):
     """The held-out games start a row of their own; only the tail of either part is dropped."""
-    expected = split(records(database.load(pgn), **choice))
-    world = chess.make(KEY, corpus=pgn, length=length, **choice)
-    for part, written in zip(rows(world), expected):
+    form = choice.get("notation", "san")
+    others = {name: value for name, value in choice.items() if name != "notation"}
+    expected = split(records(catalogue.book(pgn), form=form, **others))
+    generator = chess.make(KEY, corpus=pgn, length=length, **choice)
+    for part, written in zip(rows(generator), expected):
         text = "".join(BEGIN + record + END for record in written)
         assert "".join(row for row, _ in part) == text[: len(text) // length * length] != ""
         assert all(coded_T.all() for _, coded_T in part)
@@ -103,11 +110,11 @@ def test_rows_of_a_stream_are_the_records_one_after_the_other(choice, length, pg
 @pytest.mark.parametrize("order", ["moves_board", "board_moves", "moves", "board"])
 def test_a_row_to_each_game(order, pgn, caplog):
     """Longer ones are left out and counted; behind the end nothing is coded."""
-    expected = split(records(database.load(pgn), order))
+    expected = split(records(catalogue.book(pgn), order))
     length = max(map(len, expected[1])) + 2
-    world = chess.make(KEY, corpus=pgn, order=order, rows="game", length=length)
+    generator = chess.make(KEY, corpus=pgn, order=order, rows="game", length=length)
     left_out = []
-    for part, written in zip(rows(world), expected):
+    for part, written in zip(rows(generator), expected):
         fitting = [BEGIN + record + END for record in written if len(record) + 2 <= length]
         assert [row[: coded_T.sum()] for row, coded_T in part] == fitting
         for row, coded_T in part:
@@ -124,10 +131,10 @@ def test_a_row_to_each_game(order, pgn, caplog):
 
 
 def test_a_row_may_be_filled_to_the_last_token(pgn):
-    longest = max(map(len, records(database.load(pgn), "board")))
-    world = chess.make(KEY, corpus=pgn, order="board", rows="game", length=longest + 2)
-    assert world.size + world.held_out == 20
-    assert max(coded_T.sum() for part in rows(world) for _, coded_T in part) == longest + 2
+    longest = max(map(len, records(catalogue.book(pgn), "board")))
+    generator = chess.make(KEY, corpus=pgn, order="board", rows="game", length=longest + 2)
+    assert generator.size + generator.held_out == 20
+    assert max(coded_T.sum() for part in rows(generator) for _, coded_T in part) == longest + 2
 
 
 def test_a_known_record(tmp_path):
@@ -137,8 +144,8 @@ def test_a_known_record(tmp_path):
         ("board_moves", "⊢" + FEN + "|e4,e5;Nf3,d6;", ",Nxb8;Rd8#,1-0"),
     ):
         path = str(tmp_path / "opera.pgn")
-        world = chess.make(KEY, corpus=path, order=order, rows="game", length=256)
-        ((row, coded_T),) = rows(world)[0]
+        generator = chess.make(KEY, corpus=path, order=order, rows="game", length=256)
+        ((row, coded_T),) = rows(generator)[0]
         record = row[: coded_T.sum()]
         assert record.startswith(starts) and record.endswith(ends + "\n")
 
@@ -162,25 +169,29 @@ def test_orders_are_members_of_one_ensemble(tiny_config, layout):
     tiny_config["generator"] = {"name": "chess", **PLAYED, **layout}
     orders = ("moves_board", "board_moves")
     members = grid.product(grid.vary("generator.order", orders), grid.vary("run.seed", range(2)))
-    worlds = setups.assemble(tiny_config, members).generators
-    stacked = jax.tree.map(lambda *leaves: np.stack(leaves), *worlds)
+    generators = setups.assemble(tiny_config, members).generators
+    stacked = jax.tree.map(lambda *leaves: np.stack(leaves), *generators)
     assert stacked.tokens_NxT.shape[0] == 4
-    np.testing.assert_array_equal(worlds[0].order_N, worlds[2].order_N)
-    np.testing.assert_array_equal(worlds[0].tokens_NxT, worlds[1].tokens_NxT)
-    assert (worlds[0].order_N != worlds[1].order_N).any()
-    assert (worlds[0].tokens_NxT != worlds[2].tokens_NxT).any()
+    np.testing.assert_array_equal(generators[0].order_N, generators[2].order_N)
+    np.testing.assert_array_equal(generators[0].tokens_NxT, generators[1].tokens_NxT)
+    assert (generators[0].order_N != generators[1].order_N).any()
+    assert (generators[0].tokens_NxT != generators[2].tokens_NxT).any()
 
 
 def test_order_is_a_permutation_drawn_from_the_key():
     orders = []
     for seed in range(3):
-        world = chess.make(jax.random.key(seed), **PLAYED, length=32)
-        order = world.order_N.tolist()
-        assert sorted(order[: world.size]) == list(range(world.size)) != order[: world.size]
-        assert sorted(order[world.size :]) == list(range(world.size, len(order)))
+        generator = chess.make(jax.random.key(seed), **PLAYED, length=32)
+        order = generator.order_N.tolist()
+        assert (
+            sorted(order[: generator.size])
+            == list(range(generator.size))
+            != order[: generator.size]
+        )
+        assert sorted(order[generator.size :]) == list(range(generator.size, len(order)))
         orders.append(order)
-    assert len({tuple(order[: world.size]) for order in orders}) == 3
-    assert len({tuple(order[world.size :]) for order in orders}) == 1, "all measure on the same"
+    assert len({tuple(order[: generator.size]) for order in orders}) == 3
+    assert len({tuple(order[generator.size :]) for order in orders}) == 1, "all measure on the same"
 
 
 def test_held_out_games_are_drawn_from_the_whole_book(tmp_path):
@@ -194,8 +205,8 @@ def test_held_out_games_are_drawn_from_the_whole_book(tmp_path):
 
 def test_the_result_is_that_of_the_game_as_cut(pgn):
     """A game that goes on behind the cut has none."""
-    world = chess.make(KEY, corpus=pgn, plies=7, order="moves", rows="game", length=64)
-    found = [row.rstrip(END) for part in rows(world) for row, _ in part]
+    generator = chess.make(KEY, corpus=pgn, plies=7, order="moves", rows="game", length=64)
+    found = [row.rstrip(END) for part in rows(generator) for row, _ in part]
     for text, n in zip(found, shuffled(range(len(PLIES))), strict=True):
         plies = PLIES[n]
         assert text.endswith(",*" if plies > 7 else f"{',;'[1 - plies % 2]}{RESULTS[n % 4]}")
@@ -203,26 +214,26 @@ def test_the_result_is_that_of_the_game_as_cut(pgn):
 
 @pytest.mark.parametrize("separators", [",;|", "!!!", " _~"])
 def test_the_alphabet_is_that_of_the_records(separators):
-    world = chess.make(KEY, **PLAYED, separators=separators, length=32)
-    alphabet = world.alphabet
-    assert len(set(alphabet)) == len(alphabet) == world.spec.vocab
-    assert world.symbols(np.arange(len(alphabet))) == list(alphabet)
+    generator = chess.make(KEY, **PLAYED, separators=separators, length=32)
+    alphabet = generator.alphabet
+    assert len(set(alphabet)) == len(alphabet) == generator.spec.vocab
+    assert generator.symbols(np.arange(len(alphabet))) == list(alphabet)
     assert alphabet[:2] == BEGIN + END
     assert set(separators) <= set(alphabet)
 
 
-@pytest.mark.parametrize("notation", games.NOTATIONS)
-def test_every_character_of_a_notation_has_a_token(notation, long_games):
+@pytest.mark.parametrize("form", notation.NOTATIONS)
+def test_every_character_of_a_notation_has_a_token(form, long_games):
     """Promotions to each piece, by either side, with check and mate; and every result."""
-    text = "".join(records(long_games, notation=notation))
+    text = "".join(records(long_games, form=form))
     assert set("KQRBNkqrbnpP-/ 0123456789abcdefghw*,;|") <= set(text)
     alphabet = chess._alphabet(",;|")
     assert set(text) <= set(alphabet[2:])
     (tokens,) = chess._tokens(
-        games.take(long_games.games, slice(1)), chess._Record("san", "board", ",;|", 0)
+        games.take(long_games.games, slice(1)), chess._Layout("san", "board", ",;|", 0)
     )
     assert [alphabet[token] for token in tokens[1:-1]] == list(
-        games.boards(long_games.games)[0].decode()
+        notation.boards(long_games.games)[0].decode()
     )
 
 
@@ -231,15 +242,15 @@ def test_a_changed_file_is_read_again(tmp_path):
     for second, move in enumerate(("e4", "d4")):
         file.write_text(f"1. {move} *\n\n" * 4)
         os.utime(file, (second, second))
-        world = chess.make(KEY, corpus=str(file), order="moves", length=4)
-        seen.append(rows(world)[0][0][0])
+        generator = chess.make(KEY, corpus=str(file), order="moves", length=4)
+        seen.append(rows(generator)[0][0][0])
     assert seen == ["⊢e4,", "⊢d4,"]
 
 
 def test_members_share_the_rendering(monkeypatch):
     chess.make(KEY, **PLAYED, length=32)
     chess.make(KEY, **PLAYED, length=32, order="board_moves")
-    monkeypatch.setattr(database, "load", lambda *arguments: pytest.fail("loaded twice"))
+    monkeypatch.setattr(catalogue, "book", lambda *arguments: pytest.fail("loaded twice"))
     for seed in range(2):
         for order in ("moves_board", "board_moves"):
             chess.make(jax.random.key(seed), **PLAYED, length=32, order=order)
@@ -255,6 +266,10 @@ def test_members_share_the_rendering(monkeypatch):
         (dict(games=-3), ["generator.games=-3"]),
         (dict(plies=-1), ["generator.plies=-1", "1 half-move or more"]),
         (dict(length=0), ["generator.length=0", "1 token or more"]),
+        (dict(games=2**31), ["generator.games=2147483648", "at most 10000000"]),
+        (dict(plies=10**30), ["generator.plies=1000", "at most 20000"]),
+        (dict(length=2**31), ["generator.length=2147483648", "at most 1048576"]),
+        (dict(games=10**7, plies=200), ["generator.games=10000000", "at most 500000 games"]),
         (dict(length=600), ["generator.length=600", "held-out", "rows=stream"]),
         (dict(length=20, rows="game"), ["generator.length=20", "training", "rows=game"]),
         (dict(separators=",;"), ["generator.separators=',;'", "three printable ASCII"]),
@@ -262,7 +277,7 @@ def test_members_share_the_rendering(monkeypatch):
         (dict(separators=",;\n"), ["generator.separators=',;\\n'"]),
         (dict(separators=",;é"), ["generator.separators=',;é'"]),
         (dict(corpus="gnubok"), ["corpus='gnubok'", "did you mean 'gnubook'?"]),
-        (dict(corpus="gnubook"), ["corpus='gnubook'", "experiments.data prepare gnubook"]),
+        (dict(corpus="gnubook"), ["corpus='gnubook'", "prepare it first"]),
     ],
     ids=str,
 )

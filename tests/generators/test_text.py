@@ -1,4 +1,4 @@
-"""Text worlds: nothing of the corpus is lost, leaked or paired wrongly."""
+"""Text generators: nothing of the corpus is lost, leaked or paired wrongly."""
 
 import os
 import re
@@ -7,7 +7,7 @@ import jax
 import numpy as np
 import pytest
 
-from epx.data import texts
+from epx.data import catalogue, texts
 from epx.generators import text
 from epx.run import plan, provenance
 from epx.run import setup as setups
@@ -26,30 +26,30 @@ def mixed(tmp_path):
     return str(file)
 
 
-def _windows(world, indices):
-    examples = jax.jit(jax.vmap(lambda index: world.example(KEY, index)))(indices)
+def _windows(generator, indices):
+    examples = jax.jit(jax.vmap(lambda index: generator.example(KEY, index)))(indices)
     assert examples.coded_T.all()
     return np.asarray(examples.tokens_T)
 
 
-def _split(world):
-    spec = world.spec
-    training = _windows(world, np.arange(spec.size, dtype=np.uint32))
-    held_out = _windows(world, np.arange(spec.size, spec.size + spec.held_out, dtype=np.uint32))
+def _split(generator):
+    spec = generator.spec
+    training = _windows(generator, np.arange(spec.size, dtype=np.uint32))
+    held_out = _windows(generator, np.arange(spec.size, spec.size + spec.held_out, dtype=np.uint32))
     return training, held_out
 
 
-def _in_order(world):
+def _in_order(generator):
     """The training and the held-out windows in the order of the corpus, as they are read."""
-    training, held_out = _split(world)
+    training, held_out = _split(generator)
     in_order = np.empty_like(np.concatenate([training, held_out]))
-    in_order[np.asarray(world.order_N)] = np.concatenate([training, held_out])
-    return in_order[: world.size], in_order[world.size :]
+    in_order[np.asarray(generator.order_N)] = np.concatenate([training, held_out])
+    return in_order[: generator.size], in_order[generator.size :]
 
 
 def _parts(name):
     """The training and the held-out part of a corpus."""
-    found = texts.load(name)
+    found = catalogue.text(name)
     cut = texts.held_out_start(found)
     return found.text[:cut], found.text[cut:]
 
@@ -95,9 +95,9 @@ def _plain_turn(symbols, direction, unit):
 @pytest.mark.parametrize("which", ["zen", "mixed"])
 def test_windows_reassemble_the_corpus(which, direction, unit, mixed):
     name = mixed if which == "mixed" else which
-    world = text.make(KEY, corpus=name, direction=direction, unit=unit, length=13, words=20)
-    alphabet = world.alphabet or [chr(byte) for byte in range(256)]
-    for expected, windows in zip(_plain_symbols(name, unit, 20), _in_order(world)):
+    generator = text.make(KEY, corpus=name, direction=direction, unit=unit, length=13, words=20)
+    alphabet = generator.alphabet or [chr(byte) for byte in range(256)]
+    for expected, windows in zip(_plain_symbols(name, unit, 20), _in_order(generator)):
         assert len(windows) == len(expected) // 13 > 0
         for n, window in enumerate(windows):
             read = [alphabet[token] for token in window]
@@ -127,9 +127,9 @@ def odd(tmp_path):
 @pytest.mark.parametrize("direction", DIRECTIONS)
 def test_words_lose_nothing(direction, words, odd):
     """Decoded one after the other, the windows are the text, character for character."""
-    world = text.make(KEY, corpus=odd, direction=direction, unit="word", length=5, words=words)
-    for part, windows in zip(_parts(odd), _in_order(world)):
-        read = "".join(world.decode(window) for window in windows)
+    generator = text.make(KEY, corpus=odd, direction=direction, unit="word", length=5, words=words)
+    for part, windows in zip(_parts(odd), _in_order(generator)):
+        read = "".join(generator.decode(window) for window in windows)
         assert part.startswith(read) and len(read) > len(part) - 5 * 40
 
 
@@ -157,10 +157,10 @@ def test_the_words_are_the_most_frequent_of_the_training_part(tmp_path):
 def test_reverse_words_in_plain_sight(unit, length, read, tmp_path):
     file = tmp_path / "plain.txt"
     file.write_text("The cat, it sat!\n\n" * 30)
-    world = text.make(
+    generator = text.make(
         KEY, corpus=str(file), direction="reverse_words", unit=unit, length=length, words=1
     )
-    assert "".join(world.symbols(world.example(KEY, world.size).tokens_T)) == read
+    assert "".join(generator.symbols(generator.example(KEY, generator.size).tokens_T)) == read
 
 
 def test_bytes_of_one_character_stay_together(mixed):
@@ -184,9 +184,9 @@ def test_held_out_windows_share_no_text_with_training(tmp_path, direction):
         "\n\n".join("".join(next(characters) for _ in range(20)) for _ in range(30)),
         encoding="utf-8",
     )
-    world = text.make(KEY, corpus=str(file), direction=direction, length=7)
-    training, held_out = (set(part.ravel().tolist()) for part in _split(world))
-    breaks = {world.alphabet.index("\n")}
+    generator = text.make(KEY, corpus=str(file), direction=direction, length=7)
+    training, held_out = (set(part.ravel().tolist()) for part in _split(generator))
+    breaks = {generator.alphabet.index("\n")}
     assert not training & held_out - breaks
     assert len(held_out - breaks) > 50
 
@@ -207,28 +207,30 @@ def test_directions_pair_exactly(unit):
 @pytest.mark.parametrize("unit", UNITS)
 def test_directions_share_an_ensemble(unit):
     """As members: one program for all, each with its own order of reading."""
-    worlds = [
+    generators = [
         text.make(KEY, corpus="zen", direction=direction, unit=unit, length=16, words=30)
         for direction in DIRECTIONS
     ]
-    stacked = plan.stack(worlds)
-    together = jax.vmap(lambda world: world.example(KEY, 3).tokens_T)(stacked)
-    for world, tokens_T in zip(worlds, together):
-        np.testing.assert_array_equal(world.example(KEY, 3).tokens_T, tokens_T)
-        assert world.decode(tokens_T) == worlds[0].decode(together[0])
+    stacked = plan.stack(generators)
+    together = jax.vmap(lambda generator: generator.example(KEY, 3).tokens_T)(stacked)
+    for generator, tokens_T in zip(generators, together):
+        np.testing.assert_array_equal(generator.example(KEY, 3).tokens_T, tokens_T)
+        assert generator.decode(tokens_T) == generators[0].decode(together[0])
 
 
 def test_order_is_a_permutation_drawn_from_the_key():
     orders = []
     for seed in range(3):
-        world = text.make(jax.random.key(seed), corpus="zen", length=8)
-        order = np.asarray(world.order_N)
-        assert sorted(order[: world.size]) == list(range(world.size))
-        assert sorted(order[world.size :]) == list(range(world.size, len(order)))
-        assert order[: world.size].tolist() != list(range(world.size))
+        generator = text.make(jax.random.key(seed), corpus="zen", length=8)
+        order = np.asarray(generator.order_N)
+        assert sorted(order[: generator.size]) == list(range(generator.size))
+        assert sorted(order[generator.size :]) == list(range(generator.size, len(order)))
+        assert order[: generator.size].tolist() != list(range(generator.size))
         orders.append(tuple(order))
-    assert len({order[: world.size] for order in orders}) == 3
-    assert len({order[world.size :] for order in orders}) == 1, "all measure on the same windows"
+    assert len({order[: generator.size] for order in orders}) == 3
+    assert len({order[generator.size :] for order in orders}) == 1, (
+        "all measure on the same windows"
+    )
     again = text.make(jax.random.key(0), corpus="zen", length=8)
     assert tuple(np.asarray(again.order_N)) == orders[0]
 
@@ -236,17 +238,17 @@ def test_order_is_a_permutation_drawn_from_the_key():
 @pytest.mark.parametrize("direction", DIRECTIONS)
 @pytest.mark.parametrize("unit", ["byte", "char"])
 def test_decode(direction, unit, mixed):
-    world = text.make(KEY, corpus=mixed, unit=unit, direction=direction, length=24)
-    found = texts.load(mixed)
+    generator = text.make(KEY, corpus=mixed, unit=unit, direction=direction, length=24)
+    found = catalogue.text(mixed)
     cut = texts.held_out_start(found)
-    tokens_T = world.example(KEY, world.size).tokens_T
+    tokens_T = generator.example(KEY, generator.size).tokens_T
     expected = {"char": found.text[cut:][:24], "byte": found.text[cut:].encode()[:24].decode()}
-    assert world.decode(tokens_T) == expected[unit]
+    assert generator.decode(tokens_T) == expected[unit]
 
 
 def test_decode_of_half_a_character():
-    world = text.make(KEY, **text.TINY)
-    assert world.decode(np.array([65, 0xC3])) == "A\ufffd"
+    generator = text.make(KEY, **text.TINY)
+    assert generator.decode(np.array([65, 0xC3])) == "A\ufffd"
 
 
 def test_symbols(mixed):
@@ -255,16 +257,16 @@ def test_symbols(mixed):
         "\\x0a", " ", "A", "~", "\\x7f", "\\xff"
     ]  # fmt: skip
     for unit, direction in (("char", "reverse"), ("word", "reverse"), ("word", "forward")):
-        world = text.make(KEY, corpus=mixed, unit=unit, direction=direction, length=8)
-        tokens_T = world.example(KEY, 0).tokens_T
-        symbols = world.symbols(tokens_T)[:: -1 if direction == "reverse" else 1]
-        assert len(symbols) == 8 and "".join(symbols) == world.decode(tokens_T)
+        generator = text.make(KEY, corpus=mixed, unit=unit, direction=direction, length=8)
+        tokens_T = generator.example(KEY, 0).tokens_T
+        symbols = generator.symbols(tokens_T)[:: -1 if direction == "reverse" else 1]
+        assert len(symbols) == 8 and "".join(symbols) == generator.decode(tokens_T)
 
 
 def test_units(mixed):
     char, byte, word = (text.make(KEY, corpus=mixed, unit=unit, length=8) for unit in
                         ("char", "byte", "word"))  # fmt: skip
-    assert char.spec.vocab == len(set(texts.load(mixed).text))
+    assert char.spec.vocab == len(set(catalogue.text(mixed).text))
     assert byte.spec.vocab == 256
     assert word.spec.vocab > char.spec.vocab
     assert char.example(KEY, 0).tokens_T.dtype == np.int32
@@ -274,22 +276,24 @@ def test_units(mixed):
 @pytest.mark.parametrize("unit", UNITS)
 def test_bytes_of_the_source(unit, mixed):
     """All that is held out, in bytes, over the tokens that it takes."""
-    world = text.make(KEY, corpus=mixed, unit=unit, length=8)
-    windows = _in_order(world)[1]
-    size = len("".join(world.decode(window) for window in windows).encode("utf-8"))
+    generator = text.make(KEY, corpus=mixed, unit=unit, length=8)
+    windows = _in_order(generator)[1]
+    size = len("".join(generator.decode(window) for window in windows).encode("utf-8"))
     if unit == "byte":  # a window may end within a character
         size = windows.size
-    assert world.bytes_per_token == size / windows.size
-    assert (world.bytes_per_token > 1) == (unit != "byte")
+    assert generator.bytes_per_token == size / windows.size
+    assert (generator.bytes_per_token > 1) == (unit != "byte")
 
 
 def test_more_than_256_characters_keep_apart(tmp_path):
     file = tmp_path / "many.txt"
     paragraph = "".join(map(chr, range(0x4E00, 0x4E00 + 300)))
     file.write_text(f"{paragraph}\n\n" * 12, encoding="utf-8")
-    world = text.make(KEY, corpus=str(file), length=300)
-    assert world.tokens_NxT.dtype == np.uint16
-    assert set(paragraph) <= {c for window in _split(world)[0] for c in world.decode(window)}
+    generator = text.make(KEY, corpus=str(file), length=300)
+    assert generator.tokens_NxT.dtype == np.uint16
+    assert set(paragraph) <= {
+        c for window in _split(generator)[0] for c in generator.decode(window)
+    }
 
 
 def test_a_changed_file_is_read_again(tmp_path):
@@ -299,14 +303,14 @@ def test_a_changed_file_is_read_again(tmp_path):
     for second, content in enumerate(texts):
         file.write_text(content)
         os.utime(file, (second, second))
-        world = text.make(KEY, corpus=str(file), length=3)
-        seen.append(world.decode(world.example(KEY, 0).tokens_T))
+        generator = text.make(KEY, corpus=str(file), length=3)
+        seen.append(generator.decode(generator.example(KEY, 0).tokens_T))
     assert seen == ["a\n\n", "b\n\n"]
 
 
 def test_members_share_the_tokenised_corpus(monkeypatch, mixed):
     text.make(KEY, corpus=mixed, length=8)
-    monkeypatch.setattr(texts, "load", lambda name: pytest.fail("loaded twice"))
+    monkeypatch.setattr(catalogue, "text", lambda name: pytest.fail("loaded twice"))
     text.make(jax.random.key(1), corpus=mixed, length=8)
 
 
@@ -316,8 +320,11 @@ def test_members_share_the_tokenised_corpus(monkeypatch, mixed):
         ({"unit": "line"}, ["generator.unit='line'", "char, byte, word"]),
         ({"direction": "back"}, ["generator.direction='back'", "forward, reverse, reverse_words"]),
         ({"length": 65}, ["generator.length=65", "1 to 64"]),
-        ({"length": 0}, ["generator.length=0", "1 to 64"]),
+        ({"length": 0}, ["generator.length=0", "1 to 1048576"]),
         ({"words": 0}, ["generator.words=0", "1 piece or more"]),
+        ({"words": 2**31}, ["generator.words=2147483648", "at most 1048576"]),
+        ({"length": 2**31}, ["generator.length=2147483648", "1 to 1048576"]),
+        ({"length": 70}, ["windows of 70 need about 700 chars, and it has 856"]),
         ({"corpus": "zenn"}, ["corpus='zenn'", "'zen'"]),
     ],
 )
@@ -325,6 +332,25 @@ def test_useful_errors(arguments, words):
     with pytest.raises(ValueError) as error:
         text.make(KEY, **{"corpus": "zen", "length": 8, **arguments})
     assert all(word in str(error.value) for word in words), error.value
+
+
+def test_a_byte_unit_takes_any_bytes(tmp_path):
+    file, content = tmp_path / "own.bin", bytes(range(255, -1, -1)) * 4
+    file.write_bytes(content)
+    generator = text.make(KEY, corpus=str(file), unit="byte", length=9)
+    training, held_out = _in_order(generator)
+    boundary = int(0.9 * len(content))
+    assert bytes(training.ravel().tolist()) == content[: boundary // 9 * 9]
+    assert bytes(held_out.ravel().tolist()) == content[boundary:][: held_out.size]
+    assert generator.bytes_per_token == 1
+
+
+@pytest.mark.parametrize("unit", ["char", "word"])
+def test_other_units_name_the_byte_that_is_not_utf8(unit, tmp_path):
+    file = tmp_path / "own.txt"
+    file.write_bytes("naïve ".encode("latin-1") * 40)
+    with pytest.raises(ValueError, match=r"UTF-8 text, or unit=byte; byte 0xef at offset 2: "):
+        text.make(KEY, corpus=str(file), unit=unit)
 
 
 def test_a_record_knows_the_bytes_of_its_source(tiny_config):

@@ -6,7 +6,7 @@ import json
 import pytest
 
 from configs.studies import chess_orders
-from epx.data.chess import database
+from epx.data import catalogue
 from epx.run import loop
 from epx.run import setup as setups
 from epx.sweeps import grid
@@ -46,9 +46,9 @@ def test_a_rate_is_chosen_apart_from_what_is_measured(tiny_config):
 @pytest.mark.parametrize("tune", [False, True])
 def test_the_sweep_of_the_book_assembles(tune, monkeypatch):
     """With games of self-play in place of the book."""
-    load = database.load
+    load = catalogue.book
     monkeypatch.setattr(
-        database, "load", lambda _, count, plies: load("selfplay-random", 300, plies or 40)
+        catalogue, "book", lambda _, count, plies: load("selfplay-random", 300, plies or 40)
     )
     monkeypatch.setattr(
         chess_orders, "WORLDS", {k: small(v) for k, v in chess_orders.WORLDS.items()}

@@ -1,18 +1,22 @@
 """Books of chess games: prepared once, in parts, and never damaged, torn or mixed."""
 
+import dataclasses
 import io
 import logging
 import os
+import re
+import select
+import signal
 import subprocess
 import sys
 import tarfile
+from pathlib import Path
 
 import numpy as np
 import pytest
 
-from epx.data import cache as caches
-from epx.data.chess import database, games, rules
-from epx.data.chess import workers as parts
+from epx.data import cache, catalogue
+from epx.data.chess import database, games, notation, play, workers
 
 FIRST = ("e4", "d4", "c4", "b4", "a4", "Nf3", "Nc3", "f4", "g4", "h4")
 
@@ -21,15 +25,15 @@ FIRST = ("e4", "d4", "c4", "b4", "a4", "Nf3", "Nc3", "f4", "g4", "h4")
 def small_parts(monkeypatch, tmp_path):
     """A cache of the test's own, and parts of a few games."""
     monkeypatch.setenv("EPX_CACHE", str(tmp_path / "cache"))
-    monkeypatch.setattr(parts, "_PART_BYTES", 60)
-    monkeypatch.setattr(parts, "_PART_GAMES", 3)
+    monkeypatch.setattr(workers, "_PART_BYTES", 60)
+    monkeypatch.setattr(workers, "_PART_GAMES", 3)
 
 
 @pytest.fixture
 def ran(monkeypatch):
     """The tasks that are run, as they come."""
-    tasks, run = [], parts._run
-    monkeypatch.setattr(parts, "_run", lambda task: tasks.append(task) or run(task))
+    tasks, run = [], workers._run
+    monkeypatch.setattr(workers, "_run", lambda task: tasks.append(task) or run(task))
     return tasks
 
 
@@ -47,7 +51,7 @@ def pgn(tmp_path):
 
 
 def moves(book):
-    return [text.decode() for text in games.moves_text(book.games, "san", ",", ";")]
+    return [text.decode() for text in notation.moves_text(book.games, "san", ",", ";")]
 
 
 EXPECTED = [f"{move},e5;" for move in FIRST]
@@ -65,7 +69,7 @@ def interrupted(name, after, **arguments):
             raise KeyboardInterrupt
 
     with pytest.raises(KeyboardInterrupt):
-        database.prepare(name, report=stop, **arguments)
+        catalogue.prepare(name, report=stop, **arguments)
 
 
 # --- Once ---
@@ -74,10 +78,10 @@ def interrupted(name, after, **arguments):
 @pytest.mark.parametrize("name", ["selfplay-random", "selfplay-greedy", "pgn"])
 def test_a_book_is_prepared_once_and_read_back(name, pgn, tmp_path, ran):
     name = pgn if name == "pgn" else name
-    made = database.load(name, count=8, plies=6)
+    made = catalogue.book(name, count=8, plies=6)
     assert len(ran) > 2
     ran.clear()
-    found = database.load(name, count=8, plies=6)
+    found = catalogue.book(name, count=8, plies=6)
     assert not ran
     for one, other in zip(made.games, found.games):
         assert one.dtype == other.dtype
@@ -89,25 +93,26 @@ def test_a_book_is_prepared_once_and_read_back(name, pgn, tmp_path, ran):
 @pytest.mark.parametrize("workers", [1, 2])
 def test_workers_change_nothing(pgn, workers):
     said = []
-    assert moves(database.prepare(pgn, report=said.append, workers=workers)) == EXPECTED
+    assert moves(catalogue.prepare(pgn, report=said.append, workers=workers)) == EXPECTED
     assert said == [f"{n} of 5 parts" for n in range(1, 6)]
 
 
 def test_self_play_is_that_of_the_rules():
-    book = database.load("selfplay-random", count=8, plies=6)
-    for one, other in zip(book.games, rules.play("random", 0, 8, 6)):
+    book = catalogue.book("selfplay-random", count=8, plies=6)
+    for one, other in zip(book.games, play.play("random", 0, 8, 6)):
         np.testing.assert_array_equal(one, other)
-    other = database.load("selfplay-random", count=4, plies=5)
+    other = catalogue.book("selfplay-random", count=4, plies=5)
     assert moves(other) == moves(
-        book._replace(games=games.cut(games.take(book.games, slice(4)), 5))
+        book._replace(games=games.truncate(games.take(book.games, slice(4)), 5))
     )
 
 
 def test_self_play_of_its_default_size(monkeypatch):
     monkeypatch.setattr(database, "SELFPLAY_GAMES", 7)
     monkeypatch.setattr(database, "SELFPLAY_PLIES", 3)
-    assert database.load("selfplay-greedy").games.plies_G.tolist() == [3] * 7
-    assert {row.name: bool(row.size) for row in database.listing()} == {
+    assert catalogue.book("selfplay-greedy").games.plies_G.tolist() == [3] * 7
+    rows = [row for row in catalogue.listing() if row.entry.kind == "chess"]
+    assert {row.entry.name: bool(row.size) for row in rows} == {
         "gnubook": False, "selfplay-random": False, "selfplay-greedy": True,
         "selfplay-stockfish": False,
     }  # fmt: skip
@@ -115,24 +120,24 @@ def test_self_play_of_its_default_size(monkeypatch):
 
 def test_loading_says_how_far_it_is(pgn, caplog):
     caplog.set_level(logging.INFO)
-    database.load(pgn)
+    catalogue.book(pgn)
     assert f"{pgn}: 5 of 5 parts" in caplog.text
 
 
 def test_the_first_games_cut_after_some_moves(pgn):
-    assert moves(database.load(pgn, count=3, plies=1)) == ["e4,", "d4,", "c4,"]
-    assert moves(database.load(pgn, plies=1)) == [f"{move}," for move in FIRST]
-    assert moves(database.load(pgn, count=10)) == EXPECTED
+    assert moves(catalogue.book(pgn, count=3, plies=1)) == ["e4,", "d4,", "c4,"]
+    assert moves(catalogue.book(pgn, plies=1)) == [f"{move}," for move in FIRST]
+    assert moves(catalogue.book(pgn, count=10)) == EXPECTED
 
 
 def test_the_content_of_a_file_names_it(pgn, tmp_path, ran):
-    database.load(pgn)
+    catalogue.book(pgn)
     ran.clear()
     renamed = tmp_path / "other.pgn"
     os.rename(pgn, renamed)
-    assert moves(database.load(str(renamed))) == EXPECTED and not ran
+    assert moves(catalogue.book(str(renamed))) == EXPECTED and not ran
     renamed.write_text("1. h3 *\n")
-    assert moves(database.load(str(renamed))) == ["h3,"] and ran
+    assert moves(catalogue.book(str(renamed))) == ["h3,"] and ran
 
 
 # --- In parts ---
@@ -141,14 +146,14 @@ def test_the_content_of_a_file_names_it(pgn, tmp_path, ran):
 @pytest.mark.parametrize("name", ["selfplay-random", "pgn"])
 def test_an_interrupted_preparation_goes_on(name, pgn, tmp_path, ran):
     name, size = (pgn, {}) if name == "pgn" else (name, dict(count=14, plies=6))
-    whole = database.prepare(name, tmp_path / "undisturbed", **size)
+    whole = catalogue.prepare(name, tmp_path / "undisturbed", **size)
     assert len(ran) == 5
     ran.clear()
     interrupted(name, after=2, **size)
     assert len(ran) == 2 and len(stored(tmp_path / "cache")) == 2
     interrupted(name, after=4, **size)
     assert len(ran) == 4
-    assert database.prepare(name, **size).sha256 == whole.sha256
+    assert catalogue.prepare(name, **size).sha256 == whole.sha256
     assert len(ran) == len(set(ran)) == 5
     assert len(stored(tmp_path / "cache")) == 1 and not list(tmp_path.rglob("*.parts"))
 
@@ -157,15 +162,15 @@ def test_a_damaged_part_is_made_anew(pgn, tmp_path, ran, caplog):
     interrupted(pgn, after=3)
     damaged = next((tmp_path / "cache").rglob("*.parts/*.npz"))
     damaged.write_bytes(damaged.read_bytes()[:-100])
-    assert moves(database.prepare(pgn)) == EXPECTED
+    assert moves(catalogue.prepare(pgn)) == EXPECTED
     assert len(ran) == 6 and len(set(ran)) == 5
     assert "is damaged" in caplog.text and damaged.name in caplog.text
 
 
 def test_parts_that_were_cut_elsewhere_are_not_mixed_in(pgn, monkeypatch, tmp_path):
     interrupted(pgn, after=2)
-    monkeypatch.setattr(parts, "_PART_BYTES", 200)
-    assert moves(database.prepare(pgn)) == EXPECTED
+    monkeypatch.setattr(workers, "_PART_BYTES", 200)
+    assert moves(catalogue.prepare(pgn)) == EXPECTED
     assert len(stored(tmp_path / "cache")) == 1
 
 
@@ -174,10 +179,10 @@ def test_two_processes_at_the_same_book(pgn, tmp_path):
 
     def meanwhile(line):
         if " 2 of " in line:
-            assert moves(database.prepare(pgn)) == EXPECTED
+            assert moves(catalogue.prepare(pgn)) == EXPECTED
 
-    assert moves(database.prepare(pgn, report=meanwhile)) == EXPECTED
-    assert moves(database.load(pgn)) == EXPECTED
+    assert moves(catalogue.prepare(pgn, report=meanwhile)) == EXPECTED
+    assert moves(catalogue.book(pgn)) == EXPECTED
     assert len(stored(tmp_path / "cache")) == 1
 
 
@@ -186,8 +191,8 @@ def test_a_file_is_cut_between_games_only(tmp_path):
     texts = ["1. e4 {a\n\ncomment} e5 *", "1. Ke2 *", "1. d4", "1. c4 e5\n*", "1. a9 *", "1. b4 *"]
     path, starts = write(tmp_path, texts)
     for size in (1, 30, 80, 120, 10**6):
-        parts._PART_BYTES = size  # the fixture puts it back
-        book = database.prepare(path, tmp_path / str(size))
+        workers._PART_BYTES = size  # the fixture puts it back
+        book = catalogue.prepare(path, tmp_path / str(size))
         assert moves(book) == ["e4,e5;", "c4,e5;", "b4,"]
         assert [line.split(":")[0] for line in book.skipped] == [
             f"line {starts[n]}" for n in (1, 2, 4)
@@ -215,13 +220,13 @@ DAMAGES = {
 
 @pytest.mark.parametrize("damage", DAMAGES)
 def test_a_damaged_book_is_made_anew(pgn, tmp_path, damage, caplog):
-    database.prepare(pgn)
+    catalogue.prepare(pgn)
     (file,) = (tmp_path / "cache").rglob("*.npz")
     file.write_bytes(DAMAGES[damage](file.read_bytes()))
-    assert moves(database.load(pgn)) == EXPECTED
+    assert moves(catalogue.book(pgn)) == EXPECTED
     assert "is damaged" in caplog.text and str(file) in caplog.text
     caplog.clear()
-    assert moves(database.load(pgn)) == EXPECTED  # the file itself was mended
+    assert moves(catalogue.book(pgn)) == EXPECTED  # the file itself was mended
     assert not caplog.text
 
 
@@ -229,7 +234,7 @@ def test_a_damaged_book_is_made_anew(pgn, tmp_path, damage, caplog):
 def test_an_unwritable_cache_is_done_without(name, pgn, tmp_path, monkeypatch, caplog):
     (tmp_path / "file").write_text("a file where the folder should be")
     monkeypatch.setenv("EPX_CACHE", str(tmp_path / "file"))
-    assert len(moves(database.load(pgn if name == "pgn" else name, count=8, plies=2))) == 8
+    assert len(moves(catalogue.book(pgn if name == "pgn" else name, count=8, plies=2))) == 8
     assert [record.levelname for record in caplog.records] == ["WARNING"]
     assert "not cached" in caplog.text and "EPX_CACHE" in caplog.text
 
@@ -240,24 +245,24 @@ def test_an_unwritable_cache_is_done_without(name, pgn, tmp_path, monkeypatch, c
 @pytest.mark.parametrize("encoding", ["utf-8", "utf-8-sig", "latin-1"])
 def test_encodings(tmp_path, encoding):
     path, _ = write(tmp_path, [f"1. {move} {{é}} e5 *" for move in FIRST], encoding=encoding)
-    assert moves(database.load(path)) == EXPECTED
+    assert moves(catalogue.book(path)) == EXPECTED
 
 
 def test_skipped_games_are_reported(tmp_path, caplog):
     path, starts = write(tmp_path, ["1. e4 e5 *", "1. e4 Ke4 *", "1. d4 d5"])
-    book = database.load(path)
+    book = catalogue.book(path)
     assert len(book.skipped) == 2 and len(book.games.results_G) == 1
     (record,) = caplog.records
     message = record.getMessage()
     assert record.levelno == logging.WARNING and path in message and "skipped: 2" in message
     for start, reason in zip(starts[1:], ("illegal", "breaks off")):
         assert f"line {start}: " in message and reason in message
-    assert database.load(path).skipped == book.skipped
+    assert catalogue.book(path).skipped == book.skipped
 
 
 def test_of_many_skipped_games_a_few_are_named(tmp_path, caplog):
     path, _ = write(tmp_path, ["1. e4 *", *["1. Ke4 *"] * 50])
-    assert len(database.load(path).skipped) == 50
+    assert len(catalogue.book(path).skipped) == 50
     (record,) = caplog.records
     message = record.getMessage()
     assert "skipped: 50" in message and "and 45 more" in message
@@ -265,72 +270,73 @@ def test_of_many_skipped_games_a_few_are_named(tmp_path, caplog):
 
 
 @pytest.mark.parametrize("content", ["", "\n\n", "1. Ke4 *\n", "no chess at all\n"])
-@pytest.mark.parametrize("load", [database.load, database.prepare])
+@pytest.mark.parametrize("load", [catalogue.book, catalogue.prepare])
 def test_a_file_without_a_legal_game(tmp_path, content, load):
     file = tmp_path / "none.pgn"
     file.write_text(content)
     for _ in range(2):  # made, and out of the cache
         with pytest.raises(ValueError) as error:
             load(str(file))
-        assert f"corpus={str(file)!r} holds no legal game" in str(error.value)
+        assert f"generator.corpus={str(file)!r}" in str(error.value)
+        assert ("no legal game" if content else "is empty") in str(error.value)
         assert ("line 1: " in str(error.value)) == bool(content.strip())
 
 
 def test_more_games_than_there_are(pgn):
-    with pytest.raises(ValueError, match=r"generator\.games=11: accepted are 1 to 10, .*mine\.pgn"):
-        database.load(pgn, count=11)
+    with pytest.raises(ValueError, match=r"generator\.games=11: accepted 2 to 10, .*mine\.pgn"):
+        catalogue.book(pgn, count=11)
 
 
 @pytest.mark.parametrize("name", ["selfplay-random.", "gnubok", "selfplay-stokfish"])
 def test_an_unknown_name_is_helped(name, tmp_path):
     with pytest.raises(ValueError) as error:
-        database.load(name)
+        catalogue.book(name)
     message = str(error.value)
-    assert f"corpus={name!r}" in message and "file in PGN" in message
-    assert all(row.name in message for row in database.listing())
+    assert f"corpus={name!r}" in message and "file of your own in PGN" in message
+    assert "gnubook, selfplay-random, selfplay-greedy, selfplay-stockfish" in message
     assert "did you mean" in message
-    with pytest.raises(ValueError, match="existing file"):
-        database.load(str(tmp_path))  # a folder is no file
+    with pytest.raises(ValueError, match="this is a folder"):
+        catalogue.book(str(tmp_path))
 
 
 def test_parts_are_kept_where_the_whole_is_not_written(pgn, tmp_path, ran, monkeypatch, caplog):
     """The disk is full at the last file: nothing is done twice."""
-    write_archive = caches.write
+    write_archive = cache.write
 
     def full(path, *content, **beside):
         if path.parent.suffix != ".parts":
             raise OSError(28, "No space left on device")
         write_archive(path, *content, **beside)
 
-    monkeypatch.setattr(caches, "write", full)
-    assert moves(database.prepare(pgn)) == EXPECTED and len(ran) == 5
+    monkeypatch.setattr(cache, "write", full)
+    assert moves(catalogue.prepare(pgn)) == EXPECTED and len(ran) == 5
     assert "not cached" in caplog.text and len(list(tmp_path.rglob("*.parts/*.npz"))) == 5
     ran.clear()
-    monkeypatch.setattr(caches, "write", write_archive)
-    assert moves(database.prepare(pgn)) == EXPECTED and not ran
+    monkeypatch.setattr(cache, "write", write_archive)
+    assert moves(catalogue.prepare(pgn)) == EXPECTED and not ran
     assert len(stored(tmp_path / "cache")) == 1
 
 
 def test_a_worker_that_is_killed_is_said(pgn, monkeypatch):
     def killed(*_):
-        raise parts.BrokenProcessPool("A process in the process pool was terminated abruptly")
+        raise workers.BrokenProcessPool("A process in the process pool was terminated abruptly")
 
-    monkeypatch.setattr(parts.ProcessPoolExecutor, "map", killed)
+    monkeypatch.setattr(workers.ProcessPoolExecutor, "map", killed)
     with pytest.raises(OSError, match="was killed, perhaps for want of memory"):
-        database.prepare(pgn, workers=2)
+        catalogue.prepare(pgn, workers=2)
 
 
 def test_verify_names_every_game_skipped(tmp_path, caplog):
     path, starts = write(tmp_path, ["1. e4 e5 *", *["1. e4 e4 *"] * 20])
-    assert database.verify(path).state == "not prepared"
-    database.prepare(path)
+    assert catalogue.verify(path).state == "not prepared"
+    catalogue.prepare(path)
     assert f"line {starts[1]}: " in caplog.text and "and 15 more" in caplog.text
-    found = database.verify(path)
+    found = catalogue.verify(path)
     assert found.state == "ok" and "1 games, whole; made from a file of the user" in found.detail
     assert all(f"\n  line {line}: move 1" in found.detail for line in starts[1:])
     caplog.clear()
     caplog.set_level(logging.INFO)
-    database.load(path)
+    catalogue.book(path)
     assert "1 games, 20 skipped" in caplog.text, "also out of the cache"
 
 
@@ -348,12 +354,12 @@ def package(tmp_path, pgn):
 
 
 def test_gnubook_has_to_be_prepared(package, caplog):
-    with pytest.raises(ValueError, match=r"python -m experiments\.data prepare gnubook"):
-        database.load("gnubook")
-    assert database.verify("gnubook").state == "not prepared"
+    with pytest.raises(ValueError, match=r"gnubook.*prepare it first"):
+        catalogue.book("gnubook")
+    assert catalogue.verify("gnubook").state == "not prepared"
     said = []
-    made = database.prepare("gnubook", report=said.append)
-    assert moves(made) == moves(database.load("gnubook")) == EXPECTED
+    made = catalogue.prepare("gnubook", report=said.append)
+    assert moves(made) == moves(catalogue.book("gnubook")) == EXPECTED
     assert said[-1].endswith("5 of 5 parts")
     assert made.source == "gnuchess-book 9"
 
@@ -361,58 +367,93 @@ def test_gnubook_has_to_be_prepared(package, caplog):
 def test_gnubook_from_a_damaged_package(package):
     package.write_bytes(package.read_bytes()[:-40])
     with pytest.raises(ValueError, match="is damaged"):
-        database.prepare("gnubook")
+        catalogue.prepare("gnubook")
 
 
 def test_a_damaged_gnubook_is_not_fetched_in_passing(package, tmp_path):
-    database.prepare("gnubook")
+    catalogue.prepare("gnubook")
     (file,) = (tmp_path / "cache").rglob("*.npz")
     file.write_bytes(b"")
-    with pytest.raises(ValueError, match="prepare gnubook"):
-        database.load("gnubook")
+    with pytest.raises(ValueError, match="prepare it first"):
+        catalogue.book("gnubook")
 
 
 def test_verify_and_listing(package, tmp_path, monkeypatch):
-    made = database.prepare("gnubook")
-    row = next(row for row in database.listing() if row.name == "gnubook")
+    made = catalogue.prepare("gnubook")
+    row = catalogue.status("gnubook")
     assert (row.sha256, row.size) == (made.sha256, row.file.stat().st_size)
-    assert row.licence and row.about
-    found = database.verify("gnubook")
+    found = catalogue.verify("gnubook")
     assert found.state == "ok" and "no sha256 is known" in found.detail, "another version"
-    monkeypatch.setattr(database, "KNOWN", {"gnubook": ("gnuchess-book 9", made.sha256)})
-    found = database.verify("gnubook")
+    entry = dataclasses.replace(row.entry, source="gnuchess-book 9", sha256=made.sha256)
+    monkeypatch.setitem(catalogue.CORPORA, "gnubook", entry)
+    found = catalogue.verify("gnubook")
     assert found.state == "ok" and "10 games, whole, and what is known" in found.detail
-    monkeypatch.setattr(database, "KNOWN", {"gnubook": ("gnuchess-book 9", "0" * 64)})
-    assert database.verify("gnubook").state == "damaged", "games that were parsed in another way"
-    monkeypatch.setattr(database, "KNOWN", {})
+    monkeypatch.setitem(catalogue.CORPORA, "gnubook", dataclasses.replace(entry, sha256="0" * 64))
+    assert catalogue.verify("gnubook").state == "damaged", "games that were parsed in another way"
     row.file.write_bytes(_other_games(row.file.read_bytes()))
-    assert database.verify("gnubook").state == "damaged"
+    assert catalogue.verify("gnubook").state == "damaged"
     with pytest.raises(ValueError, match="gnubok"):
-        database.verify("gnubok")
+        catalogue.verify("gnubok")
 
 
 def test_listing_leaves_no_trace(tmp_path):
-    assert {row.size for row in database.listing(tmp_path / "none")} == {None}
+    assert {row.size for row in catalogue.listing(tmp_path / "none")} == {None}
     assert not (tmp_path / "none").exists()
 
 
 # --- Without the package chess ---
 
-WITHOUT_CHESS = """
+
+def test_a_book_in_the_cache_needs_no_package_chess(monkeypatch):
+    catalogue.book("selfplay-random", count=5, plies=2)
+    monkeypatch.setitem(sys.modules, "chess", None)
+    assert len(catalogue.book("selfplay-random", count=5, plies=2).games.results_G) == 5
+    with pytest.raises(ValueError, match=r"pip install 'epx-jax\[chess\]'"):
+        catalogue.book("selfplay-random", count=6, plies=2)
+
+
+def test_only_three_modules_import_the_package_chess():
+    folder = Path(database.__file__).parent
+    files = [
+        file
+        for file in folder.glob("*.py")
+        if re.search(r"^ *import chess", file.read_text(), re.M)
+    ]
+    assert {file.name for file in files} == {"encode.py", "pgn.py", "play.py"}
+
+
+# --- Processes ---
+
+PARENT = """
 import sys
-sys.modules["chess"] = None
-from epx import books
-try:
-    print(len(database.load(*sys.argv[1:2], count=int(sys.argv[2]), plies=2).games.results_G))
-except ValueError as error:
-    print(error)
-print("jax" in sys.modules)
+from epx.data.chess import workers
+from tests.data.chess.test_database import hang
+list(workers._results([workers.Task(hang, (sys.argv[1],))] * 2, 2))
 """
 
 
-def test_a_book_in_the_cache_needs_no_rules():
-    database.load("selfplay-random", count=5, plies=2)
-    for count, words in ((5, "5\nFalse"), (6, "pip install 'epx-jax[chess]'\nFalse")):
-        program = [sys.executable, "-c", WITHOUT_CHESS, "selfplay-random", str(count)]
-        done = subprocess.run(program, capture_output=True, text=True, check=True)
-        assert done.stdout.strip().endswith(words) and not done.stderr
+def hang(fifo):
+    """A part that never ends; it holds a pipe open for as long as its process lives."""
+    with open(fifo, "wb", buffering=0) as pipe:
+        pipe.write(b".")
+        signal.pause()
+
+
+def test_workers_end_when_their_parent_is_killed(tmp_path):
+    os.mkfifo(tmp_path / "fifo")
+    parent = subprocess.Popen([sys.executable, "-c", PARENT, tmp_path / "fifo"])
+    with open(tmp_path / "fifo", "rb", buffering=0) as pipe:
+        started = b""
+        while len(started) < 2:
+            started += pipe.read(1)
+        parent.kill()
+        parent.wait()
+        ready, _, _ = select.select([pipe], [], [], 20)
+        assert ready and pipe.read(1) == b"", "the workers still hold their end of the pipe"
+
+
+@pytest.mark.parametrize(("count", "plies"), [(10**9, 1), (10**7, 0), (10**6, 101), (0, 20_000)])
+def test_more_self_play_than_fits_is_refused_before_it_is_played(count, plies, ran):
+    with pytest.raises(ValueError, match=r"generator\.games=\d+: accepted at most \d+ games"):
+        catalogue.book("selfplay-random", count, plies)
+    assert not ran

@@ -14,8 +14,8 @@ import chess.pgn
 import numpy as np
 import pytest
 
-from epx.data import debian
-from epx.data.chess import database, games, rules
+from epx.data import catalogue, debian
+from epx.data.chess import games, notation, pgn, play
 from epx.data.chess.games import RESULTS
 
 STOCKFISH = shutil.which("stockfish") or shutil.which("stockfish", path="/usr/games")
@@ -55,13 +55,13 @@ FENS = {
 }
 
 
-def texts(found, notation="san"):
-    return [text.decode() for text in games.moves_text(found, notation, ",", ";")]
+def texts(found, form="san"):
+    return [text.decode() for text in notation.moves_text(found, form, ",", ";")]
 
 
 def only(text):
     """The game of a text that holds one, and nothing to complain of."""
-    found, skipped = rules.parse(text)
+    found, skipped = pgn.parse(text)
     assert not skipped and len(found.results_G) == 1
     return found
 
@@ -111,10 +111,10 @@ class Told:
     def __init__(self, played: chess.Board, result: str):
         board = chess.Board()
         self.result, self.fens = result, [board.fen()]
-        self.moves = {notation: [] for notation in games.NOTATIONS}
+        self.moves = {form: [] for form in notation.NOTATIONS}
         for move in played.move_stack:
-            for notation in games.NOTATIONS:
-                self.moves[notation].append(getattr(board, notation)(move))
+            for form in notation.NOTATIONS:
+                self.moves[form].append(getattr(board, form)(move))
             board.push(move)
             self.fens.append(board.fen())
 
@@ -130,7 +130,7 @@ def thousand():
         game.headers["Result"] = result
         told.append(Told(board, result))
         written.append(game.accept(chess.pgn.StringExporter()))
-    found, skipped = rules.parse("\n\n".join(written) + "\n")
+    found, skipped = pgn.parse("\n\n".join(written) + "\n")
     assert not skipped
     return told, found
 
@@ -151,11 +151,11 @@ def test_a_thousand_games_are_eventful(thousand):
     assert {"e1g1", "e1c1", "e8g8", "e8c8"} <= castled
 
 
-@pytest.mark.parametrize("notation", games.NOTATIONS)
-def test_notations_are_those_of_the_package(thousand, notation):
+@pytest.mark.parametrize("form", notation.NOTATIONS)
+def test_notations_are_those_of_the_package(thousand, form):
     told, found = thousand
-    for game, text in zip(told, texts(found, notation), strict=True):
-        moves = game.moves[notation]
+    for game, text in zip(told, texts(found, form), strict=True):
+        moves = game.moves[form]
         assert text == "".join(f"{move}{',;'[n % 2]}" for n, move in enumerate(moves))
 
 
@@ -168,16 +168,16 @@ def test_results_are_those_written(thousand):
 def test_boards_are_those_of_the_package(thousand, plies):
     """After so many half-moves, or at the end."""
     told, found = thousand
-    short = games.cut(found, plies)
+    short = games.truncate(found, plies)
     expected = [game.fens[: plies + 1][-1] for game in told]
-    assert [fen.decode() for fen in games.boards(short)] == expected
+    assert [fen.decode() for fen in notation.boards(short)] == expected
     results = [game.result if len(game.fens) <= plies + 1 else "*" for game in told]
     assert [RESULTS[number] for number in short.results_G] == results
 
 
-@pytest.mark.parametrize("pgn", FENS)
-def test_known_positions(pgn):
-    assert games.boards(only(pgn)) == [FENS[pgn].encode()]
+@pytest.mark.parametrize("text", FENS)
+def test_known_positions(text):
+    assert notation.boards(only(text)) == [FENS[text].encode()]
 
 
 def test_known_notations():
@@ -194,8 +194,8 @@ def test_known_notations():
 
 
 def test_a_game_cut_at_its_start():
-    nothing = games.cut(only(OPERA), 0)
-    assert games.boards(nothing) == [chess.STARTING_FEN.encode()]
+    nothing = games.truncate(only(OPERA), 0)
+    assert notation.boards(nothing) == [chess.STARTING_FEN.encode()]
     assert texts(nothing) == [""] and RESULTS[nothing.results_G[0]] == "*"
 
 
@@ -203,9 +203,9 @@ def test_cut_take_and_join(thousand):
     _, found = thousand
     parts = [games.take(found, slice(*ends)) for ends in ((0, 1), (1, 1), (1, 700), (700, 1000))]
     assert_same(games.join(parts), found)
-    assert_same(games.cut(found, int(found.plies_G.max())), found)
-    assert_same(games.cut(games.cut(found, 30), 8), games.cut(found, 8))
-    assert_same(games.cut(parts[2], 8), games.take(games.cut(found, 8), slice(1, 700)))
+    assert_same(games.truncate(found, int(found.plies_G.max())), found)
+    assert_same(games.truncate(games.truncate(found, 30), 8), games.truncate(found, 8))
+    assert_same(games.truncate(parts[2], 8), games.take(games.truncate(found, 8), slice(1, 700)))
     assert texts(games.take(found, slice(1, 700))) == texts(found)[1:700]
     some = np.array([3, 999, 3, 0])
     assert texts(games.take(found, some)) == [texts(found)[game] for game in some]
@@ -218,9 +218,9 @@ def _spaced(found):
 
 def test_no_games_at_all():
     nothing = games.take(only(OPERA), slice(0))
-    assert texts(nothing) == [] and games.boards(nothing) == []
-    assert_same(rules.parse("")[0], nothing)
-    assert_same(games.cut(nothing, 3), nothing)
+    assert texts(nothing) == [] and notation.boards(nothing) == []
+    assert_same(pgn.parse("")[0], nothing)
+    assert_same(games.truncate(nothing, 3), nothing)
 
 
 def test_fields_fill_their_bits_and_no_others():
@@ -252,10 +252,10 @@ CUT_OFF = "breaks off"
         ("1. e4 e5 2. Nf3 {a comment that is left open", [CUT_OFF]),
         ("1. e4 e5 (1... c5 2. Nf3 *", [CUT_OFF]),
         ("1. e4 -- 2. d4 d5 *", ["move 1", "null"]),
-        ("1. e4 e5 1-0 2. d4 d5 *", ["behind its result"]),
-        ("1. e4 e5 1-0 2. d4 d5", ["behind its result"]),
-        ("1. e4 e5 1-0 0-1", ["behind its result"]),
-        ("1. e4 e5 *\n1. d4 d5 *", ["behind its result"]),  # no blank line between two games
+        ("1. e4 e5 1-0 2. d4 d5 *", ["follow its result"]),
+        ("1. e4 e5 1-0 2. d4 d5", ["follow its result"]),
+        ("1. e4 e5 1-0 0-1", ["follow its result"]),
+        ("1. e4 e5 *\n1. d4 d5 *", ["follow its result"]),  # no blank line between two games
         ("*", ["no moves"]),
         ("", [CUT_OFF]),
         ('[FEN "4k3/8/8/8/8/8/4P3/4K3 w - - 0 1"]\n\n1. e4 *', ["initial position", "FEN '4k3/8"]),
@@ -270,7 +270,7 @@ def test_a_faulty_game_is_left_out_alone(moves, words, newline):
     """It stands between two good ones, and its line is told."""
     faulty = GAME.replace("\n\n", "\n", 1) if moves.startswith("[") else GAME
     text = GAME.format(1, "1. a3 *") + faulty.format(2, moves) + GAME.format(3, "1. h3 1-0")
-    found, skipped = rules.parse(text.replace("\n", newline))
+    found, skipped = pgn.parse(text.replace("\n", newline))
     assert texts(found) == ["a3,", "h3,"]
     assert [RESULTS[number] for number in found.results_G] == ["*", "1-0"]
     assert [line for line, _ in skipped] == [6]
@@ -283,16 +283,16 @@ def test_lines_are_counted_from_the_first_line_given():
     lines += ['[Event "3"]\n', "1. e4 e5 2. Ke3 *\n", '[Event "4"]\n', "\n", "1. e4"]
     starts = [n for n, line in enumerate(lines) if "Event" in line]
     for first in (1, 1001):
-        _, skipped = rules.parse("".join(lines), first)
+        _, skipped = pgn.parse("".join(lines), first)
         assert [line for line, _ in skipped] == [first + start for start in starts]
-    _, skipped = rules.parse("\ufeff" + "".join(lines[1:]))
+    _, skipped = pgn.parse("\ufeff" + "".join(lines[1:]))
     assert [line for line, _ in skipped] == starts
 
 
 def test_a_game_that_breaks_off_without_a_blank_line_takes_nothing_of_the_next():
     """Its tag of a result would be one for the moves before it."""
     text = '[Event "1"]\n\n1. e4 e5\n[Event "2"]\n[Result "1-0"]\n\n1. d4 d5 1-0\n'
-    found, skipped = rules.parse(text)
+    found, skipped = pgn.parse(text)
     assert texts(found) == ["d4,d5;"]
     assert [(line, CUT_OFF in reason) for line, reason in skipped] == [(1, True)]
 
@@ -300,14 +300,14 @@ def test_a_game_that_breaks_off_without_a_blank_line_takes_nothing_of_the_next()
 def test_the_rest_of_a_torn_game_is_no_game():
     """A blank line ends a game in PGN; what follows it would be legal from the start by chance."""
     text = GAME.format(1, "1. e4 e5\n\n2. Nf3 Nc6 *") + GAME.format(2, "1. d4 *")
-    found, skipped = rules.parse(text)
+    found, skipped = pgn.parse(text)
     assert texts(found) == ["d4,"]
     assert [line for line, _ in skipped] == [1, 6]
     assert "without tags" in skipped[1].reason
 
 
 def test_games_without_tags():
-    found, skipped = rules.parse("1. e4 *\n\n1. d4\n\n1. c4 0-1\n")
+    found, skipped = pgn.parse("1. e4 *\n\n1. d4\n\n1. c4 0-1\n")
     assert texts(found) == ["e4,", "c4,"]
     assert [line for line, _ in skipped] == [3]
 
@@ -336,9 +336,9 @@ def test_what_is_beside_the_moves_is_passed_over(moves, newline):
 def test_a_text_in_pieces_is_the_text(thousand):
     """Wherever it is cut between games."""
     pgns = [GAME.format(n, moves) for n, moves in enumerate([OPERA, "1. Ke2 *", *FENS])]
-    whole, skipped = rules.parse("".join(pgns))
+    whole, skipped = pgn.parse("".join(pgns))
     first = "".join(pgns[:3])
-    parts = [rules.parse(first), rules.parse("".join(pgns[3:]), 1 + first.count("\n"))]
+    parts = [pgn.parse(first), pgn.parse("".join(pgns[3:]), 1 + first.count("\n"))]
     assert_same(games.join([found for found, _ in parts]), whole)
     assert [fault for _, faults in parts for fault in faults] == skipped
 
@@ -354,7 +354,7 @@ GOLDENS = {
 
 @pytest.fixture(scope="module")
 def played():
-    return {player: rules.play(player, 0, 60, 200) for player in PLAYERS}
+    return {player: play.play(player, 0, 60, 200) for player in PLAYERS}
 
 
 @pytest.mark.parametrize("player", PLAYERS)
@@ -362,16 +362,16 @@ def test_self_play_is_that_of_its_recipe(player, played):
     found = games.take(played[player], slice(10))
     content = "\n".join([*texts(found), *(RESULTS[n] for n in found.results_G)])
     assert hashlib.sha256(content.encode()).hexdigest()[:12] == GOLDENS[player], (
-        f"the first games of selfplay-{player} are others than those of this golden: that is a bug,"
-        " or the package chess lists its moves in another order, or they are meant to change: then"
-        " `_RECIPE` of epx/data/chess/database.py must rise, so that no cache holds the old ones,"
-        " and VERSION of epx/generators/chess.py, whose stream they are; the new sha256 comes here"
+        f"the first games of selfplay-{player} are others than those of this golden. Either that is"
+        " a bug, or the package chess lists its moves in another order, or they are meant to change:"
+        " then raise the version in `_STORES` of epx/data/catalogue.py and VERSION of"
+        " epx/generators/chess.py, and write the new sha256 here"
     )
 
 
 @pytest.mark.parametrize("player", PLAYERS)
 def test_a_game_does_not_depend_on_the_range_it_is_asked_in(player, played):
-    assert_same(rules.play(player, 7, 12, 200), games.take(played[player], slice(7, 12)))
+    assert_same(play.play(player, 7, 12, 200), games.take(played[player], slice(7, 12)))
     assert len({*texts(played[player])}) == 60, "no two games are the same"
 
 
@@ -383,8 +383,8 @@ def test_a_shorter_game_is_the_beginning_of_a_longer(player, played):
     for plies in {0, 1, 40, *lengths}:
         some = [n for n, own in enumerate(found.plies_G.tolist()) if own == plies] or [0, 1]
         for n in some:
-            short = games.cut(games.take(found, slice(n, n + 1)), plies)
-            assert_same(rules.play(player, n, n + 1, plies), short)
+            short = games.truncate(games.take(found, slice(n, n + 1)), plies)
+            assert_same(play.play(player, n, n + 1, plies), short)
 
 
 @pytest.mark.parametrize("player", PLAYERS)
@@ -398,7 +398,7 @@ def test_games_end_by_the_rules(player, played):
 
 def test_random_plays_every_move_alike():
     counts = {}
-    for text in texts(rules.play("random", 0, 2000, 1)):
+    for text in texts(play.play("random", 0, 2000, 1)):
         counts[text] = counts.get(text, 0) + 1
     assert len(counts) == 20
     assert all(60 < count < 140 for count in counts.values()), counts  # 100 ± 4 sd
@@ -435,23 +435,23 @@ def test_greedy_takes_the_most(played):
 def test_greedy_would_rather_take_a_queen_than_make_one():
     """The one costs a pawn."""
     board = chess.Board("7k/P7/8/3q4/3R4/8/8/K7 w - - 0 1")
-    chosen = {rules._Greedy(str(n))(board, list(board.legal_moves)).uci() for n in range(20)}
+    chosen = {play._Greedy(str(n))(board, list(board.legal_moves)).uci() for n in range(20)}
     assert chosen == {"d4d5"}
 
 
 @pytest.mark.skipif(not STOCKFISH, reason="Stockfish is not installed")
 def test_stockfish_plays_the_same_twice():
-    once = rules.play("stockfish", 0, 3, 16)
-    assert_same(rules.play("stockfish", 0, 3, 16), once)
-    assert_same(rules.play("stockfish", 1, 3, 16), games.take(once, slice(1, 3)))
-    assert_same(rules.play("stockfish", 0, 3, 12), games.cut(once, 12))
+    once = play.play("stockfish", 0, 3, 16)
+    assert_same(play.play("stockfish", 0, 3, 16), once)
+    assert_same(play.play("stockfish", 1, 3, 16), games.take(once, slice(1, 3)))
+    assert_same(play.play("stockfish", 0, 3, 12), games.truncate(once, 12))
     assert len({*texts(once)}) == 3 and once.plies_G.tolist() == [16] * 3
 
 
 def test_stockfish_is_not_installed(monkeypatch):
-    monkeypatch.setattr(rules.shutil, "which", lambda *names, **path: None)
+    monkeypatch.setattr(play.shutil, "which", lambda *names, **path: None)
     with pytest.raises(ValueError, match=r"Stockfish.*PATH"):
-        rules.play("stockfish", 0, 1, 8)
+        play.play("stockfish", 0, 1, 8)
 
 
 # --- The whole book, against an independent program ---
@@ -482,17 +482,17 @@ def _extracted(pgn: Path, notation: str) -> tuple[list[tuple[str, str, str]], in
 @pytest.mark.slow
 @pytest.mark.skipif(not PGN_EXTRACT, reason="pgn-extract is not installed")
 @pytest.mark.skipif(not (PREPARED / "downloads").is_dir(), reason=f"no gnubook in {PREPARED}")
-@pytest.mark.parametrize("notation", games.NOTATIONS)
-def test_the_whole_book_is_that_of_pgn_extract(notation, tmp_path):
+@pytest.mark.parametrize("form", notation.NOTATIONS)
+def test_the_whole_book_is_that_of_pgn_extract(form, tmp_path):
     """EPX_TEST_CACHE names the cache where `python -m experiments.data prepare gnubook` put it."""
-    book = database.load("gnubook", cache=PREPARED)
+    book = catalogue.book("gnubook", folder=PREPARED)
     source = debian.source("gnuchess-book", PREPARED / "downloads")
     (content,) = (data for name, data in debian.files(source) if name.endswith(".pgn"))
     (tmp_path / "book.pgn").write_bytes(content)
-    theirs, bare = _extracted(tmp_path / "book.pgn", notation)
+    theirs, bare = _extracted(tmp_path / "book.pgn", form)
     mine = zip(
-        (text.decode().strip() for text in games.moves_text(book.games, notation, " ", " ")),
-        (fen.decode() for fen in games.boards(book.games)),
+        (text.decode().strip() for text in notation.moves_text(book.games, form, " ", " ")),
+        (fen.decode() for fen in notation.boards(book.games)),
         (RESULTS[number] for number in book.games.results_G),
     )
     differing = [pair for pair in zip(mine, theirs, strict=True) if pair[0] != pair[1]]

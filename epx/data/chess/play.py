@@ -1,0 +1,102 @@
+"""Games that a simple player plays against itself."""
+
+import os
+import random
+import shutil
+
+import chess
+import chess.engine
+
+from epx.data.chess.encode import encode
+from epx.data.chess.games import Games
+from epx.types import refusal
+
+NODES = 500  # that Stockfish searches for a move
+OPENING = 6  # random half-moves before Stockfish plays: otherwise all its games would be the same
+
+_GAIN = (0, 1, 3, 3, 5, 9, 0)  # of capturing a piece, by its number; of promoting, less a pawn
+
+
+def play(player: str, first: int, last: int, plies: int) -> Games:
+    """Plays games number `first` to `last` (excluded) of a player against itself.
+
+    Game i is a function of the player and i alone; with fewer plies it is the beginning of the
+    same game with more.
+
+    Args:
+      player: `random`, any legal move; `greedy`, the move that captures or promotes the most, any
+        of them where several do; or `stockfish`, with NODES nodes a move after OPENING random
+        half-moves.
+      first, last: numbers of games.
+      plies: half-moves after which a game is left unfinished.
+
+    Raises:
+      ValueError: Stockfish is not installed, or it failed.
+    """
+    if player == "stockfish":
+        try:
+            with _engine() as engine:
+                played = [_play(_Stockfish(engine, i), plies) for i in range(first, last)]
+        except chess.engine.EngineError as error:
+            accepted = f"another player: the program stockfish failed ({error})"
+            raise refusal("generator.corpus", "selfplay-stockfish", accepted) from error
+    else:
+        chooser = {"random": _Random, "greedy": _Greedy}[player]
+        played = [_play(chooser(f"{player} {i}"), plies) for i in range(first, last)]
+    return encode(played)
+
+
+def _play(choose, plies: int) -> tuple[list[chess.Move], str]:
+    """Moves and result of one game; it ends where the rules end it without a claim."""
+    board = chess.Board()
+    while (end := board.outcome()) is None and board.ply() < plies:
+        board.push(choose(board, list(board.legal_moves)))
+    return board.move_stack, end.result() if end else "*"
+
+
+class _Random:
+    def __init__(self, seed: str):
+        self.random = random.Random(seed)
+
+    def __call__(self, board: chess.Board, moves: list[chess.Move]) -> chess.Move:
+        return moves[self.random.randrange(len(moves))]
+
+
+class _Greedy(_Random):
+    def __call__(self, board: chess.Board, moves: list[chess.Move]) -> chess.Move:
+        gains = [_gain(board, move) for move in moves]
+        most = max(gains)
+        return super().__call__(board, [move for move, gain in zip(moves, gains) if gain == most])
+
+
+def _gain(board: chess.Board, move: chess.Move) -> int:
+    captured = chess.PAWN if board.is_en_passant(move) else board.piece_type_at(move.to_square) or 0
+    return _GAIN[captured] + (_GAIN[move.promotion] - 1 if move.promotion else 0)
+
+
+class _Stockfish(_Random):
+    def __init__(self, engine: chess.engine.SimpleEngine, index: int):
+        super().__init__(f"stockfish {index}")
+        self.engine = engine
+        self.game = object()  # another game clears the engine's memory
+
+    def __call__(self, board: chess.Board, moves: list[chess.Move]) -> chess.Move:
+        if board.ply() < OPENING:
+            return super().__call__(board, moves)
+        return self.engine.play(board, chess.engine.Limit(nodes=NODES), game=self.game).move
+
+
+def _engine() -> chess.engine.SimpleEngine:
+    # Debian installs games in a folder of their own.
+    folders = [*os.get_exec_path(), "/usr/games"]
+    path = shutil.which("stockfish", path=os.pathsep.join(folders))
+    if path is None:
+        accepted = "another player, or this one with the program stockfish (Stockfish) on the PATH"
+        raise refusal("generator.corpus", "selfplay-stockfish", accepted)
+    engine = chess.engine.SimpleEngine.popen_uci(path)
+    try:
+        engine.configure({"Threads": 1, "Hash": 16})
+    except chess.engine.EngineError:
+        engine.close()
+        raise
+    return engine
