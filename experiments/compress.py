@@ -20,10 +20,10 @@ import jax.numpy as jnp
 import numpy as np
 from absl import flags
 
+from epx import files
 from epx.analysis import compressors
 from epx.analysis.measurement import LN2
 from epx.coders import arithmetic, container
-from epx import files
 from epx.learning.learner import training_examples
 from epx.run import provenance
 from epx.run import setup as setups

@@ -9,7 +9,7 @@ those that were skipped. All take seconds, except that `prepare gnubook` takes m
 """
 
 from epx.data import cache, catalogue
-from experiments.cli import app, cores
+from experiments.cli import app, host
 
 COMMANDS = ("list", "prepare", "verify")
 
@@ -54,7 +54,7 @@ def prepare(name: str) -> int:
     app.say(f"{name}: preparing it in {cache.folder()}")
     try:
         catalogue.prepare(
-            name, report=lambda line: app.say(f"{name}: {line}"), workers=cores.granted()
+            name, report=lambda line: app.say(f"{name}: {line}"), workers=host.granted_cores()
         )
     except (ValueError, OSError) as error:
         app.say(f"data: {name}: {error}")

@@ -84,7 +84,9 @@ def _setup(trained: record.Record) -> Setup:
     config = dict(trained.config)
     facts, members = config.pop("facts"), config.pop("members", None)
     if members is None:
-        raise record.RecordError(f"{trained.path} was made by measure(): only its program knows how")
+        raise record.RecordError(
+            f"{trained.path} was made by measure(): only its program knows how"
+        )
     last = len(members) - 1
     require("--member", FLAGS.member, FLAGS.member <= last, f"0 to {last}, the record's members")
     # Where it was trained does not matter here.
@@ -99,7 +101,7 @@ def _setup(trained: record.Record) -> Setup:
     changed = record.difference(facts, provenance.static_facts(setup))
     if changed:
         raise record.RecordError(
-            f"{trained.path}: its generator or observer is not what it was trained on: {changed}"
+            f"{trained.path}: generator or observer are not what it was trained on: {changed}"
         )
     return setup
 

@@ -40,7 +40,8 @@ def main() -> int:
         automaton = eca.make(jax.random.key(0), rule=FLAGS.rule, width=FLAGS.width, steps=1)
         observer = transformer.make(2, automaton.spec.length, depth=1, width=16)
         hyper = optim.make_hyper(FLAGS.seed, lr=0.2, warmup_steps=10, ema_steps=10)
-        sides = relative_entropy.prepare(observer, hyper, automaton, Batch(FLAGS.batch, FLAGS.batch))
+        batch = Batch(FLAGS.batch, FLAGS.batch)
+        sides = relative_entropy.prepare(observer, hyper, automaton, batch)
     transmission = relative_entropy.send(sides, FLAGS.steps)
     inputs = [sides.inputs(jnp.int32(step)) for step in range(FLAGS.steps)]
     student = relative_entropy.receive(sides, transmission.bits, inputs)
@@ -50,13 +51,14 @@ def main() -> int:
     for name, bits in (("KL", kl), ("sent", length), ("bound", bound)):
         half = 1.96 * bits.std(ddof=1) / np.sqrt(bits.size) if bits.size > 1 else np.nan
         print(f"{name:8}{bits.sum():12.1f} bit {bits.mean():8.3f} ± {half:.3f} bit/message")
-    print(f"proposals{transmission.proposals.sum():11d}     {transmission.proposals.mean():8.1f} per message")
+    proposals = transmission.proposals
+    print(f"proposals{proposals.sum():11d}     {proposals.mean():8.1f} per message")
     if not all(jax.tree.leaves(equal)):
         app.fail("the decoder ended with other weights", 1)
     print("the decoder, which saw none of the data, has the student's exact weights")
     if FLAGS.figure:
         with app.config_errors():  # too few messages
-            plots.messages(kl, length, transmission.proposals, requential.MESSAGE_BITS, FLAGS.figure)
+            plots.messages(kl, length, proposals, requential.MESSAGE_BITS, FLAGS.figure)
     return 0
 
 

@@ -37,12 +37,12 @@ def show(reference: str, overrides: dict[str, str], count: int) -> int:
     """Prints examples and statistics of a generator, made as for training.
 
     Args:
-      reference, overrides: as in `app.load`.
+      reference, overrides: as in `configs.load`.
       count: examples to print.
     """
-    host.prepare()
+    app.prepare_host()
     with app.config_errors():
-        config = app.load(reference, overrides)
+        config = configs.load(reference, overrides)
         seed = config["run"]["seed"]
         key = streams.stream(seed, "world")
         generator = components.make("generator", config["generator"], key=key)

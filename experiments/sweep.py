@@ -6,8 +6,9 @@
         --vary=run.seed=0,1 --workdir=runs/rates
 
 A sweep file defines `sweep()`, which returns the overrides of each run, and `get_config()`, what
-they share. `--vary` writes such a list on the command line: every combination of the values.
-Runs of equal shapes share one compiled program and one record. The same command goes on where it was stopped.
+they share. `--vary` writes such a list on the command line: every combination of its values.
+Runs of equal shapes share one compiled program and one record. The same command goes on where it
+was stopped.
 """
 
 from pathlib import Path

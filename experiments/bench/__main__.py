@@ -56,7 +56,7 @@ for _size in SIZES:
 
 def main() -> int:
     """Measures, prints, and writes; returns the exit code."""
-    host.prepare()
+    app.prepare_host()
     cases = _cases()
     with app.config_errors():
         for case in cases:

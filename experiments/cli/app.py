@@ -25,15 +25,16 @@ def launch(
 ) -> None:
     """Runs a binary, after the flags are parsed.
 
-    It calls `main()`, `main(config)` where it takes one, or `main(words)` where it takes words
-    beside the flags.
+    It calls `main()`, `main(config)` where it takes one, or `main(words, overrides)` where it takes
+    words beside the flags; overrides are those of --config.KEY=VALUE.
 
     Exit codes: 0 done; 1 the run failed; 2 a mistake in the command or the config; 128 + the
     signal's number where a signal stopped it.
     """
     argv = sys.argv
     try:
-        overrides, rest = _split(argv[1:]) if takes_config else ({}, argv[1:])
+        takes_overrides = takes_config or takes_words
+        overrides, rest = _split(argv[1:]) if takes_overrides else ({}, argv[1:])
         if "--version" in rest:
             print(f"epx {epx.__version__}")
             sys.exit(0)
@@ -55,7 +56,7 @@ def launch(
     logging.get_absl_handler().addFilter(_is_for_the_user)
     sys.unraisablehook = _unraisable
     _degrade(sys.stdout, sys.stderr)
-    arguments = [config] if takes_config else [words] if takes_words else []
+    arguments = [config] if takes_config else [words, overrides] if takes_words else []
     app.run(lambda _: _interruptible(main, arguments), [argv[0]], lambda argv: argv)
 
 
@@ -169,4 +170,3 @@ def _flags_help(doc: str) -> str:
     )
     lines = [f"  --{flag.name}={flag.value}  {flag.help}" for flag in own]
     return "\n".join([doc.strip(), "\nFlags:", *lines, "  --version  print the version"])
-
