@@ -17,7 +17,7 @@ from epx.codes import requential
 from epx.generators import eca
 from epx.learning import optim
 from epx.observers import transformer
-from epx.report import plots
+from epx.report import curves, paths
 from epx.streams import Batch
 from experiments.cli import app, host
 
@@ -34,7 +34,7 @@ def main() -> int:
     """Sends, receives, compares, prints; returns the exit code."""
     host.prepare()
     with app.config_errors():
-        plots.check(FLAGS.figure)
+        paths.check("figure", FLAGS.figure, paths.FIGURES)
         world = eca.make(jax.random.key(0), rule=FLAGS.rule, width=FLAGS.width, steps=1)
         observer = transformer.make(2, world.spec.length, depth=1, width=16)
         hyper = optim.hyper(FLAGS.seed, lr=0.2, warmup_steps=10, ema_steps=10)
@@ -54,7 +54,7 @@ def main() -> int:
     print("the decoder, which saw none of the data, has the student's exact weights")
     if FLAGS.figure:
         with app.config_errors():  # too few messages
-            plots.messages(kl, length, sent.looked, requential.MESSAGE_BITS, FLAGS.figure)
+            curves.messages(kl, length, sent.looked, requential.MESSAGE_BITS, FLAGS.figure)
     return 0
 
 

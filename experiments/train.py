@@ -57,7 +57,7 @@ def _say_start() -> None:
 
 
 def _say_result(done: record.Record) -> None:
-    measured = ledger.own(done)(done)
+    measured = ledger.measure(done)
     structure, entropy = measured.structure_bits, measured.entropy_bits_per_tok
     seeds = len(measured.members)
     logging.info(

@@ -18,6 +18,7 @@ from absl import app, flags, logging
 from ml_collections import ConfigDict
 
 from configs import base
+from epx.report import symbols
 from epx.run import config as components
 
 CONFIGS = Path(base.__file__).parent
@@ -40,6 +41,7 @@ def launch(
     signal's number where a signal stopped it.
     """
     argv = sys.argv
+    symbols.degrade(sys.stdout, sys.stderr)
     try:
         overrides, rest = _split(argv[1:]) if takes_config or takes_words else ({}, argv[1:])
         wants_help = any(arg in HELP for arg in rest)

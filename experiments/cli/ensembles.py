@@ -2,11 +2,12 @@
 what the demo and the sweeps share."""
 
 import contextlib
+import shutil
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 from epx import record
-from epx.report import plots, summary, tables
+from epx.report import bars, summary, tables
 from epx.run import loop
 from epx.run.plan import Setup
 from epx.sweeps import grid
@@ -78,11 +79,11 @@ def report(label: str, ensembles: Sequence[grid.Ensemble], workdir: Path, tune: 
         if tune:
             print(tables.tuning(found))
             return
-        found = summary.told_apart(found)
+        found = summary.disambiguate(found)
         record.write_json(workdir / "summary.json", {"cells": found})
         if summary.measured(found):
-            plots.worlds_by_observers(found, workdir / "figure.png")
-    print(tables.table(found))
+            bars.generators_by_observers(found, workdir / "figure.png")
+    print(tables.compact(found, shutil.get_terminal_size((100, 24)).columns))
     written = "numbers in summary.json" + ", figure in figure.png" * bool(summary.measured(found))
     app.say(
         f"{label}: {written} of {workdir}; again from records alone: python -m experiments.report "
