@@ -1,4 +1,4 @@
-"""Epiplexity of data that nobody here has trained on, from scaling laws of their loss: no training.
+"""Estimates epiplexity from scaling laws of a loss, without training.
 
     python -m experiments.estimate
     python -m experiments.estimate --laws=laws.csv --flops=1e22 --test_tokens=1e11 --format=csv
@@ -14,7 +14,7 @@ from pathlib import Path
 from absl import flags
 
 from epx.analysis import scaling
-from epx.report import plots, tables
+from epx.report import curves, paths, tables
 from experiments.cli import app
 
 FLAGS = flags.FLAGS
@@ -22,22 +22,25 @@ flags.DEFINE_string("laws", None, "CSV of laws; none: those that are published")
 flags.DEFINE_float("flops", 1e25, "compute budget T, to train and to code the set")
 flags.DEFINE_float("test_tokens", 1e12, "tokens of the coded set")
 flags.DEFINE_enum("format", "table", list(tables.FORMATS), "how to print the numbers")
+flags.DEFINE_bool("wide", False, "print a table with all columns, wider than a terminal")
 flags.DEFINE_string("figure", None, "draw S and H against compute to this file (png, pdf, svg)")
 
 
 def main() -> int:
-    """Prints the table; draws what was asked for."""
+    """Prints the table and draws the figure asked for."""
     try:
-        plots.check(FLAGS.figure)
+        paths.check("figure", FLAGS.figure, paths.FIGURES)
         laws = (
             scaling.read(FLAGS.laws)
             if FLAGS.laws
             else {name: scaling.convert(law) for name, law in scaling.PUBLISHED.items()}
         )
         cells = scaling.cells(laws, FLAGS.flops, FLAGS.test_tokens)
-        print(tables.FORMATS[FLAGS.format](cells, scaling.COLUMNS))
+        compact = FLAGS.format == "table" and not FLAGS.wide
+        columns = scaling.COLUMNS[: scaling.COMPACT] if compact else scaling.COLUMNS
+        print(tables.FORMATS[FLAGS.format](cells, columns))
         if FLAGS.figure:
-            plots.estimates(laws, FLAGS.test_tokens, Path(FLAGS.figure))
+            curves.estimates(laws, FLAGS.test_tokens, Path(FLAGS.figure))
     except ValueError as error:
         app.fail(str(error), 2)
     except OSError as error:

@@ -3,18 +3,21 @@
     python -m experiments.report --records=runs/demo
     python -m experiments.report --records=runs/demo --anchor=raw --sensitivity
     python -m experiments.report --records=runs/demo --format=csv > demo.csv
-    python -m experiments.report --records=runs/sizes --frontier=frontier.png
+    python -m experiments.report --records=runs/sizes --frontier=frontier.png --curve=loss.png
+    python -m experiments.report --records=runs/demo --compare="coin flips" --compare="sorted"
 
-Takes a second or two.
+Takes a second or two. A table fits the terminal; --wide and the other formats have all columns.
 """
 
+import shutil
 from pathlib import Path
 
 from absl import flags
 
 from epx import record
-from epx.analysis import frontier
-from epx.report import plots, summary, tables
+from epx.analysis import frontier, loss
+from epx.report import bars, comparison, curves, paths, summary, tables
+from epx.types import require
 from experiments.cli import app
 
 FLAGS = flags.FLAGS
@@ -22,80 +25,134 @@ flags.DEFINE_string("records", None, "a record, or a folder with records below i
 flags.DEFINE_string("anchor", None, "ema, raw, tail or oracle; none: ema where there is one")
 flags.DEFINE_float("test_tokens", None, "size of the coded set; none: as the config says")
 flags.DEFINE_enum("format", "table", list(tables.FORMATS), "how to print the numbers")
+flags.DEFINE_bool("wide", False, "print a table with all columns, wider than a terminal")
 flags.DEFINE_float("surplus", None, "state SDL above this loss, in bits per coded token", 0)
 flags.DEFINE_bool("sensitivity", False, "also print S and H under every anchor")
+flags.DEFINE_multi_string(
+    "compare",
+    [],
+    "given twice: two generators, observers or records; prints their paired difference",
+)
 flags.DEFINE_string("summary", None, "also write the numbers as JSON to this file")
 flags.DEFINE_string("frontier", None, "draw S, H and S + H against compute to this file")
 flags.DEFINE_enum("compute", "exact", list(frontier.ACCOUNTINGS), "accounting of the frontier")
 flags.DEFINE_float("tolerance", 0.0, "of the frontier's hull: part by which it may rise", 0)
-flags.DEFINE_string("figure", None, "draw S and H, world by observer, to this file (png, pdf, svg)")
+flags.DEFINE_string("curve", None, "draw loss curves to this file (png, pdf, svg)")
+flags.DEFINE_string("figure", None, "draw S and H as bars to this file (png, pdf, svg)")
+FIGURES = ("figure", "frontier", "curve")
 
 
 def main() -> int:
-    """Prints the table; writes what was asked for. Beside a table for a machine, what else is said
-    goes to standard error."""
+    """Prints the table and writes the files asked for.
+
+    With a format for machines, everything but the table goes to standard error.
+    """
     say = print if FLAGS.format == "table" else app.say
     if not FLAGS.records:
         app.fail("--records is missing: which folder holds the records?", 2)
     try:
-        for path in (FLAGS.figure, FLAGS.frontier):
-            plots.check(path)
-        found = read(FLAGS.records, FLAGS.anchor, FLAGS.test_tokens, FLAGS.surplus)
-        print(tables.FORMATS[FLAGS.format](found))
+        _check_flags()
+        records = load(FLAGS.records)
+        cells = make_cells(records, FLAGS.anchor, FLAGS.test_tokens, FLAGS.surplus)
+        print(_table(cells))
         if FLAGS.sensitivity:
-            say(tables.sensitivity(found))
+            say(tables.sensitivity(cells))
+        if FLAGS.compare:
+            pairs = comparison.compare(
+                records, cells, *FLAGS.compare, FLAGS.anchor, FLAGS.test_tokens
+            )
+            say("\n" + tables.differences(pairs))
         if FLAGS.summary:
-            record.write_json(Path(FLAGS.summary), {"cells": found})
-        if FLAGS.figure and summary.measured(found):
-            plots.worlds_by_observers(found, FLAGS.figure)
-        if FLAGS.frontier and summary.measured(found):
-            worlds = frontiers(FLAGS.records, found)
-            say(tables.frontiers(worlds))
-            plots.frontiers(worlds, FLAGS.frontier)
+            record.write_json(Path(FLAGS.summary), {"cells": cells})
+        if summary.measured(cells):
+            if FLAGS.figure:
+                bars.generators_by_observers(cells, FLAGS.figure)
+            if FLAGS.curve:
+                curves.losses(loss_curves(records, cells), FLAGS.curve)
+            if FLAGS.frontier:
+                by_generator = frontiers(records, cells)
+                say(tables.frontiers(by_generator))
+                curves.frontiers(by_generator, FLAGS.frontier)
     except (record.RecordError, OSError) as error:
         app.fail(str(error), 1)
     except ValueError as error:
         app.fail(str(error), 2)
-    if not summary.measured(found):
+    if not summary.measured(cells):
         app.fail("nothing in these records can be measured yet", 1)
     return 0
 
 
-def read(
-    folder: str,
+def _check_flags() -> None:
+    for key in FIGURES:
+        paths.check(key, FLAGS[key].value, paths.FIGURES)
+    paths.check("summary", FLAGS.summary)
+    require("compare", FLAGS.compare, len(FLAGS.compare) in (0, 2), "two names, --compare twice")
+
+
+def _table(cells: list[summary.Cell]) -> str:
+    if FLAGS.format == "table" and not FLAGS.wide:
+        return tables.compact(cells, shutil.get_terminal_size((100, 24)).columns)
+    return tables.FORMATS[FLAGS.format](cells)
+
+
+def load(folder: str) -> list[record.Record]:
+    """Loads every record below a folder. Raises RecordError where there is none."""
+    found = record.find(folder)
+    if not found:
+        raise record.RecordError(f"{folder} holds no records")
+    return [record.load(path) for path in found]
+
+
+def make_cells(
+    records: list[record.Record],
     anchor: str | None = None,
     test_tokens: float | None = None,
-    good_enough: float | None = None,
+    target_loss: float | None = None,
 ) -> list[summary.Cell]:
-    """The cells of every record below a folder. Raises RecordError where there is none."""
-    paths = record.find(folder)
-    if not paths:
-        raise record.RecordError(f"{folder} holds no records")
-    found = summary.cells([record.load(path) for path in paths], anchor, test_tokens, good_enough)
-    return summary.told_apart(found)
+    """The cells of the records, with names that differ. Arguments as in `summary.cells`."""
+    return summary.disambiguate(summary.cells(records, anchor, test_tokens, target_loss))
 
 
-def frontiers(folder: str, found: list[summary.Cell]) -> dict[str, frontier.Curve]:
-    """The frontier of every world and code of which something can be measured, over all runs. The
-    coded set is the same for all: --test_tokens, or what all configs say, or else what the longest
-    run has learned from."""
-    records = [record.load(path) for path in record.find(folder)]
-    runs: dict[str, list] = {}
-    several = len({cell["code"] for cell in found}) > 1
-    for cell, (one, members, _) in zip(found, summary.runs(records), strict=True):
+def read(folder: str) -> list[summary.Cell]:
+    """The cells of every record below a folder."""
+    return make_cells(load(folder))
+
+
+def loss_curves(
+    records: list[record.Record], cells: list[summary.Cell]
+) -> dict[str, dict[str, loss.LossCurve]]:
+    """Loss curves by generator and observer, of all that can be measured."""
+    result: dict[str, dict[str, loss.LossCurve]] = {}
+    several = len({cell["code"] for cell in cells}) > 1
+    for cell, run in zip(cells, summary.runs(records), strict=True):
         if "missing" not in cell:
-            words = [cell["world"], cell["code"]][: 1 + several]
-            runs.setdefault(", ".join(words), []).append((one, members))
-    said = {one.config["eval"]["test_tokens"] for one in records}
-    longest = max((cell["coded_tok"] for cell in summary.measured(found)), default=1.0)
-    test_tokens = FLAGS.test_tokens or (said.pop() if len(said) == 1 else None) or longest
-    points = {
-        world: frontier.points(of_world, test_tokens, FLAGS.anchor, FLAGS.compute)
-        for world, of_world in runs.items()
-    }
-    return {
-        world: frontier.curve(one, test_tokens, FLAGS.tolerance) for world, one in points.items()
-    }
+            name = ", ".join([cell["observer"], cell["code"]][: 1 + several])
+            result.setdefault(cell["generator"], {})[name] = loss.curve(run.record, run.members)
+    return result
+
+
+def frontiers(records: list[record.Record], cells: list[summary.Cell]) -> dict[str, frontier.Curve]:
+    """The frontier of every generator and code that can be measured, over all its runs.
+
+    The coded set is the same for all: --test_tokens, or the one of all configs where they agree, or
+    else the tokens that the longest run has learned from.
+    """
+    runs: dict[str, list] = {}
+    several = len({cell["code"] for cell in cells}) > 1
+    for cell, run in zip(cells, summary.runs(records), strict=True):
+        if "missing" not in cell:
+            name = ", ".join([cell["generator"], cell["code"]][: 1 + several])
+            runs.setdefault(name, []).append((run.record, run.members))
+    configured = {run.config["eval"]["test_tokens"] for run in records}
+    longest = max((cell["coded_tok"] for cell in summary.measured(cells)), default=1.0)
+    test_tokens = (
+        FLAGS.test_tokens or (configured.pop() if len(configured) == 1 else None) or longest
+    )
+    result = {}
+    for name, of_generator in runs.items():
+        points = frontier.points(of_generator, test_tokens, FLAGS.anchor, FLAGS.compute)
+        result[name] = frontier.curve(points, test_tokens, FLAGS.tolerance)
+    return result
 
 
 if __name__ == "__main__":

@@ -20,7 +20,7 @@ from epx.generators import eca
 from epx.learning import optim
 from epx.learning.batch import Batch
 from epx.observers import transformer
-from epx.report import plots
+from epx.report import curves, paths
 from experiments.cli import app
 
 FLAGS = flags.FLAGS
@@ -36,7 +36,7 @@ def main() -> int:
     """Sends, receives, compares, prints; returns the exit code."""
     app.prepare_host()
     with app.config_errors():
-        plots.check(FLAGS.figure)
+        paths.check("figure", FLAGS.figure, paths.FIGURES)
         automaton = eca.make(jax.random.key(0), rule=FLAGS.rule, width=FLAGS.width, steps=1)
         observer = transformer.make(2, automaton.spec.length, depth=1, width=16)
         hyper = optim.make_hyper(FLAGS.seed, lr=0.2, warmup_steps=10, ema_steps=10)
@@ -58,7 +58,7 @@ def main() -> int:
     print("the decoder, which saw none of the data, has the student's exact weights")
     if FLAGS.figure:
         with app.config_errors():  # too few messages
-            plots.messages(kl, length, proposals, requential.MESSAGE_BITS, FLAGS.figure)
+            curves.messages(kl, length, proposals, requential.MESSAGE_BITS, FLAGS.figure)
     return 0
 
 

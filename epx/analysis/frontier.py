@@ -1,4 +1,4 @@
-"""Two-part code against compute: which model tells a coded set in the fewest bits at each budget.
+"""Two-part code against compute: the shortest description of a coded set at each budget.
 
 Every evaluation of every run is a point (T, S, H): the compute to train so far and to code the set,
 the length of the model and that of the data given the model. The procedure of arXiv 2601.03220,
@@ -15,6 +15,7 @@ import numpy as np
 from epx.analysis import ledger
 from epx.analysis.measurement import LN2, Estimate
 from epx.record import Record, RecordError
+from epx.types import require
 
 ACCOUNTINGS = ("exact", "paper")
 
@@ -23,7 +24,9 @@ class Points(NamedTuple):
     """Points in any order, float64 arrays of one shape, S and H in bits of the whole coded set.
 
     Attributes:
-      run: which run each belongs to, `seed` which of its members and `step` how far it is (int).
+      run: index of the run (int).
+      seed: index of the member of the run (int).
+      step: training steps done (int).
       flops: T.
       structure_bits: S; below 0 where the last loss is above the online loss.
       entropy_bits: H.
@@ -42,7 +45,7 @@ class Points(NamedTuple):
         return self.structure_bits + self.entropy_bits
 
     def take(self, index: np.ndarray) -> "Points":
-        """Some of them, in the order of the index."""
+        """The points at these indices, in their order."""
         return Points(*(array[index] for array in self))
 
 
@@ -52,37 +55,37 @@ def points(
     anchor: str | None = None,
     accounting: str = "exact",
 ) -> Points:
-    """A point for every evaluation of every member that is well, by the code of its record.
+    """Makes a point of every evaluation of every finite member, by the code of its record.
 
     Args:
-      runs: runs on one world, of different observers or rates: a record each, with those of its
+      runs: runs on one generator, of different observers or rates: a record each, with those of its
         members that differ in their seed alone, or None for all.
       test_tokens: 𝒟, the same for all, or their MDL could not be compared.
-      anchor: as in `ledger.prequential`.
+      anchor: as in `ledger.measure`.
       accounting: of compute, `exact` or the `paper`'s.
 
     Raises:
-      ValueError: an unknown accounting, or no test tokens.
+      ValueError: an unknown accounting, or test tokens that are not above 0.
       RecordError: no record has an evaluation with a finite loss.
     """
-    if accounting not in ACCOUNTINGS:
-        raise ValueError(f"accounting={accounting}: accepted are {', '.join(ACCOUNTINGS)}")
-    found: list[tuple] = []
+    require("accounting", accounting, accounting in ACCOUNTINGS, ", ".join(ACCOUNTINGS))
+    rows: list[tuple] = []
     for run, (record, members) in enumerate(runs):
         for step in sorted(record.evals):
-            if not ledger.well(record, step, members).size:
+            if not ledger.finite_members(record, step, members).size:
                 continue
-            one = ledger.own(record)(record, anchor, test_tokens, members, step)
-            flops_M = one.exact_flops if accounting == "exact" else one.paper_flops
-            bits = one.structure_nats / LN2, one.entropy_nats / LN2
-            found += [(run, seed, step, *rest) for seed, *rest in zip(one.members, flops_M, *bits)]
-    if not found:
+            measured = ledger.measure(record, None, anchor, test_tokens, members, step)
+            flops_M = measured.exact_flops if accounting == "exact" else measured.paper_flops
+            bits = measured.structure_nats / LN2, measured.entropy_nats / LN2
+            for seed, *values in zip(measured.members, flops_M, *bits):
+                rows.append((run, seed, step, *values))
+    if not rows:
         raise RecordError("no evaluation with a finite loss in these records")
-    return Points(*map(np.array, zip(*found)))
+    return Points(*map(np.array, zip(*rows)))
 
 
 def hull(flops: np.ndarray, bits: np.ndarray, tolerance: float = 0.0) -> np.ndarray:
-    """Indices, by rising T, of the lower convex hull in linear coordinates.
+    """Finds the lower convex hull in linear coordinates; returns indices by rising T.
 
     Args:
       flops: T of each point.
@@ -92,14 +95,14 @@ def hull(flops: np.ndarray, bits: np.ndarray, tolerance: float = 0.0) -> np.ndar
         hull, which is not done here); at 0 the description length never rises with T.
     """
     kept: list[int] = []
-    seen, lowest, ceiling = -np.inf, np.inf, np.inf
+    last_flops, lowest, ceiling = -np.inf, np.inf, np.inf
     for i in np.lexsort((bits, flops)):
-        if bits[i] > ceiling or flops[i] == seen:  # the first of equal T is the shortest
+        if bits[i] > ceiling or flops[i] == last_flops:  # the first of equal T is the shortest
             continue
         while len(kept) > 1 and _is_above(kept[-1], kept[-2], i, flops, bits):
             kept.pop()
         kept.append(int(i))
-        seen, lowest = flops[i], min(lowest, bits[i])
+        last_flops, lowest = flops[i], min(lowest, bits[i])
         ceiling = lowest + tolerance * abs(lowest)
     return np.array(kept, int)
 
@@ -110,78 +113,86 @@ def _is_above(middle: int, left: int, right: int, flops: np.ndarray, bits: np.nd
     return over >= (bits[right] - bits[left]) * (flops[middle] - flops[left])
 
 
-def frontier(found: Points, tolerance: float = 0.0) -> Points:
-    """The points that are kept: those of the hull, and of every run only the one with the median T
-    (of two in the middle the one of less compute), by rising T."""
-    on_hull = found.take(hull(found.flops, found.description_bits, tolerance))
+def frontier(points: Points, tolerance: float = 0.0) -> Points:
+    """Keeps the points of the hull, and of every run only the one with the median T, by rising T.
+
+    Of two points in the middle the one of less compute is kept.
+    """
+    on_hull = points.take(hull(points.flops, points.description_bits, tolerance))
     kept = []
     for run in np.unique(on_hull.run):
-        mine = np.flatnonzero(on_hull.run == run)
-        kept.append(mine[(len(mine) - 1) // 2])
+        of_run = np.flatnonzero(on_hull.run == run)
+        kept.append(of_run[(len(of_run) - 1) // 2])
     return on_hull.take(np.sort(kept))
 
 
 def at(kept: Points, flops: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """S_T and H_T in bits at each budget: those of the last point kept that it can pay for; nan
-    below the cheapest."""
+    """S_T and H_T in bits at each budget; nan below the cheapest point.
+
+    They are those of the last point whose compute is within the budget.
+    """
     index = np.searchsorted(kept.flops, flops, side="right") - 1
-    pays = index >= 0
+    affordable = index >= 0
     return tuple(
-        np.where(pays, bits[np.maximum(index, 0)], np.nan)
+        np.where(affordable, bits[np.maximum(index, 0)], np.nan)
         for bits in (kept.structure_bits, kept.entropy_bits)
     )
 
 
-def mean_over_seeds(found: Points) -> Points:
-    """One point for every run and evaluation, the mean of its seeds (`seed` becomes 0), whose
-    compute can differ."""
-    index, group = np.unique(np.stack([found.run, found.step]), axis=1, return_inverse=True)
+def mean_over_seeds(points: Points) -> Points:
+    """Averages over seeds: one point for every run and evaluation, with `seed` 0.
+
+    The compute of seeds can differ and is averaged, too.
+    """
+    index, group = np.unique(np.stack([points.run, points.step]), axis=1, return_inverse=True)
     group = group.reshape(-1)
     count = np.bincount(group)
-    values = [np.bincount(group, np.asarray(array, float)) / count for array in found[3:]]
+    values = [np.bincount(group, np.asarray(array, float)) / count for array in points[3:]]
     return Points(index[0], 0 * index[0], index[1], *values)
 
 
 def resampled(
-    found: Points, flops: np.ndarray, seed: int, draws: int = 200, tolerance: float = 0.0
+    points: Points, flops: np.ndarray, seed: int, draws: int = 200, tolerance: float = 0.0
 ) -> tuple[list[Estimate], list[Estimate]]:
-    """S_T and H_T at each budget with 95 % intervals: runs are drawn with replacement, and then the
-    seeds of each, and the procedure is repeated.
+    """S_T and H_T at each budget with 95 % bootstrap intervals.
+
+    Runs are drawn with replacement, then the seeds of each, and the procedure is repeated.
 
     Args:
-      found: every point, of every seed.
+      points: every point of every seed.
       flops: budgets.
-      seed: of the draws.
-      draws: how many.
+      seed: seed of the bootstrap.
+      draws: number of bootstrap samples.
       tolerance: as in `hull`.
 
     Returns:
-      Estimates of S and of H in bits: the value of all points, nan at a budget that pays for none
-      that is kept, and half of the central 95 % of the draws that can pay, which at the cheapest
-      budgets are not all; nan of one run of one seed, of which there is nothing to draw.
+      Estimates of S and of H in bits. The mean is the value of all points, nan at a budget below
+      the cheapest one kept. The half width is half of the central 95 % of the draws that have a
+      value, which near the cheapest budget are not all; nan for one run of one seed.
     """
     rng = np.random.default_rng(seed)
-    value = at(frontier(mean_over_seeds(found), tolerance), flops)
-    alone = len(set(zip(found.run, found.seed))) == 1
-    drawn = []
+    value = at(frontier(mean_over_seeds(points), tolerance), flops)
+    alone = len(set(zip(points.run, points.seed))) == 1
+    samples = []
     for _ in range(draws):
-        drawn.append(at(frontier(mean_over_seeds(_draw(found, rng)), tolerance), flops))
+        sample = mean_over_seeds(_draw(points, rng))
+        samples.append(at(frontier(sample, tolerance), flops))
     result = []
-    for centre, draws_RxT in zip(value, np.moveaxis(np.array(drawn), 1, 0)):
+    for centre, draws_RxT in zip(value, np.moveaxis(np.array(samples), 1, 0)):
         half = np.full(len(centre), np.nan)
-        pays = np.isfinite(draws_RxT).any(0) & np.isfinite(centre)
-        if pays.any() and not alone:
-            low, high = np.nanquantile(draws_RxT[:, pays], [0.025, 0.975], axis=0)
-            half[pays] = (high - low) / 2
+        affordable = np.isfinite(draws_RxT).any(0) & np.isfinite(centre)
+        if affordable.any() and not alone:
+            low, high = np.nanquantile(draws_RxT[:, affordable], [0.025, 0.975], axis=0)
+            half[affordable] = (high - low) / 2
         result.append([Estimate(*pair) for pair in zip(centre, half)])
     return result[0], result[1]
 
 
 class Curve(NamedTuple):
-    """The frontier of a world.
+    """The frontier of a generator.
 
     Attributes:
-      points: all that it was drawn from.
+      points: all points of all runs.
       flops: budgets, rising.
       structure_bits, entropy_bits: estimates of S_T and H_T at each.
       test_tokens: size of the coded set.
@@ -194,23 +205,25 @@ class Curve(NamedTuple):
     test_tokens: float
 
 
-def curve(found: Points, test_tokens: float, tolerance: float = 0.0, budgets: int = 12) -> Curve:
-    """S_T and H_T with their intervals at budgets that are even in log T, from the cheapest point
-    that is kept to the dearest of all; one budget where these are the same."""
-    low = frontier(mean_over_seeds(found), tolerance).flops[0]
-    high = max(low, found.flops.max())
-    # Rounding may leave the range, where there is next to none.
+def curve(points: Points, test_tokens: float, tolerance: float = 0.0, budgets: int = 12) -> Curve:
+    """S_T and H_T with their intervals at budgets that are even in log T.
+
+    Budgets go from the cheapest point kept to the dearest of all; one where these are the same.
+    """
+    low = frontier(mean_over_seeds(points), tolerance).flops[0]
+    high = max(low, points.flops.max())
+    # Rounding may leave a range that is nearly empty.
     flops = np.unique(np.clip(np.geomspace(low, high, budgets), low, high))
-    return Curve(found, flops, *resampled(found, flops, 0, tolerance=tolerance), test_tokens)
+    return Curve(points, flops, *resampled(points, flops, 0, tolerance=tolerance), test_tokens)
 
 
-def _draw(found: Points, rng: np.random.Generator) -> Points:
-    """As many runs, with replacement, each with as many of its seeds, with replacement."""
+def _draw(points: Points, rng: np.random.Generator) -> Points:
+    """Draws runs with replacement, then the seeds of each with replacement."""
     index, runs = [], []
-    for new, run in enumerate(rng.choice(np.unique(found.run), len(np.unique(found.run)))):
-        seeds = np.unique(found.seed[found.run == run])
+    for new, run in enumerate(rng.choice(np.unique(points.run), len(np.unique(points.run)))):
+        seeds = np.unique(points.seed[points.run == run])
         for seed in rng.choice(seeds, len(seeds)):
-            mine = np.flatnonzero((found.run == run) & (found.seed == seed))
-            index.append(mine)
-            runs.append(np.full(len(mine), new))
-    return found.take(np.concatenate(index))._replace(run=np.concatenate(runs))
+            of_seed = np.flatnonzero((points.run == run) & (points.seed == seed))
+            index.append(of_seed)
+            runs.append(np.full(len(of_seed), new))
+    return points.take(np.concatenate(index))._replace(run=np.concatenate(runs))

@@ -1,10 +1,10 @@
-"""What a code makes of a record, with 95 % intervals over its members. The only change from nats to
-bits happens here."""
+"""What a code says of a record, with 95 % intervals over members. Nats become bits here."""
 
 import math
 from typing import NamedTuple
 
 import numpy as np
+from scipy import special
 
 LN2 = math.log(2.0)
 
@@ -17,20 +17,21 @@ class Estimate(NamedTuple):
 
 
 class Measurement(NamedTuple):
-    """What a record says about its world and observer by one code, one float64 entry per well
-    member.
+    """One code's reading of a record: float64 arrays with one entry per finite member.
 
     Attributes:
       members: indices of the members that took part; failed ones are left out.
       coded_tok: coded tokens that the model learned from, D; of EDL those of the first pass, n.
       test_tok: size of the coded set whose information is stated, 𝒟.
-      charged_nats: the sum of what was charged.
+      charged_nats: the sum of the charges.
       anchored_tok: tokens for which the anchor is taken off the charges: D, n, or 0 of the KL.
-      anchor_nats: nats per coded token at the end, and `anchor_error_nats` its standard error.
+      anchor_nats: nats per coded token at the end.
+      anchor_error_nats: its standard error.
       exact_flops, paper_flops: compute T in two accountings, training and coding 𝒟 tokens.
-      anchor: which one was used.
-      shared_heldout: whether all members are measured on the same examples, as in a finite world:
-        their anchors then err together, and averaging does not help.
+      anchor: the name of the anchor.
+      shared_held_out: whether the anchors of all members are of the same held-out examples, as in
+        a finite generator. Their errors are then equal: the spread of the seeds does not show them,
+        and averaging does not reduce them.
     """
 
     members: np.ndarray
@@ -43,16 +44,18 @@ class Measurement(NamedTuple):
     exact_flops: np.ndarray
     paper_flops: np.ndarray
     anchor: str
-    shared_heldout: bool
+    shared_held_out: bool
 
     @property
     def structure_nats(self) -> np.ndarray:
-        """S of each member, by this code."""
+        """S of each member by this code."""
+        # arXiv 2601.03220, equation 8, with the final loss measured on unseen data.
         return self.charged_nats - self.anchored_tok * self.anchor_nats
 
     @property
     def entropy_nats(self) -> np.ndarray:
-        """H, the time-bounded entropy of 𝒟 tokens for each member."""
+        """H of each member, the time-bounded entropy of 𝒟 tokens."""
+        # arXiv 2601.03220, equation 9.
         return self.test_tok * self.anchor_nats
 
     @property
@@ -90,10 +93,11 @@ class Measurement(NamedTuple):
         return self._bits(nats, errors)
 
     def _bits(self, values_M: np.ndarray, errors_M: np.ndarray) -> Estimate:
-        return interval(values_M / LN2, errors_M / LN2, self.shared_heldout)
+        shared_error = float(np.mean(errors_M)) if self.shared_held_out else 0.0
+        return interval(values_M / LN2, shared_error / LN2)
 
 
-def heldout(nats_MxE: np.ndarray, coded_MxE: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+def mean_nats(nats_MxE: np.ndarray, coded_MxE: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     """Nats per coded token and its standard error over examples (a ratio of two means)."""
     nats, coded = np.asarray(nats_MxE, np.float64), np.asarray(coded_MxE, np.float64)
     mean_M = nats.sum(1) / coded.sum(1)
@@ -103,34 +107,23 @@ def heldout(nats_MxE: np.ndarray, coded_MxE: np.ndarray) -> tuple[np.ndarray, np
     return mean_M, np.sqrt(variance_M) / coded.mean(1)
 
 
-def interval(values_M: np.ndarray, errors_M: np.ndarray, together: bool = False) -> Estimate:
-    """Mean and 95 % half width: Student's t over members, with 1.96 standard errors of the mean
-    anchor added in quadrature. Members that err `together` share their held-out examples."""
+def interval(values_M: np.ndarray, shared_error: float = 0.0) -> Estimate:
+    """Mean over members and the half width of its 95 % interval by Student's t.
+
+    Args:
+      values_M: one value per member; their spread holds every error that members do not share.
+      shared_error: standard error of what all members share, such as their held-out examples,
+        added in quadrature. The degrees of freedom then rise with the part of the variance that is
+        known: by the ratio of the variances, not by its square as Welch and Satterthwaite have it,
+        which covers 92 % of three seeds. Simulated coverage is 94 to 96.5 % from three seeds on.
+    """
     n = len(values_M)
+    mean = float(np.mean(values_M))
     if n < 2:
-        return Estimate(float(np.mean(values_M)), math.nan)
-    spread = student_t(n - 1) * np.std(values_M, ddof=1) / math.sqrt(n)
-    error = np.mean(errors_M) if together else math.sqrt(np.sum(np.square(errors_M))) / n
-    return Estimate(float(np.mean(values_M)), math.hypot(spread, 1.96 * float(error)))
-
-
-def student_t(freedom: int, level: float = 0.95) -> float:
-    """Two-sided quantile of Student's t, from the closed form of its distribution for a whole
-    number of degrees of freedom (Abramowitz and Stegun 26.7.3 and 26.7.4), by bisection."""
-    low, high = 0.0, 1e4
-    for _ in range(200):
-        middle = (low + high) / 2
-        low, high = (middle, high) if _student_mass(middle, freedom) < level else (low, middle)
-    return (low + high) / 2
-
-
-def _student_mass(t: float, freedom: int) -> float:
-    angle = math.atan(t / math.sqrt(freedom))
-    cosine, sine = math.cos(angle), math.sin(angle)
-    odd = freedom % 2
-    term = cosine if odd else 1.0
-    total = term if freedom > 1 else 0.0
-    for k in range(3 if odd else 2, freedom - 1, 2):
-        term *= cosine**2 * (k - 1) / k
-        total += term
-    return 2 / math.pi * (angle + sine * total) if odd else sine * total
+        return Estimate(mean, math.nan)
+    own = float(np.var(values_M, ddof=1)) / n
+    total = own + shared_error**2
+    if own == 0.0:
+        return Estimate(mean, float(special.ndtri(0.975)) * shared_error)
+    freedom = (n - 1) * total / own
+    return Estimate(mean, float(special.stdtrit(freedom, 0.975)) * math.sqrt(total))

@@ -1,5 +1,5 @@
-"""Epiplexity of data that nobody here has trained on, from the scaling law of its loss (arXiv
-2601.03220, appendix B.3; numbers in section C.9). For N parameters, D training tokens and a coded
+"""Epiplexity without training, from the scaling law of a loss (arXiv 2601.03220, appendix B.3;
+numbers in section C.9). For N parameters, D training tokens and a coded
 set of 𝒟 tokens,
 
     L(N, D) = E + (N0/N)^alpha + (D0/D)^beta      nats per token
@@ -19,6 +19,7 @@ import numpy as np
 from scipy import optimize
 
 from epx.analysis.measurement import LN2
+from epx.types import refusal, require
 
 PF_DAY = 8.64e19  # FLOPs in a petaflop/s-day
 # Non-embedding compute, in PF-days, over which a law is fitted again with all parameters counted.
@@ -61,11 +62,13 @@ class LossLaw(NamedTuple):
     E: float
 
     def loss_nats(self, parameters, tokens):
-        """Nats per token of a model of so many parameters after so many tokens."""
+        """Nats per token of a model with this many parameters after this many tokens."""
+        # arXiv 2601.03220, appendix B.3.
         return self.E + (self.N0 / parameters) ** self.alpha + (self.D0 / tokens) ** self.beta
 
     def structure_nats(self, tokens):
-        """S of a model that was trained on so many tokens: the area above its last loss."""
+        """S of a model trained on this many tokens: the area above its last loss."""
+        # arXiv 2601.03220, appendix B.3.
         return self.beta / (1 - self.beta) * self.D0**self.beta * tokens ** (1 - self.beta)
 
     def limit(self, test_tokens: float) -> tuple[float, float]:
@@ -88,7 +91,7 @@ PUBLISHED = {
 
 
 class Split(NamedTuple):
-    """S_T and H_T at one compute budget, with the model that reaches them.
+    """S_T and H_T at one compute budget, and the model that reaches them.
 
     Attributes:
       flops: T.
@@ -112,14 +115,13 @@ def split(law: LossLaw, flops: float, test_tokens: float) -> Split:
       ValueError: a budget or a size that is not above 0, or a budget below one parameter and token.
     """
     for name, value in (("flops", flops), ("test_tokens", test_tokens)):
-        if not 0 < value < math.inf:
-            raise ValueError(f"{name}={value}: must be above 0")
+        require(name, value, 0 < value < math.inf, "a finite number above 0")
 
     def size(tokens: float) -> float:
         return flops / (2 * (3 * tokens + test_tokens))
 
     def slope(log_tokens: float) -> float:
-        """Of S + H along the budget, over what more tokens save."""
+        """Derivative of S + H along the budget; its sign is that of d(S + H)/dD."""
         tokens = math.exp(log_tokens)
         saved = law.beta * law.D0**law.beta * (test_tokens - tokens) * tokens ** (-law.beta - 1)
         smaller = 3 * law.alpha * test_tokens / (3 * tokens + test_tokens)
@@ -127,11 +129,11 @@ def split(law: LossLaw, flops: float, test_tokens: float) -> Split:
 
     low, high = 0.0, math.log(test_tokens)
     least = 2 * (3 + test_tokens)
-    if flops < least:
-        raise ValueError(f"flops={flops:g}: one parameter and one token need {least:g}; give more")
-    if slope(low) >= 0:  # nothing is worth learning from
+    accepted = f"at least {least:g}, the compute of one parameter and one token"
+    require("flops", flops, flops >= least, accepted)
+    if slope(low) >= 0:  # learning saves less than it costs
         tokens = 1.0
-    elif slope(high) <= 0:  # the loss of any smaller a model is rounded off
+    elif slope(high) <= 0:  # the loss of any smaller model is lost to rounding
         tokens = test_tokens
     else:
         tokens = math.exp(optimize.brentq(slope, low, high, xtol=1e-14, rtol=1e-14))
@@ -140,7 +142,7 @@ def split(law: LossLaw, flops: float, test_tokens: float) -> Split:
     return Split(flops, parameters, tokens, law.structure_nats(tokens), entropy)
 
 
-# Head, key of a cell, format, and format of its half width, as `formats.py` takes them.
+# Head, key of a cell, format, and format of its half width, as `report/tables.py` takes them.
 COLUMNS = (
     ("domain", "domain", "", ""),
     ("S bit", "S_bits", ".3g", ""),
@@ -153,73 +155,70 @@ COLUMNS = (
     ("S without bound, bit", "S_limit_bits", ".3g", ""),
     ("H without bound, bit", "H_limit_bits", ".4g", ""),
 )
+# The first columns, which fit a terminal of 80 characters.
+COMPACT = 6
 
 
 def cells(laws: dict[str, LossLaw], flops: float, test_tokens: float) -> list[dict[str, Any]]:
-    """One dict for each law, with the keys of COLUMNS and those of the law itself."""
-    found = []
+    """Makes one cell for each law, with the keys of COLUMNS and those of the law itself."""
+    result = []
     for domain, law in laws.items():
-        one, limit = split(law, flops, test_tokens), law.limit(test_tokens)
-        found.append(
+        best, limit = split(law, flops, test_tokens), law.limit(test_tokens)
+        result.append(
             law._asdict()
             | {
                 "domain": domain,
-                "S_bits": one.structure_nats / LN2,
-                "H_bits": one.entropy_nats / LN2,
-                "structure_share": one.structure_nats / (one.structure_nats + one.entropy_nats),
-                "tokens": one.tokens,
-                "parameters": one.parameters,
+                "S_bits": best.structure_nats / LN2,
+                "H_bits": best.entropy_nats / LN2,
+                "structure_share": best.structure_nats / (best.structure_nats + best.entropy_nats),
+                "tokens": best.tokens,
+                "parameters": best.parameters,
                 "flops": flops,
                 "test_tok": test_tokens,
                 "S_limit_bits": limit[0] / LN2,
                 "H_limit_bits": limit[1] / LN2,
             }
         )
-    return found
+    return result
 
 
 def read(path: Path | str) -> dict[str, LossLaw]:
-    """Laws from a CSV file, by the name in its column `domain`.
+    """Reads laws from a CSV file, by the name in its column `domain`.
 
     The other columns are the fields of `LossLaw`, or those of `ComputeLaw`, which is converted; its
     last three may be left empty. Spaces around a cell do not count.
 
     Raises:
-      ValueError: columns of neither, a name that is missing or comes twice, or a cell that is no
-        number or none that a law can have, naming the line.
+      ValueError: not a CSV file of either kind, naming the line.
       OSError: the file cannot be read.
     """
+    name = str(path)
     try:
         with open(path, newline="", encoding="utf-8-sig") as file:
             rows = [[cell.strip() for cell in row] for row in csv.reader(file)]
     except (UnicodeDecodeError, csv.Error) as error:
-        raise ValueError(f"{path}: accepted is a CSV file in UTF-8") from error
+        raise refusal("laws", name, f"a CSV file in UTF-8 ({error})") from error
     head = rows[0] if rows else []
     kinds = [k for k in (LossLaw, ComputeLaw) if sorted(head) == sorted(("domain", *k._fields))]
-    if not kinds:
-        accepted = " or ".join(", ".join(("domain", *k._fields)) for k in (LossLaw, ComputeLaw))
-        raise ValueError(f"{path}: columns {', '.join(head)}: accepted {accepted}")
-    laws = {}
+    accepted = " or ".join(", ".join(("domain", *k._fields)) for k in (LossLaw, ComputeLaw))
+    require(f"{name}: columns", ", ".join(head), bool(kinds), accepted)
+    laws: dict[str, LossLaw] = {}
     for line, row in enumerate(rows[1:], start=2):
         if not row:
             continue
-        try:
-            if len(row) != len(head):
-                raise ValueError(f"{len(row)} cells: accepted {len(head)}, as in the first line")
-            cells = dict(zip(head, row))
-            domain = cells.pop("domain")
-            if not domain or domain in laws:
-                raise ValueError(f"domain={domain}: accepted is a name for each, once")
-            laws[domain] = _law(kinds[0], cells)
-        except (ValueError, ArithmeticError) as error:
-            raise ValueError(f"{path}, line {line}: {error}") from error
-    if not laws:
-        raise ValueError(f"{path}: holds no law")
+        where = f"{name}, line {line}: "
+        require(f"{where}cells", len(row), len(row) == len(head), f"{len(head)}, as in line 1")
+        numbers = dict(zip(head, row))
+        domain = numbers.pop("domain")
+        legal = bool(domain) and domain not in laws
+        require(f"{where}domain", domain, legal, "a name that no other line has")
+        laws[domain] = _law(kinds[0], numbers, where)
+    require("laws", name, bool(laws), "a file with at least one law below its first line")
     return laws
 
 
-def _law(kind: type[LossLaw] | type[ComputeLaw], cells: dict[str, str]) -> LossLaw:
-    """The law in a line of a file."""
+def _law(kind: type[LossLaw] | type[ComputeLaw], cells: dict[str, str], where: str) -> LossLaw:
+    """The law in a line of a file; `where` stands before the key in a refusal."""
     numbers = {}
     for key, text in cells.items():
         if not text and key in kind._field_defaults:
@@ -227,26 +226,35 @@ def _law(kind: type[LossLaw] | type[ComputeLaw], cells: dict[str, str]) -> LossL
         try:
             numbers[key] = float(text)
         except ValueError:
-            raise ValueError(f"{key}={text}: accepted is a number") from None
-    law = _checked(kind(**numbers))
-    return _checked(convert(law)) if kind is ComputeLaw else law
+            raise refusal(where + key, text, "a number") from None
+    law = kind(**numbers)
+    _check(law, where)
+    if kind is LossLaw:
+        return law
+    try:
+        converted = convert(law)
+    except ArithmeticError as error:
+        raise refusal(
+            where + "law", tuple(law), f"constants that can be converted ({error})"
+        ) from error
+    _check(converted, where)
+    return converted
 
 
-def _checked(law: LossLaw | ComputeLaw) -> LossLaw | ComputeLaw:
-    """The law. Raises ValueError, naming a constant that it cannot have."""
-    sizes = [getattr(law, key, None) for key in ("vocab", "context", "aspect")]
-    if None in sizes and set(sizes) != {None}:
-        raise ValueError("vocab, context, aspect: accepted are all three or none of them")
+def _check(law: LossLaw | ComputeLaw, where: str) -> None:
+    """Refuses constants that a law cannot have."""
+    sizes = {key: getattr(law, key, None) for key in ("vocab", "context", "aspect")}
+    given = [value is not None for value in sizes.values()]
+    together = all(given) or not any(given)
+    require(f"{where}vocab, context, aspect", tuple(sizes.values()), together, "all three or none")
     for key, value in law._asdict().items():
         most = 1.0 if key in ("beta", "delta") else math.inf
         legal = value is None or 0 < value < most or (key == "E" and value == 0)
-        if not legal:
-            raise ValueError(f"{key}={value}: accepted are numbers above 0 and below {most}")
-    return law
+        require(where + key, value, legal, f"a number above 0 and below {most}")
 
 
 def convert(law: ComputeLaw) -> LossLaw:
-    """The loss law behind a law against compute, with all parameters counted.
+    """Converts a law against compute to a loss law in which all parameters are counted.
 
     Laws of Henighan et al. count neither the embedding of V tokens, nor the head, nor the position
     table. With models of one aspect ratio A these have (2V + context) (A/12)^(1/3) N^(1/3)
@@ -264,6 +272,7 @@ def convert(law: ComputeLaw) -> LossLaw:
         delta, intercept = np.polyfit(log_compute, np.log(total), 1)
         C_unit = math.exp(-intercept / delta)
         gamma, E = _refit(log_compute, np.log(loss), gamma, C0, E)
+    # arXiv 2601.03220, appendix B.3: the exponents and the scale of D from those against compute.
     alpha, beta = gamma / delta, gamma / (1 - delta)
     D0 = C_unit * PF_DAY / 6 * N0 ** (alpha / beta) * (beta / alpha) ** (-1 / beta)
     return LossLaw(alpha, beta, N0, D0, E)
@@ -272,7 +281,7 @@ def convert(law: ComputeLaw) -> LossLaw:
 def _refit(
     log_compute: np.ndarray, log_loss: np.ndarray, gamma: float, C0: float, E: float
 ) -> tuple[float, float]:
-    """gamma and E of the law of the loss that is nearest to these points, in logs."""
+    """Fits gamma and E of the loss law to these points by least squares in logs."""
 
     def residuals(law: np.ndarray) -> np.ndarray:
         log_C0, gamma, E = law

@@ -1,10 +1,12 @@
-"""From records to the numbers that are printed and drawn: a cell is one world for one observer,
-over its seeds. A record may hold several worlds of equal shape; its members are grouped here."""
+"""From records to cells: the numbers of one generator for one observer and code, over seeds.
+
+A record may hold several generators of equal shape; its members are grouped here. Cells are a
+function of the numbers in the records alone: no times, no paths but the record's name."""
 
 import json
 import math
 from collections.abc import Sequence
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 
@@ -14,217 +16,254 @@ from epx.record import Record, RecordError, flatten
 
 Cell = dict[str, Any]
 
-# Who learns from which tokens of a requential code.
-_WAITS = {"teacher": "coded_tok", "student": "sampled_tok"}
+# Names of the numbers by code.
+SYMBOLS = {"prequential": "S_preq", "excess": "EDL", "requential": "S_req"}
+# The rows that show whether teacher and student of a requential code learned in a step.
+ACTIVITY = {"teacher": "coded_tok", "student": "sampled_tok"}
 # Fewer seeds than this make a figure exploratory, not publishable.
 PUBLISHED_SEEDS = 5
+
+
+class Run(NamedTuple):
+    """Members of a record that differ in their seed alone.
+
+    Attributes:
+      record: their record.
+      members: their indices in it.
+      varied: the keys and values that distinguish them from its other members.
+    """
+
+    record: Record
+    members: list[int]
+    varied: dict[str, Any]
 
 
 def cells(
     records: Sequence[Record],
     anchor: str | None = None,
     test_tokens: float | None = None,
-    good_enough: float | None = None,
+    target_loss: float | None = None,
 ) -> list[Cell]:
-    """One cell for each world and observer, in the order of the records.
+    """Makes one cell for each run, in the order of the records.
 
     Args:
       records: records with an evaluation.
-      anchor, test_tokens: as in `ledger.prequential`.
-      good_enough: bits per coded token above which the surplus description length is stated.
+      anchor: as in `ledger.measure`.
+      test_tokens: as in `ledger.measure`.
+      target_loss: bits per coded token above which the surplus description length is stated.
 
     Returns:
       Dicts of plain values that JSON can hold. Estimates are [mean, half width of the 95 %
-      interval, or None for a single seed]; `S_bits` is S in all, `H_bits` is H of the coded set of
-      `test_tok` tokens, and keys that end in `_per_tok` are bits per coded token, those in
-      `_per_byte`, of worlds that are cut from a source such as text, bits per byte of the source.
-      Where nothing can be measured, as every member failed or the run has no evaluation yet, the
-      cell has only names and `missing`, the reason.
+      interval, or None for a single seed]. `S_bits` is S in all and `H_bits` H of the coded set of
+      `test_tok` tokens. Keys that end in `_per_tok` are bits per coded token, those in `_per_byte`
+      bits per byte of the source, of generators that are cut from one, such as text. Where nothing
+      can be measured, since every member failed or the run has no evaluation yet, the cell has only
+      names and `missing`, the reason.
 
     Raises:
-      ValueError: as `ledger.prequential`.
+      ValueError: as `ledger.measure`.
     """
-    found = []
-    for record, members, varied in runs(records):
-        cell = _identity(record, varied)
+    result = []
+    for run in runs(records):
+        cell = _identity(run)
         try:
-            cell |= _numbers(record, members, anchor, test_tokens)
-            if good_enough is not None:
-                cell |= _surplus(record, members, good_enough, cell)
+            cell |= _numbers(run, anchor, test_tokens)
+            if target_loss is not None:
+                cell |= _surplus(run, target_loss)
+                cell["notes"] += _surplus_notes(run)
         except RecordError as error:
             cell["missing"] = str(error)
-        found.append(cell)
-    _label(found, "generator", "world")
-    _label(found, "observer_arguments", "observer")
-    _label(found, "code_arguments", "code")
-    return found
+        result.append(cell)
+    for key in ("generator", "observer", "code"):
+        _name(result, key)
+    return result
 
 
-def runs(records: Sequence[Record]) -> list[tuple[Record, list[int], dict[str, Any]]]:
-    """The runs of some records, in the order of their cells: a record, those of its members that
-    differ in their seed alone, and what tells them from its other members."""
-    return [(record, members, varied) for record in records for varied, members in _worlds(record)]
+def runs(records: Sequence[Record]) -> list[Run]:
+    """The runs of some records, in the order of their cells."""
+    return [run for record in records for run in _group_by_seed(record)]
 
 
-def told_apart(found: Sequence[Cell]) -> list[Cell]:
-    """The cells, with longer names of observers where a world and an observer come twice: what was
-    learned with other values of `optim`, or else in another record."""
-    longer = []
-    for cell in found:
-        alike = [c for c in found if all(c[key] == cell[key] for key in ("world", "observer"))]
+def disambiguate(cells: Sequence[Cell]) -> list[Cell]:
+    """Lengthens observers' names where a generator and an observer come twice.
+
+    The longer name has the values of `optim` that differ, or else the name of the record.
+    """
+    result = []
+    for cell in cells:
+        same_name = [
+            other
+            for other in cells
+            if all(other[key] == cell[key] for key in ("generator", "observer"))
+        ]
         optim = cell["optim"]
-        words = [f"{k}={v}" for k, v in optim.items() if any(c["optim"].get(k) != v for c in alike)]
-        if sum(c["optim"] == optim for c in alike) > 1:
+        words = [
+            f"{key}={value}"
+            for key, value in optim.items()
+            if any(other["optim"].get(key) != value for other in same_name)
+        ]
+        if sum(other["optim"] == optim for other in same_name) > 1:
             words.append(cell["record"])
-        longer.append(cell | {"observer": ", ".join([cell["observer"], *words])})
-    return longer
+        result.append(cell | {"observer": ", ".join([cell["observer"], *words])})
+    return result
 
 
-def measured(found: Sequence[Cell]) -> list[Cell]:
+def measured(cells: Sequence[Cell]) -> list[Cell]:
     """The cells that hold numbers."""
-    return [cell for cell in found if "missing" not in cell]
+    return [cell for cell in cells if "missing" not in cell]
 
 
-def _worlds(record: Record) -> list[tuple[dict[str, Any], list[int]]]:
-    """The different worlds among a record's members, each with the members that train on it."""
-    groups: dict[str, tuple[dict[str, Any], list[int]]] = {}
-    for index, member in enumerate(record.config.get("members") or [{}] * _members(record)):
-        varied = {k: v for k, v in member.items() if k != "run.seed"}
-        groups.setdefault(json.dumps(varied, sort_keys=True), (varied, []))[1].append(index)
+def seeds(run: Run) -> dict[int, int]:
+    """The member of each seed of a run."""
+    members = run.record.config.get("members")
+    if members is None:
+        return {member: member for member in run.members}
+    first = run.record.config.get("run", {}).get("seed", 0)
+    return {members[member].get("run.seed", first): member for member in run.members}
+
+
+def _group_by_seed(record: Record) -> list[Run]:
+    groups: dict[str, Run] = {}
+    count = len(record.rows["nats"]) if record.rows else 1
+    for index, member in enumerate(record.config.get("members") or [{}] * count):
+        varied = {key: value for key, value in member.items() if key != "run.seed"}
+        run = groups.setdefault(json.dumps(varied, sort_keys=True), Run(record, [], varied))
+        run.members.append(index)
     return list(groups.values())
 
 
-def _members(record: Record) -> int:
-    return len(record.rows["nats"]) if record.rows else 1
-
-
-def _identity(record: Record, varied: dict[str, Any]) -> Cell:
-    config = flatten(record.config) | varied
+def _identity(run: Run) -> Cell:
+    config = flatten(run.record.config) | run.varied
     return {
-        "generator": _section(config, "generator"),
+        "generator_arguments": _section(config, "generator"),
         "observer_arguments": _section(config, "observer"),
         "code_arguments": _section(config, "code") or {"name": "prequential"},
         "optim": _section(config, "optim"),
         "label": _section(config, "label"),
-        "record": record.path.name,
-        "vocab": record.config["facts"]["vocab"],
-        "parameters": record.config["facts"]["parameters"],
+        "record": run.record.path.name,
+        "vocab": run.record.config["facts"]["vocab"],
+        "parameters": run.record.config["facts"]["parameters"],
     }
 
 
-def _numbers(
-    record: Record, members: list[int], anchor: str | None, test_tokens: float | None
-) -> Cell:
-    own = ledger.own(record)
-    result = own(record, anchor, test_tokens, members)
-    offered = ledger.anchors(record, members=members)
-    at_anchors = {name: own(record, name, test_tokens, members) for name in offered}
+def _numbers(run: Run, anchor: str | None, test_tokens: float | None) -> Cell:
+    record, members, _ = run
+    measurement = ledger.measure(record, None, anchor, test_tokens, members)
+    at_anchors = {
+        name: ledger.measure(record, None, name, test_tokens, members)
+        for name in ledger.anchors(record, members=members)
+    }
     failed = {m: s for m, s in ledger.failures(record).items() if m in members}
-    # A run's time is shared by its members, which run side by side.
-    share = len(members) / _members(record)
     return {
-        "seeds": len(result.members),
-        "exploratory": len(result.members) < PUBLISHED_SEEDS,
+        "seeds": len(measurement.members),
+        "exploratory": len(measurement.members) < PUBLISHED_SEEDS,
         "failed_at_step": {str(m): s for m, s in failed.items()},
         "passes": int(record.rows["passes"][members].max()) + 1,
-        "anchor": result.anchor,
-        "coded_tok": float(result.coded_tok.mean()),
-        "test_tok": float(result.test_tok.mean()),
-        "S_bits": _pair(result.structure_bits),
-        "S_bits_per_tok": _pair(result.structure_bits_per_tok),
-        **_by_code(record, result, anchor),
-        "H_bits": _pair(result.entropy_bits),
-        "H_bits_per_tok": _pair(result.entropy_bits_per_tok),
-        "MDL_bits": _pair(result.description_bits),
-        "MDL_bits_per_tok": _pair(result.description_bits_per_tok),
-        **_per_byte(record, result),
-        "exact_flops": float(result.exact_flops.mean()),
-        "paper_flops": float(result.paper_flops.mean()),
-        "seconds": float(record.rows["seconds"][0].sum()) * share,
+        "anchor": measurement.anchor,
+        "coded_tok": float(measurement.coded_tok.mean()),
+        "test_tok": float(measurement.test_tok.mean()),
+        "S_bits": _pair(measurement.structure_bits),
+        "S_bits_per_tok": _pair(measurement.structure_bits_per_tok),
+        **_by_code(record, measurement, anchor),
+        "H_bits": _pair(measurement.entropy_bits),
+        "H_bits_per_tok": _pair(measurement.entropy_bits_per_tok),
+        "MDL_bits": _pair(measurement.description_bits),
+        "MDL_bits_per_tok": _pair(measurement.description_bits_per_tok),
+        **_per_byte(record, measurement),
+        "exact_flops": float(measurement.exact_flops.mean()),
+        "paper_flops": float(measurement.paper_flops.mean()),
         "anchors": {
             name: {
-                "S_bits": _pair(m.structure_bits),
-                "H_bits_per_tok": _pair(m.entropy_bits_per_tok),
+                "S_bits": _pair(at_anchor.structure_bits),
+                "H_bits_per_tok": _pair(at_anchor.entropy_bits_per_tok),
             }
-            for name, m in at_anchors.items()
+            for name, at_anchor in at_anchors.items()
         },
-    } | _rulers(record, result.members)
+        **_baselines(record, measurement.members),
+    }
 
 
-def _by_code(record: Record, result: Measurement, anchor: str | None) -> dict[str, Any]:
-    """S by every code that the record allows, in all and per token of the coded set: `S_preq`;
-    `EDL`, per token of its first pass, with the standard error that it has from the held-out set;
-    and of a requential record, whose first two are its teacher's, `S_req`."""
-    codes = {"S_preq": ledger.prequential, "EDL": ledger.excess}
-    if ledger.is_in_blocks(record):
-        del codes["S_preq"]
-    if ledger.is_requential(record):
-        codes["S_req"] = ledger.requential
-    found: dict[str, Any] = {"notes": []}
-    for name, code in codes.items():
+def _by_code(record: Record, own: Measurement, anchor: str | None) -> Cell:
+    """S by every code that the record allows, in all and per token of the coded set.
+
+    EDL is per token of its first pass, and has its standard error from the held-out set.
+    """
+    members = own.members.tolist()
+    extended = record.env.get("extended", [])
+    notes = [f"extended after {steps} steps" for steps in extended]
+    result: Cell = {}
+    for code in ledger.codes(record):
+        name = SYMBOLS[code]
         try:
-            measured = code(record, anchor, members=list(result.members))
+            measurement = ledger.measure(record, code, anchor, members=members)
         except RecordError as error:  # such as an anchor that the teacher does not offer
-            found["notes"].append(f"no {name}: {error}")
+            notes.append(f"no {name}: {error}")
             continue
-        found[f"{name}_bits"] = _pair(measured.structure_bits)
-        set_tok = measured.coded_tok if name == "EDL" else result.test_tok
-        per_tok = measured._replace(test_tok=set_tok).structure_bits_per_tok
-        found[f"{name}_bits_per_tok"] = _pair(per_tok)
-        if name == "EDL":
-            errors = measured.anchored_tok * measured.anchor_error_nats / LN2
-            found["EDL_heldout_error_bits"] = float(errors.mean())
-    if "S_req" in codes:
-        found |= _requential(record, result)
-        found["notes"] += _lessons(record, result)
-    return found
+        result[f"{name}_bits"] = _pair(measurement.structure_bits)
+        set_tok = measurement.coded_tok if code == "excess" else own.test_tok
+        per_tok = measurement._replace(test_tok=set_tok).structure_bits_per_tok
+        result[f"{name}_bits_per_tok"] = _pair(per_tok)
+        if code == "excess":
+            errors_M = measurement.anchored_tok * measurement.anchor_error_nats / LN2
+            result["EDL_held_out_error_bits"] = float(errors_M.mean())
+    if ledger.is_requential(record):
+        result |= _requential(record, members)
+        notes += _teacher_step_notes(record, members)
+    return result | {"notes": notes}
 
 
-def _requential(record: Record, result: Measurement) -> dict[str, Any]:
-    """What else there is to say of a requential record."""
-    rows = {k: v[result.members, : max(record.evals)] for k, v in record.rows.items()}
-    busy = np.maximum(rows["coded_tok"], rows["sampled_tok"]) > 0
-    under_way = np.cumsum(busy[:, ::-1], axis=1)[:, ::-1] > 0  # behind that both rest
-    waited = {who: float((rows[k][under_way] == 0).mean()) for who, k in _WAITS.items()}
+def _requential(record: Record, members: list[int]) -> Cell:
+    """Messages, compute and pauses of a requential record."""
+    rows = {k: v[members, : max(record.evals)] for k, v in record.rows.items()}
+    busy_MxK = np.maximum(rows["coded_tok"], rows["sampled_tok"]) > 0
+    # Steps up to the last one in which teacher or student learned.
+    unfinished_MxK = np.cumsum(busy_MxK[:, ::-1], axis=1)[:, ::-1] > 0
     return {
-        "decodable_bits": _pair(ledger.decodable_bits(record, list(result.members))),
+        "decodable_bits": _pair(ledger.decodable_bits(record, members)),
         "messages": float(rows["messages"].sum(1).mean()),
         "message_examples": record.config["code"]["message"] or record.config["run"]["batch"],
         "teacher_flops": float((rows["teacher_flops"] + rows["draw_flops"]).sum(1).mean()),
-        "waited": waited,
+        "paused": {
+            model: float((rows[tok][unfinished_MxK] == 0).mean()) for model, tok in ACTIVITY.items()
+        },
     }
 
 
-def _lessons(record: Record, result: Measurement) -> list[str]:
-    """What is to be said where the run ended before the teacher had its lessons."""
-    wanted = record.config["code"]["teacher_steps"]
-    had_M = (record.rows["coded_tok"][result.members, : max(record.evals)] > 0).sum(1)
-    if wanted is None or had_M.min() >= wanted:
+def _teacher_step_notes(record: Record, members: list[int]) -> list[str]:
+    """A note where the run ended before the teacher had taken all its steps."""
+    steps = record.config["code"]["teacher_steps"]
+    taken_M = (record.rows["coded_tok"][members, : max(record.evals)] > 0).sum(1)
+    if steps is None or taken_M.min() >= steps:
         return []
-    words = f"{had_M.min()} to {had_M.max()}"
-    return [f"its teachers had {words} of code.teacher_steps={wanted}: run.steps ended it"]
+    taken = f"{taken_M.min()} to {taken_M.max()}"
+    return [f"its teachers took {taken} of code.teacher_steps={steps}: run.steps ended the run"]
 
 
-def _surplus(record: Record, members: list[int], good_enough: float, cell: Cell) -> Cell:
-    """Surplus description length and sample complexity, the mean of all seeds: lower bounds where
-    fewer than all, `SDL_reached`, got as good."""
-    found = ledger.surplus(record, good_enough * LN2, members)
-    notes = ["one evaluation: what SDL needs is an upper bound"] if len(record.evals) == 1 else []
+def _surplus(run: Run, target_loss: float) -> Cell:
+    """Surplus description length and sample complexity, the mean over seeds.
+
+    Both are lower bounds where fewer than all seeds, `SDL_reached`, reached the target.
+    """
+    surplus = ledger.surplus(run.record, target_loss * LN2, run.members)
     return {
-        "notes": cell["notes"] + notes,
-        "good_enough_bits_per_tok": good_enough,
-        "SDL_bits": _pair(interval(found.nats / LN2, 0 * found.nats)),
-        "SDL_tok": _pair(interval(found.tok, 0 * found.tok)),
-        "SDL_reached": int(found.reached.sum()),
+        "target_bits_per_tok": target_loss,
+        "SDL_bits": _pair(interval(surplus.nats / LN2)),
+        "SDL_tok": _pair(interval(surplus.tok)),
+        "SDL_reached": int(surplus.reached.sum()),
     }
 
 
-def _per_byte(record: Record, result: Measurement) -> dict[str, Any]:
-    """S and H in bits per byte of the source, which worlds with other tokens share."""
+def _surplus_notes(run: Run) -> list[str]:
+    single = len(run.record.evals) == 1
+    return ["one evaluation: the tokens that SDL needs are an upper bound"] if single else []
+
+
+def _per_byte(record: Record, measurement: Measurement) -> Cell:
+    """S and H in bits per byte of the source, a unit that tokenisations share."""
     size = record.config["facts"].get("source_bytes_per_tok")
     if size is None:
         return {}
-    parts = {"S": result.structure_bits_per_tok, "H": result.entropy_bits_per_tok}
+    parts = {"S": measurement.structure_bits_per_tok, "H": measurement.entropy_bits_per_tok}
     return {
         f"{name}_bits_per_byte": _pair(Estimate(bits.mean / size, bits.half_width / size))
         for name, bits in parts.items()
@@ -241,33 +280,37 @@ def _section(config: dict[str, Any], name: str) -> dict[str, Any]:
     return {k.removeprefix(prefix): v for k, v in config.items() if k.startswith(prefix)}
 
 
-def _rulers(record: Record, members: Any) -> dict[str, Any]:
-    """gzip, xz and the world's own law, in bits per coded token of held-out examples."""
+def _baselines(record: Record, members: np.ndarray) -> Cell:
+    """gzip, xz and the generator's own law, in bits per coded token of held-out examples."""
     arrays = record.baselines
     if not arrays:
         return {}
     tok = arrays["compressed_tok"][members].sum()
-    rulers: dict[str, Any] = {
+    result: Cell = {
         f"{name}_bits_per_tok": float(arrays[f"{name}_bits"][members].sum() / tok)
         for name in ("gzip", "xz")
     }
     if "oracle_nats" in arrays:
-        law = ledger.prequential(record, "oracle", members=list(members))
-        rulers["oracle_bits_per_tok"] = _pair(law.entropy_bits_per_tok)
-    return rulers
+        law = ledger.measure(record, "excess", "oracle", members=members.tolist())
+        result["oracle_bits_per_tok"] = _pair(law.entropy_bits_per_tok)
+    return result
 
 
-def _label(found: list[Cell], arguments: str, key: str) -> None:
-    """Names each cell by the label of its config, or by what tells it from the others of the same
-    module."""
-    for cell in found:
-        own = cell[arguments]
+def _name(cells: list[Cell], key: str) -> None:
+    """Names the generator, observer or code of each cell.
+
+    By the label of its config, or by the arguments that distinguish it from others of its module.
+    """
+    for cell in cells:
+        own = cell[f"{key}_arguments"]
         if key in cell["label"]:
             cell[key] = cell["label"][key].format(**own)
             continue
-        alike = [
-            other[arguments] for other in found if other[arguments].get("name") == own.get("name")
+        same_module = [
+            other[f"{key}_arguments"]
+            for other in cells
+            if other[f"{key}_arguments"].get("name") == own.get("name")
         ]
-        telling = [k for k in own if any(other.get(k) != own[k] for other in alike)]
-        words = [f"{k}={own[k]}" for k in telling if own[k] is not None]
+        distinguishing = [k for k in own if any(other.get(k) != own[k] for other in same_module)]
+        words = [f"{k}={own[k]}" for k in distinguishing if own[k] is not None]
         cell[key] = " ".join([str(own.get("name", "")).rpartition(".")[2], *words]).strip()

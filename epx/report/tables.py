@@ -1,22 +1,24 @@
-"""Cells of `tables.py` as text: a table for a terminal, Markdown, CSV and JSON, with the unit in
-every head; and what moves with the anchor or with the learning rate."""
+"""Cells of `summary.py` as text: a table for a terminal, Markdown, CSV and JSON, with units in
+every head; and how the numbers move with the anchor or the learning rate."""
 
 import csv
 import io
 import json
 import math
+import textwrap
 from collections.abc import Callable, Sequence
 from typing import Any
 
+from tabulate import tabulate
+
 from epx.analysis.frontier import Curve
-from epx.analysis.measurement import Estimate
 from epx.report.summary import Cell, measured
 
 Columns = Sequence[tuple[str, str, str, str]]
 
 # Head, key of a cell, format of the value and of its half width.
 COLUMNS = (
-    ("world", "world", "", ""),
+    ("generator", "generator", "", ""),
     ("observer", "observer", "", ""),
     ("code", "code", "", ""),
     ("S_preq bit/token", "S_preq_bits_per_tok", ".4f", ".4f"),
@@ -29,9 +31,9 @@ COLUMNS = (
     ("S_req bit", "S_req_bits", ".3g", ".1g"),
     ("S_req decodable, bit", "decodable_bits", ".3g", ".1g"),
     ("EDL bit", "EDL_bits", ".3g", ".1g"),
-    ("EDL held-out error, bit", "EDL_heldout_error_bits", ".1g", ""),
+    ("EDL held-out error, bit", "EDL_held_out_error_bits", ".1g", ""),
     ("SDL bit", "SDL_bits", ".3g", ".1g"),
-    ("SDL at, bit/token", "good_enough_bits_per_tok", "g", ""),
+    ("SDL at, bit/token", "target_bits_per_tok", "g", ""),
     ("SDL needs, token", "SDL_tok", ".3g", ".1g"),
     ("SDL reached, seeds", "SDL_reached", "", ""),
     ("H bit", "H_bits", ".3g", ".1g"),
@@ -46,43 +48,160 @@ COLUMNS = (
     ("xz bit/token", "xz_bits_per_tok", ".3f", ""),
     ("law bit/token", "oracle_bits_per_tok", ".3f", ".3f"),
 )
-
-
-# Columns of a terminal that say no more than those of S_preq where nothing is seen twice.
+# Head and key of the columns of a terminal, after the names.
+COMPACT = (
+    ("S bit", "S_bits"),
+    ("H bit/token", "H_bits_per_tok"),
+    ("MDL bit/token", "MDL_bits_per_tok"),
+    ("T FLOP", "exact_flops"),
+    ("seeds", "seeds"),
+)
+# Fewer characters than this for a column of names: the generator then has a line of its own.
+NARROW = 16
+# Columns that repeat those of S_preq where no example is seen twice.
 _EXCESS = ("EDL bit/token", "EDL bit", "EDL held-out error, bit")
 
 
-def table(found: Sequence[Cell], columns: Columns = COLUMNS) -> str:
-    """The table of a terminal. Intervals are 95 %; gzip, xz and the world's own law are in bits
-    per coded token, to be read beside H. Columns that no cell has are left out, and EDL where it is
-    S_preq, as it is wherever examples are seen once."""
-    columns = [column for column in columns if _tells(found, *column[:2])]
-    rows = [[head for head, *_ in columns]]
-    rows += [[_text(c.get(key), *form) for _, key, *form in columns] for c in measured(found)]
-    widths = [max(len(row[n]) for row in rows) for n in range(len(columns))]
-    lines = ["  ".join(word.ljust(w) for word, w in zip(row, widths)).rstrip() for row in rows]
-    lines.insert(1, "  ".join("-" * width for width in widths))
-    return "\n".join([*lines, *notes(found)])
+def compact(cells: Sequence[Cell], width: int) -> str:
+    """A table that fits a terminal: S, H, MDL, T and seeds. Names that are too long are wrapped.
+
+    Args:
+      cells: cells of `summary.cells`.
+      width: characters in a line, at least 72.
+    """
+    shown = measured(cells)
+    names = ["generator", "observer", *["code"] * (len({cell["code"] for cell in shown}) > 1)]
+    pad = " " if width >= 100 else ""
+    numbers = [[_number(cell[key], pad) for _, key in COMPACT] for cell in shown]
+    heads = [head for head, _ in COMPACT]
+    columns = zip(heads, *numbers)
+    room = width - sum(2 + max(map(len, column)) for column in columns)
+    lengths = [max(len(str(text)) for text in (name, *(c[name] for c in shown))) for name in names]
+    widths = _share(room - 2 * (len(names) - 1), lengths)
+    wraps = any(given < length for given, length in zip(widths, lengths))
+    if wraps and min(widths) < NARROW:
+        heads = ["observer", *heads]
+        rows = _rows_below_generators(shown, numbers, names, max(room, 8))
+    else:
+        heads = [*names, *heads]
+        rows = [
+            [*(_wrap(str(cell[name]), size) for name, size in zip(names, widths)), *row]
+            for cell, row in zip(shown, numbers)
+        ]
+    lines = [tabulate(rows, heads, "simple", disable_numparse=True)] if shown else []
+    lines += [textwrap.fill(note, width, subsequent_indent="  ") for note in notes(cells)]
+    return "\n".join(line.rstrip() for line in "\n".join(lines).split("\n"))
 
 
-def markdown(found: Sequence[Cell], columns: Columns = COLUMNS) -> str:
+def _rows_below_generators(
+    cells: Sequence[Cell], numbers: list[list[str]], names: list[str], room: int
+) -> list[list[str]]:
+    """Rows whose first column has a generator's name once, and below it its observers."""
+    rows: list[list[str]] = []
+    last = None
+    for cell, row in zip(cells, numbers):
+        if cell["generator"] != last:
+            rows.append([_wrap(cell["generator"], room), *[""] * len(row)])
+            last = cell["generator"]
+        observer = ", ".join(cell[name] for name in names[1:])
+        rows.append([_wrap(observer, room, "· "), *row])
+    return rows
+
+
+def _share(room: int, lengths: list[int]) -> list[int]:
+    """Shares characters among columns: all they need, or else about as much for each."""
+    widths = [0] * len(lengths)
+    left = max(room, 0)
+    for rank, (length, index) in enumerate(sorted((n, i) for i, n in enumerate(lengths))):
+        widths[index] = min(length, left // (len(lengths) - rank))
+        left -= widths[index]
+    return widths
+
+
+def _wrap(text: str, width: int, bullet: str = "") -> str:
+    indent = " " * len(bullet)
+    return textwrap.fill(text, width, initial_indent=bullet, subsequent_indent=indent)
+
+
+def _number(value: Any, pad: str) -> str:
+    """A value of a compact table."""
+    if isinstance(value, list):
+        return rounded(*value, pad=pad)
+    return str(value) if isinstance(value, int) else _scientific(value, 1)
+
+
+def rounded(mean: float, half_width: float | None, pad: str = " ") -> str:
+    """A mean and its half width under one exponent, to the digits that the half width allows.
+
+    The half width has two significant digits where it begins with 1, else one. A single seed has
+    no half width; its value has three digits.
+
+    >>> rounded(12345.6, 78.9), rounded(0.72163, 0.0447), rounded(2345678.0, 1234.5)
+    ('12350 ± 80', '0.72 ± 0.04', '(2.3457 ± 0.0012)e6')
+    """
+    if half_width is None or not math.isfinite(half_width):
+        if mean != 0 and not 1e-3 <= abs(mean) < 1e5:
+            return _scientific(mean, 2)
+        return f"{mean:.3g}" if abs(mean) < 1e3 else f"{mean:.0f}"
+    if half_width == 0:
+        return f"{mean:.4g}{pad}±{pad}0"
+    digits = _exponent(half_width)
+    digits -= half_width / 10**digits < 1.95
+    decimal = -digits  # the last digit shown stands at 10**-decimal
+    largest = max(abs(mean), half_width)
+    exponent = _exponent(largest)
+    if -4 < exponent < 5:
+        places = max(decimal, 0)
+        mean, half_width = round(mean, decimal), round(half_width, decimal)
+        return f"{mean:.{places}f}{pad}±{pad}{half_width:.{places}f}"
+    places = max(decimal + exponent, 0)
+    scale = 10.0**exponent
+    return f"({mean / scale:.{places}f}{pad}±{pad}{half_width / scale:.{places}f})e{exponent}"
+
+
+def _exponent(value: float) -> int:
+    return math.floor(math.log10(abs(value)))
+
+
+def _scientific(value: float, places: int) -> str:
+    mantissa, exponent = f"{value:.{places}e}".split("e")
+    return f"{mantissa}e{int(exponent)}"
+
+
+def table(cells: Sequence[Cell], columns: Columns = COLUMNS) -> str:
+    """The wide table. Intervals are 95 %; gzip, xz and the law compare with H.
+
+    Columns that no cell has are left out, and EDL where it equals S_preq, as it does wherever
+    examples are seen once.
+    """
+    columns = [column for column in columns if _is_informative(cells, *column[:2])]
+    rows = [[_text(c.get(key), *form) for _, key, *form in columns] for c in measured(cells)]
+    text = tabulate(rows, [head for head, *_ in columns], "simple", disable_numparse=True)
+    return "\n".join([*(line.rstrip() for line in text.split("\n")), *notes(cells)])
+
+
+def markdown(cells: Sequence[Cell], columns: Columns = COLUMNS) -> str:
     """Every column that a cell has, in a table of Markdown, the notes below it."""
-    columns = [c for c in columns if any(c[1] in cell for cell in found)]
-    rows = [[head for head, *_ in columns], ["---"] * len(columns)]
-    rows += [[_text(c.get(key), *form) for _, key, *form in columns] for c in measured(found)]
-    lines = ["| " + " | ".join(word.replace("|", "\\|") for word in row) + " |" for row in rows]
-    return "\n".join([*lines, *(f"\n{note}" for note in notes(found))])
+    columns = [column for column in columns if any(column[1] in cell for cell in cells)]
+    rows = [
+        [_text(cell.get(key), *form).replace("|", "\\|") for _, key, *form in columns]
+        for cell in measured(cells)
+    ]
+    text = tabulate(rows, [head for head, *_ in columns], "github", disable_numparse=True)
+    return "\n".join([text, *(f"\n{note}" for note in notes(cells))])
 
 
-def comma_separated(found: Sequence[Cell], columns: Columns = COLUMNS) -> str:
-    """Every column in full precision, behind an estimate the half width of its 95 % interval in a
-    column of its own, empty for a single seed, and the notes in the last one. Cells without numbers
-    have their names and the reason."""
+def comma_separated(cells: Sequence[Cell], columns: Columns = COLUMNS) -> str:
+    """Every column in full precision.
+
+    An estimate is followed by a column with the half width of its 95 % interval, empty for a single
+    seed; the last column has the notes. Cells without numbers have their names and the reason.
+    """
     heads, rows = [], []
     for head, _, _, half_form in columns:
         heads += [head, f"{head}, ±"] if half_form else [head]
     heads.append("notes")
-    for cell in found:
+    for cell in cells:
         row: list[Any] = []
         for _, key, _, half_form in columns:
             value = cell.get(key)
@@ -96,57 +215,82 @@ def comma_separated(found: Sequence[Cell], columns: Columns = COLUMNS) -> str:
     return text.getvalue().rstrip("\n")
 
 
+def as_json(cells: Sequence[Cell], columns: Columns = COLUMNS) -> str:
+    """The cells as they are; `columns` is not used."""
+    return json.dumps(cells, indent=1, allow_nan=False)
+
+
 FORMATS: dict[str, Callable[..., str]] = {
     "table": table,
     "csv": comma_separated,
-    "json": lambda found, columns=COLUMNS: json.dumps(found, indent=1, allow_nan=False),
+    "json": as_json,
     "md": markdown,
 }
 
 
-def frontiers(worlds: dict[str, Curve]) -> str:
-    """S_T, H_T and their sum at each budget, a table for each world."""
+def frontiers(curves: dict[str, Curve]) -> str:
+    """S_T, H_T and their sum at each budget, a table for each generator."""
     lines = []
-    for world, one in worlds.items():
-        lines += ["", f"{world}: {one.test_tokens:.3g} coded tokens", f"{'T FLOP':>10}"]
-        lines[-1] += "".join(f"{head:>24}" for head in ("S_T bit", "H_T bit", "MDL_T bit"))
-        for flops, structure, entropy in zip(one.flops, one.structure_bits, one.entropy_bits):
-            parts = [_estimate(bits) for bits in (structure, entropy)]
-            total = f"{structure.mean + entropy.mean:.4g}"
-            lines.append(f"{flops:10.2e}" + "".join(f"{part:>24}" for part in (*parts, total)))
-        if len(set(one.points.run)) == 1:
-            lines.append("one run: one of its points is kept; a frontier is drawn over several")
-        if len(set(zip(one.points.run, one.points.step))) == len(set(one.points.run)):
-            lines.append("one evaluation a run, its last: eval.every gives more points")
+    for generator, curve in curves.items():
+        rows = [
+            [
+                _scientific(flops, 2),
+                rounded(*structure),
+                rounded(*entropy),
+                f"{structure.mean + entropy.mean:.5g}",
+            ]
+            for flops, structure, entropy in zip(
+                curve.flops, curve.structure_bits, curve.entropy_bits
+            )
+        ]
+        heads = ["T FLOP", "S_T bit", "H_T bit", "MDL_T bit"]
+        lines += ["", f"{generator}: {curve.test_tokens:.3g} coded tokens"]
+        lines.append(tabulate(rows, heads, "simple", disable_numparse=True))
+        points = curve.points
+        if len(set(points.run)) == 1:
+            lines.append("one run: one of its points is kept; a frontier needs several runs")
+        if len(set(zip(points.run, points.step))) == len(set(points.run)):
+            lines.append("one evaluation per run, its last: eval.every gives more points")
     return "\n".join(lines)
 
 
-def _estimate(bits: Estimate) -> str:
-    known = "" if math.isnan(bits.half_width) else f" ± {bits.half_width:.2g}"
-    return f"{bits.mean:.4g}{known}"
+def differences(cells: Sequence[Cell]) -> str:
+    """Paired differences of `comparison.compare`, first minus second, a row for each pair."""
+    rows = [
+        [
+            cell["first"],
+            cell["second"],
+            *(rounded(*cell[key]) for key in ("S_bits", "H_bits_per_tok", "MDL_bits_per_tok")),
+            cell["seeds"],
+        ]
+        for cell in cells
+    ]
+    heads = ["first", "minus second", "S bit", "H bit/token", "MDL bit/token", "seeds"]
+    return tabulate(rows, heads, "simple", disable_numparse=True)
 
 
-def sensitivity(found: Sequence[Cell]) -> str:
-    """How S and H move with the anchor, a line for each cell."""
+def sensitivity(cells: Sequence[Cell]) -> str:
+    """S and H under every anchor, a line for each cell."""
     lines = ["anchor: S bit / H bit per token"]
-    for cell in measured(found):
+    for cell in measured(cells):
         parts = [
-            f"{name}: {_text(values['S_bits'], '.3g', '.1g')} / "
-            f"{_text(values['H_bits_per_tok'], '.4f', '.4f')}"
+            f"{name}: {rounded(*values['S_bits'])} / {rounded(*values['H_bits_per_tok'])}"
             for name, values in cell["anchors"].items()
         ]
-        lines.append(f"{cell['world']} / {cell['observer']}: " + "; ".join(parts))
+        lines.append(f"{cell['generator']} / {cell['observer']}: " + "; ".join(parts))
     return "\n".join(lines)
 
 
-def tuning(found: Sequence[Cell]) -> str:
-    """The description length S + H at every learning rate: for each world and observer, and summed
-    over the worlds of a record, where the shortest is starred and chosen. A rate that failed in
-    one of the worlds has no sum."""
+def tuning(cells: Sequence[Cell]) -> str:
+    """The description length S + H at every learning rate.
+
+    It is stated for each generator and observer, and summed over the generators of a record, where
+    the shortest is starred. A rate that failed on one of the generators has no sum.
+    """
     lines = ["learning rate: (S + H) bit per token"]
-    for name in ("world", "record"):
+    for name in ("generator", "record"):
         groups: dict[tuple[str, str], dict[float, float]] = {}
-        for cell in found:
+        for cell in cells:
             failed = "missing" in cell or cell["failed_at_step"]
             bits = math.inf if failed else cell["MDL_bits"][0] / cell["test_tok"]
             sums = groups.setdefault((cell[name], cell["observer"]), {})
@@ -161,9 +305,9 @@ def tuning(found: Sequence[Cell]) -> str:
     return "\n".join(lines)
 
 
-def notes(found: Sequence[Cell]) -> list[str]:
-    """A line for everything that a reader of the numbers should know."""
-    return [f"{c['world']} / {c['observer']}: {note}" for c in found for note in _notes(c)]
+def notes(cells: Sequence[Cell]) -> list[str]:
+    """Remarks that a reader of the numbers needs, a line each."""
+    return [f"{c['generator']} / {c['observer']}: {note}" for c in cells for note in _notes(c)]
 
 
 def _notes(cell: Cell) -> list[str]:
@@ -172,7 +316,7 @@ def _notes(cell: Cell) -> list[str]:
     failed = cell.get("failed_at_step", {})
     notes = [f"member {m} failed at step {s}" for m, s in failed.items()]
     if cell.get("passes", 1) > 1:
-        first = "S_req counts the draws of all" if "messages" in cell else "MDL is of the first"
+        first = "S_req counts the samples of all" if "messages" in cell else "MDL is of the first"
         notes.append(
             f"{cell['passes']} passes over the same examples: EDL charges the first, S_preq "
             f"charges repeats as if they were new, and {first}"
@@ -184,19 +328,19 @@ def _notes(cell: Cell) -> list[str]:
             "S_preq and EDL are its teacher's"
         )
         notes += [
-            f"the {who} waited {part:.0%} of the steps"
-            for who, part in cell["waited"].items()
+            f"the {model} paused in {part:.0%} of the steps"
+            for model, part in cell["paused"].items()
             if part
         ]
     return notes + cell.get("notes", [])
 
 
-def _tells(found: Sequence[Cell], head: str, key: str) -> bool:
-    """Whether a column of the terminal says anything."""
-    cells = [cell for cell in measured(found) if key in cell]
+def _is_informative(cells: Sequence[Cell], head: str, key: str) -> bool:
+    """Whether a column of the wide table adds to the others."""
+    holders = [cell for cell in measured(cells) if key in cell]
     if head in _EXCESS:
-        cells = [cell for cell in cells if cell["EDL_bits"] != cell.get("S_preq_bits")]
-    return bool(cells)
+        holders = [cell for cell in holders if cell["EDL_bits"] != cell.get("S_preq_bits")]
+    return bool(holders)
 
 
 def _text(value: Any, form: str, half_form: str) -> str:

@@ -13,6 +13,7 @@ from absl import app, flags, logging
 
 import epx
 from epx.record import RecordError
+from epx.report import symbols
 from experiments.cli import configs
 
 FLAGS = flags.FLAGS
@@ -32,6 +33,7 @@ def launch(
     signal's number where a signal stopped it.
     """
     argv = sys.argv
+    symbols.degrade(sys.stdout, sys.stderr)
     try:
         takes_overrides = takes_config or takes_words
         overrides, rest = _split(argv[1:]) if takes_overrides else ({}, argv[1:])
@@ -55,7 +57,6 @@ def launch(
     logging.set_verbosity(logging.INFO)
     logging.get_absl_handler().addFilter(_is_for_the_user)
     sys.unraisablehook = _unraisable
-    _degrade(sys.stdout, sys.stderr)
     arguments = [config] if takes_config else [words, overrides] if takes_words else []
     app.run(lambda _: _interruptible(main, arguments), [argv[0]], lambda argv: argv)
 
@@ -82,13 +83,6 @@ def _unraisable(raised) -> None:
     # Writes that are not finished when a save fails find its event loop gone.
     if "Event loop is closed" not in str(raised.exc_value):
         sys.__unraisablehook__(raised)
-
-
-def _degrade(*streams) -> None:
-    """Lets streams that cannot show a symbol show its name instead of ending the process."""
-    for stream in streams:
-        if hasattr(stream, "reconfigure"):
-            stream.reconfigure(errors="backslashreplace")
 
 
 def program() -> str:

@@ -18,7 +18,7 @@ from epx.generators import eca
 from epx.learning import learner, nll, optim
 from epx.learning.batch import Batch
 from epx.observers import transformer
-from epx.report import plots
+from epx.report import curves
 from epx.types import Spec
 
 SPEC = Spec(vocab=2, length=7, size=None, version=1, given=3)
@@ -227,16 +227,16 @@ def test_the_figure_shows_means_of_enough_messages(tmp_path):
     """Ten messages of 2 bits and ten of 8; a single one of 5 is no point."""
     kl = np.array([2.0] * 10 + [8.0] * 10 + [5.0])
     length, looked = kl + np.arange(21) % 2, 2**kl
-    figure = plots.messages(kl, length, looked, requential.MESSAGE_BITS, tmp_path / "a.png")
+    figure = curves.messages(kl, length, looked, requential.MESSAGE_BITS, tmp_path / "a.png")
     left, right = figure.axes
     means = left.containers[0].lines[0]
     assert means.get_xdata().tolist() == [2, 8] and means.get_ydata().tolist() == [2.5, 8.5]
     assert right.get_lines()[0].get_ydata().tolist() == [4, 256]
     bound = next(line for line in left.get_lines() if "5.21" in str(line.get_label()))
     assert bound.get_ydata()[0] == requential.MESSAGE_BITS
-    plots.messages(np.zeros(10), length[:10], np.ones(10), 5.21, tmp_path / "b.png")
-    with pytest.raises(ValueError, match="5 messages: more are needed"):
-        plots.messages(kl[:5], length[:5], looked[:5], 5.21, tmp_path / "c.png")
+    curves.messages(np.zeros(10), length[:10], np.ones(10), 5.21, tmp_path / "b.png")
+    with pytest.raises(ValueError, match="messages=5: accepted enough"):
+        curves.messages(kl[:5], length[:5], looked[:5], 5.21, tmp_path / "c.png")
 
 
 @pytest.mark.slow

@@ -91,7 +91,7 @@ def test_a_run_of_it_has_an_excess_and_no_loss_at_its_tail(tiny_config, tmp_path
     done = runs.rows(config, tmp_path)
     assert done.rows["coded_tok"].sum(1).tolist() == [32 * 9] * 2
     assert "tail" not in ledger.anchors(done)
-    (cell,) = summary.cells([done], good_enough=0.9)
+    (cell,) = summary.cells([done], target_loss=0.9)
     assert cell["code"] == "blocks" and cell["EDL_bits"] == cell["S_bits"]
     assert "S_preq_bits" not in cell and "EDL bit" in tables.table([cell])
     assert cell["SDL_tok"][0] <= 32 * 9 and json.dumps(cell, allow_nan=False)

@@ -64,7 +64,7 @@ def test_the_demo_from_end_to_end(tmp_path, monkeypatch, capsys):
     assert "minutes on two cores" in printed.err
     cells = json.loads((tmp_path / "summary.json").read_text())["cells"]
     assert [cell["observer"] for cell in cells] == [demo.NAMES["counts"], demo.NAMES["small"]]
-    assert all(cell["world"] in printed.out for cell in cells)
+    assert all(cell["generator"] in printed.out for cell in cells)
     assert (tmp_path / "figure.png").stat().st_size > 10_000
     assert report.read(tmp_path) == cells
     assert binary.main() == 0, "a second time everything is there"
@@ -78,7 +78,7 @@ def test_the_quick_demo_shows_what_it_says(tmp_path):
     )  # fmt: skip
     assert done.returncode == 0, done.stderr
     cells = json.loads((tmp_path / "summary.json").read_text())["cells"]
-    found = {(c["world"], c["observer"]): c for c in cells}
+    found = {(c["generator"], c["observer"]): c for c in cells}
     counter, small = demo.NAMES["counts"], demo.NAMES["small"]
     # The counter sees the short period that a small transformer misses in this time, the
     # transformer the shift that no context of eight cells holds.

@@ -194,7 +194,7 @@ GOLDENS = Path(__file__).parents[1] / "goldens" / "rows.json"
 def test_rows_are_those_of_the_goldens(tiny_config, name, tmp_path):
     observer = {"transformer": {"depth": 1, "width": 8}, "counts": {"order": 3}}[name]
     done = rows(tiny_config | {"observer": {"name": name} | observer}, tmp_path)
-    measured = ledger.prequential(done)
+    measured = ledger.measure(done)
     found = {
         "nats": done.rows["nats"][:, :20].tolist(),
         "structure_nats": measured.structure_nats.tolist(),
@@ -301,7 +301,7 @@ def test_measure_keeps_a_record_and_goes_on_with_it(tmp_path):
     world = iid.make(stream(0, "world"), law="bernoulli", p=0.2, length=8)
     observer = counts.make(2, 8, order=0)
     found = loop.measure(world, observer, steps=50, batch=16, workdir=tmp_path)
-    again = ledger.prequential(record.load(tmp_path))
+    again = ledger.measure(record.load(tmp_path))
     np.testing.assert_array_equal(found.structure_nats, again.structure_nats)
     entropy = -(0.2 * np.log(0.2) + 0.8 * np.log(0.8))
     np.testing.assert_allclose(found.anchor_nats, entropy, atol=5 * found.anchor_error_nats.max())

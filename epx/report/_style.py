@@ -1,0 +1,88 @@
+"""What all figures share: colours, line styles and markers, panels, and how a figure is saved."""
+
+from pathlib import Path
+
+import numpy as np
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure
+
+from epx.report import paths
+
+# Bars: a ramp of lightness, then hatches, so that grey prints stay legible.
+FILLS = ("#c3c8ce", "#7fb2d6", "#1b4f8a", "#8f3d76", "#d98c3f", "#4d8f5b")
+HATCHES = ("", "", "", "///", "...", "xxx")
+# Lines: colour, dashes and marker differ together, so that any one of the three is enough.
+LINES = (
+    ("#1b4f8a", "-", "o"),
+    ("#c0504d", "--", "s"),
+    ("#4d8f5b", "-.", "^"),
+    ("#8f3d76", ":", "D"),
+    ("#d98c3f", (0, (5, 1, 1, 1, 1, 1)), "v"),
+    ("#4a4f55", (0, (1, 1)), "P"),
+    ("#2a9d9d", (0, (8, 2)), "X"),
+)
+SERIES = 6
+COMPUTE = "compute T to train and to code, FLOP"
+DPI = 150
+
+
+def fill(rank: int) -> dict[str, str]:
+    """Colour and hatch of the bars with this rank."""
+    return {"color": FILLS[rank % len(FILLS)], "hatch": HATCHES[rank % len(HATCHES)]}
+
+
+def line(rank: int) -> dict:
+    """Colour, dashes and marker of the line with this rank; markers are few."""
+    color, dashes, marker = LINES[rank % len(LINES)]
+    return dict(color=color, linestyle=dashes, marker=marker, markersize=4, linewidth=1.4)
+
+
+def dress(axis: Axes, title: str, x_label: str = "", y_label: str = "") -> None:
+    """Title, labels and grid in the common style."""
+    axis.set_title(title, loc="left", fontsize=10)
+    axis.set_xlabel(x_label, fontsize=9)
+    axis.set_ylabel(y_label, fontsize=9)
+    axis.tick_params(labelsize=8)
+    axis.grid(color="#e8e8e8", linewidth=0.8)
+    axis.set_axisbelow(True)
+    axis.spines[["top", "right"]].set_visible(False)
+
+
+def panels(count: int) -> tuple[Figure, list[Axes]]:
+    """A figure with this many small panels, at most four in a row."""
+    columns = min(4, count)
+    rows = -(-count // columns)
+    # Room for the legend, which is outside, also where there are one or two panels.
+    size = (max(3.5 * columns, 6.5), 2.7 * rows + 0.8)
+    figure = Figure(figsize=size, layout="constrained")
+    grid = list(figure.subplots(rows, columns, squeeze=False).flat)
+    for axis in grid[count:]:
+        axis.remove()
+    return figure, grid[:count]
+
+
+def legend(figure: Figure, axes: list[Axes], columns: int = 3) -> None:
+    """One legend below all panels, each label once."""
+    handles = {}
+    for axis in axes:
+        for handle, label in zip(*axis.get_legend_handles_labels()):
+            handles.setdefault(label, handle)
+    figure.legend(
+        handles.values(), handles.keys(), loc="outside lower left", ncols=columns, frameon=False,
+        fontsize=9, handlelength=3.5,
+    )  # fmt: skip
+
+
+def log_if_wide(axis: Axes, values: np.ndarray, factor: float = 20.0) -> None:
+    """A logarithmic y axis where values are positive and span more than this factor."""
+    values = np.asarray(values, float)
+    values = values[np.isfinite(values)]
+    if values.size and values.min() > 0 and values.max() / values.min() > factor:
+        axis.set_yscale("log")
+
+
+def save(figure: Figure, path: Path | str) -> Figure:
+    """Writes the figure in the format of the path's ending; returns the figure."""
+    paths.check("figure", path, paths.FIGURES)
+    figure.savefig(path, dpi=DPI)
+    return figure

@@ -1,0 +1,113 @@
+"""S and H as bars: generators by observers."""
+
+from collections.abc import Sequence
+from pathlib import Path
+
+import numpy as np
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure
+
+from epx.report import _style
+from epx.report.summary import Cell, measured
+
+# Key of a cell, marker, its size and colour, and its label.
+BASELINES = (
+    ("gzip_bits_per_tok", "|", 420, "#c98a00", "gzip"),
+    ("xz_bits_per_tok", "|", 420, "#c0392b", "xz"),
+    ("oracle_bits_per_tok", "D", 26, "black", "the true law"),
+)
+ROW_INCHES = 0.62
+
+
+def generators_by_observers(cells: Sequence[Cell], path: Path | str) -> Figure:
+    """Draws S and H side by side: a row for each generator, a bar for each observer.
+
+    Bars are means over seeds in bits per coded token, whiskers 95 % intervals. Marks in the panel
+    of H show gzip and xz on the same tokens, and a diamond the law of the generator where it is
+    known. Generators of one vocabulary V share a scale; a dotted line at log2 V is the entropy of
+    uniform tokens.
+
+    Args:
+      cells: cells of `summary.cells`.
+      path: file to write; its ending (png, pdf, svg) chooses the format.
+
+    Returns:
+      The figure, which a notebook shows.
+    """
+    cells = measured(cells)
+    observers = list(dict.fromkeys(cell["observer"] for cell in cells))
+    panels: dict[int, list[str]] = {}
+    for cell in cells:
+        generators = panels.setdefault(cell["vocab"], [])
+        if cell["generator"] not in generators:
+            generators.append(cell["generator"])
+    counts = [len(generators) for generators in panels.values()]
+    figure = Figure(figsize=(12, 1.9 + ROW_INCHES * sum(counts)), layout="constrained")
+    axes = figure.subplots(len(panels), 2, squeeze=False, height_ratios=counts)
+    for (vocab, generators), pair in zip(panels.items(), axes):
+        for axis, key in zip(pair, ("S_bits_per_tok", "H_bits_per_tok")):
+            _bars(axis, cells, generators, observers, key)
+        _baselines(pair[1], cells, generators)
+        pair[1].axvline(np.log2(vocab), color="#777777", linestyle=":", linewidth=1, zorder=0)
+        pair[1].set_yticklabels([])
+    axes[0, 0].set_title("structure S: what the observer learned", loc="left", fontsize=12)
+    axes[0, 1].set_title("entropy H: what stays unpredictable to it", loc="left", fontsize=12)
+    for axis in axes[-1]:
+        axis.set_xlabel("bits per coded token")
+    # Bars are in both panels of a row, baselines in the right one of some.
+    handles = {}
+    for axis in axes.flat:
+        handles |= {label: handle for handle, label in zip(*axis.get_legend_handles_labels())}
+    labels = [n for n in (*observers, *(baseline[-1] for baseline in BASELINES)) if n in handles]
+    figure.legend(
+        [handles[label] for label in labels], labels, loc="outside lower left",
+        ncols=min(len(labels), 6), frameon=False,
+    )  # fmt: skip
+    subject = "The same data, different observers" if len(observers) > 1 else observers[0]
+    title = f"{subject}   ({_seeds(cells)})"
+    figure.suptitle(title, x=0.01, ha="left", fontsize=14, fontweight="bold")
+    return _style.save(figure, path)
+
+
+def _bars(
+    axis: Axes, cells: Sequence[Cell], generators: list[str], observers: list[str], key: str
+) -> None:
+    height = 0.8 / len(observers)
+    for rank, observer in enumerate(observers):
+        rows = [c for c in cells if c["observer"] == observer and c["generator"] in generators]
+        if not rows:
+            continue
+        axis.barh(
+            [generators.index(c["generator"]) + height * (rank + 0.5) - 0.4 for c in rows],
+            [c[key][0] for c in rows],
+            height=height,
+            xerr=[c[key][1] or 0.0 for c in rows],
+            error_kw=dict(ecolor="#333333", elinewidth=0.9, capsize=1.5),
+            label=observer,
+            edgecolor="white",
+            linewidth=0,
+            **_style.fill(rank),
+        )
+    axis.set_yticks(range(len(generators)), generators, fontsize=11)
+    axis.set_ylim(len(generators) - 0.5, -0.5)
+    axis.grid(axis="x", color="#e8e8e8", linewidth=0.8)
+    axis.set_axisbelow(True)
+    axis.spines[["top", "right", "left"]].set_visible(False)
+    axis.tick_params(axis="y", length=0)
+
+
+def _baselines(axis: Axes, cells: Sequence[Cell], generators: list[str]) -> None:
+    for key, marker, size, color, label in BASELINES:
+        values = {
+            c["generator"]: c[key] for c in cells if c["generator"] in generators and key in c
+        }
+        x = [value[0] if isinstance(value, list) else value for value in values.values()]
+        y = [generators.index(generator) for generator in values]
+        if values:
+            axis.scatter(x, y, s=size, marker=marker, color=color, zorder=3, label=label)
+
+
+def _seeds(cells: Sequence[Cell]) -> str:
+    seeds = sorted({cell["seeds"] for cell in cells})
+    note = ", exploratory" if any(cell["exploratory"] for cell in cells) else ""
+    return f"{', '.join(map(str, seeds))} seeds, 95 % intervals{note}"

@@ -1,0 +1,129 @@
+"""Paired differences between generators, observers or records under the same seeds."""
+
+import math
+from collections.abc import Sequence
+
+import numpy as np
+
+from epx.analysis import ledger
+from epx.analysis.measurement import LN2, Measurement, interval
+from epx.record import Record, RecordError
+from epx.report import summary
+from epx.report.summary import Cell, Run
+from epx.types import require
+
+NAMES = ("generator", "observer", "record")
+
+
+def compare(
+    records: Sequence[Record],
+    cells: Sequence[Cell],
+    first: str,
+    second: str,
+    anchor: str | None = None,
+    test_tokens: float | None = None,
+) -> list[Cell]:
+    """Differences, first minus second, seed by seed, with the interval of their mean.
+
+    Seeds that two runs share draw the same streams, so that what they have in common cancels.
+
+    Args:
+      records: the records.
+      cells: their cells, in the same order, with the names that a reader sees.
+      first: name of a generator, an observer, a record, or `generator / observer`.
+      second: as `first`. Each run of the first is paired with that of the second that has most
+        names in common.
+      anchor: as in `ledger.measure`.
+      test_tokens: as in `ledger.measure`.
+
+    Returns:
+      A cell for each pair: the names, the number of seeds, and `S_bits`, `H_bits_per_tok` and
+      `MDL_bits_per_tok` as [mean difference, half width or None].
+
+    Raises:
+      ValueError: a name that no measured run has.
+      RecordError: two runs without a seed in common.
+    """
+    runs = summary.runs(records)
+    pairs = []
+    for index in _select(cells, first):
+        rivals = [other for other in _select(cells, second) if other != index]
+        require("compare", second, bool(rivals), "a name of other runs than the first")
+        partner = max(rivals, key=lambda other: _common(cells[index], cells[other]))
+        pairs.append((index, partner))
+    result = []
+    for pair in pairs:
+        names = [f"{cells[n]['generator']} / {cells[n]['observer']}" for n in pair]
+        if names[0] == names[1]:
+            names = [f"{name} / {cells[n]['record']}" for name, n in zip(names, pair)]
+        differences = _difference(*(runs[n] for n in pair), anchor, test_tokens)
+        result.append({"first": names[0], "second": names[1], **differences})
+    return result
+
+
+def _select(cells: Sequence[Cell], name: str) -> list[int]:
+    """Indices of the measured cells with this name."""
+    selected, known = [], {}
+    for index, cell in enumerate(cells):
+        if "missing" in cell:
+            continue
+        names = [cell[key] for key in NAMES] + [f"{cell['generator']} / {cell['observer']}"]
+        known |= dict.fromkeys(names)
+        if name in names:
+            selected.append(index)
+    require("compare", name, bool(selected), "one of " + "; ".join(sorted(known)))
+    return selected
+
+
+def _common(first: Cell, second: Cell) -> int:
+    return sum(first[key] == second[key] for key in (*NAMES, "code"))
+
+
+def _difference(first: Run, second: Run, anchor: str | None, test_tokens: float | None) -> Cell:
+    measurements = [
+        ledger.measure(run.record, None, anchor, test_tokens, run.members)
+        for run in (first, second)
+    ]
+    positions = [
+        {seed: finite.index(member) for seed, member in members.items() if member in finite}
+        for members, finite in zip(
+            map(summary.seeds, (first, second)), (m.members.tolist() for m in measurements)
+        )
+    ]
+    seeds = sorted(positions[0].keys() & positions[1].keys())
+    if not seeds:
+        raise RecordError(f"{first.record.path} and {second.record.path} have no seed in common")
+    indices = [[position[seed] for seed in seeds] for position in positions]
+    result: Cell = {"seeds": len(seeds)}
+    for key, values in (
+        ("S_bits", _structure),
+        ("H_bits_per_tok", _entropy_per_tok),
+        ("MDL_bits_per_tok", _description_per_tok),
+    ):
+        values_M, errors = zip(*(values(m, i) for m, i in zip(measurements, indices)))
+        # Errors of held-out examples that seeds share; over the same examples they would partly
+        # cancel, so the interval is rather too wide than too narrow.
+        estimate = interval((values_M[0] - values_M[1]) / LN2, math.hypot(*errors) / LN2)
+        result[key] = [estimate.mean, None if math.isnan(estimate.half_width) else estimate[1]]
+    return result
+
+
+def _shared(measurement: Measurement, errors_M: np.ndarray) -> float:
+    return float(np.mean(errors_M)) if measurement.shared_held_out else 0.0
+
+
+def _structure(measurement: Measurement, index: list[int]) -> tuple[np.ndarray, float]:
+    errors_M = measurement.anchored_tok * measurement.anchor_error_nats
+    return measurement.structure_nats[index], _shared(measurement, errors_M[index])
+
+
+def _entropy_per_tok(measurement: Measurement, index: list[int]) -> tuple[np.ndarray, float]:
+    errors_M = measurement.anchor_error_nats
+    return measurement.anchor_nats[index], _shared(measurement, errors_M[index])
+
+
+def _description_per_tok(measurement: Measurement, index: list[int]) -> tuple[np.ndarray, float]:
+    nats_M = (measurement.structure_nats + measurement.entropy_nats) / measurement.test_tok
+    kept_M = np.abs(1 - measurement.anchored_tok / measurement.test_tok)
+    errors_M = kept_M * measurement.anchor_error_nats
+    return nats_M[index], _shared(measurement, errors_M[index])

@@ -1,0 +1,44 @@
+"""Symbols of the reports, and their ASCII names for streams that cannot show them."""
+
+import codecs
+import io
+from types import MappingProxyType
+from typing import TextIO
+
+ASCII = MappingProxyType(
+    {
+        "𝒟": "D",
+        "±": "+/-",
+        "−": "-",
+        "×": "x",
+        "‖": "||",
+        "→": "->",
+        "≤": "<=",
+        "≥": ">=",
+        "–": "-",
+        "…": "...",
+        "Δ": "d",
+    }
+)
+_HANDLER = "epx.ascii"
+
+
+def ascii_names(text: str) -> str:
+    """The text with every symbol replaced by its ASCII name; other characters become `?`."""
+    return "".join(c if c.isascii() else ASCII.get(c, "?") for c in text)
+
+
+def _replace(error: UnicodeError) -> tuple[str, int]:
+    if not isinstance(error, UnicodeEncodeError):
+        raise error
+    return ascii_names(error.object[error.start : error.end]), error.end
+
+
+codecs.register_error(_HANDLER, _replace)
+
+
+def degrade(*streams: TextIO) -> None:
+    """Lets text streams write ASCII names for the symbols that their encoding lacks."""
+    for stream in streams:
+        if isinstance(stream, io.TextIOWrapper):
+            stream.reconfigure(errors=_HANDLER)
