@@ -48,12 +48,12 @@ COLUMNS = (
     ("xz bit/token", "xz_bits_per_tok", ".3f", ""),
     ("law bit/token", "oracle_bits_per_tok", ".3f", ".3f"),
 )
-# Head and key of the columns of a terminal, after the names.
+# Head, in two lines, and key of the columns of a terminal, after the names.
 COMPACT = (
-    ("S bit", "S_bits"),
-    ("H bit/token", "H_bits_per_tok"),
-    ("MDL bit/token", "MDL_bits_per_tok"),
-    ("T FLOP", "exact_flops"),
+    ("S\nbit", "S_bits"),
+    ("H\nbit/token", "H_bits_per_tok"),
+    ("MDL\nbit/token", "MDL_bits_per_tok"),
+    ("T\nFLOP", "exact_flops"),
     ("seeds", "seeds"),
 )
 # Fewer characters than this for a column of names: the generator then has a line of its own.
@@ -74,14 +74,16 @@ def compact(cells: Sequence[Cell], width: int) -> str:
     pad = " " if width >= 100 else ""
     numbers = [[_number(cell[key], pad) for _, key in COMPACT] for cell in shown]
     heads = [head for head, _ in COMPACT]
-    columns = zip(heads, *numbers)
-    room = width - sum(2 + max(map(len, column)) for column in columns)
-    lengths = [max(len(str(text)) for text in (name, *(c[name] for c in shown))) for name in names]
+    columns = zip(*numbers) if numbers else [[""]] * len(heads)
+    # Two spaces between columns; `tabulate` makes a column two wider than its head.
+    least = [max(map(len, head.split("\n"))) + 2 for head in heads]
+    room = width - sum(2 + max(n, *map(len, column)) for n, column in zip(least, columns))
+    lengths = [max(len(name) + 2, *(len(c[name]) for c in shown), 0) for name in names]
     widths = _share(room - 2 * (len(names) - 1), lengths)
     wraps = any(given < length for given, length in zip(widths, lengths))
     if wraps and min(widths) < NARROW:
         heads = ["observer", *heads]
-        rows = _rows_below_generators(shown, numbers, names, max(room, 8))
+        rows = _rows_below_generators(shown, numbers, names, max(room, 10))
     else:
         heads = [*names, *heads]
         rows = [
@@ -133,8 +135,8 @@ def _number(value: Any, pad: str) -> str:
 def rounded(mean: float, half_width: float | None, pad: str = " ") -> str:
     """A mean and its half width under one exponent, to the digits that the half width allows.
 
-    The half width has two significant digits where it begins with 1, else one. A single seed has
-    no half width; its value has three digits.
+    The half width has two significant digits where it begins with 1, else one; the mean has at most
+    six. A single seed has no half width; its value has three digits.
 
     >>> rounded(12345.6, 78.9), rounded(0.72163, 0.0447), rounded(2345678.0, 1234.5)
     ('12350 ± 80', '0.72 ± 0.04', '(2.3457 ± 0.0012)e6')
@@ -150,6 +152,7 @@ def rounded(mean: float, half_width: float | None, pad: str = " ") -> str:
     decimal = -digits  # the last digit shown stands at 10**-decimal
     largest = max(abs(mean), half_width)
     exponent = _exponent(largest)
+    decimal = min(decimal, 5 - exponent)
     if -4 < exponent < 5:
         places = max(decimal, 0)
         mean, half_width = round(mean, decimal), round(half_width, decimal)
