@@ -157,7 +157,7 @@ def rounded(mean: float, half_width: float | None, tight: bool = False) -> str:
     decimal = min(decimal, 5 - exponent)
     if -4 < exponent < 5:
         places = max(decimal, 0)
-        mean, half_width = round(mean, decimal), round(half_width, decimal)
+        mean, half_width = round(mean, decimal) + 0.0, round(half_width, decimal)  # -0 becomes 0
         return f"{mean:.{places}f}{sign}{half_width:.{places}f}"
     places = max(decimal + exponent, 0)
     scale = 10.0**exponent
