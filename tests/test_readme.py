@@ -48,7 +48,7 @@ def test_a_world_of_your_own(tmp_path):
     _, train, report = blocks(text, "bash")[0].strip().splitlines()
     command(train, tmp_path)
     cells = json.loads(command(report + " --format=json", tmp_path))
-    assert cells[0]["world"] == "palindrome" and cells[0]["S_bits"][0] > 0
+    assert cells[0]["generator"] == "palindrome" and cells[0]["S_bits"][0] > 0
     assert cells[0]["oracle_bits_per_tok"] == [0, 0]
 
 

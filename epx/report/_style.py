@@ -42,7 +42,7 @@ def dress(axis: Axes, title: str, x_label: str = "", y_label: str = "") -> None:
     axis.set_title(title, loc="left", fontsize=10)
     axis.set_xlabel(x_label, fontsize=9)
     axis.set_ylabel(y_label, fontsize=9)
-    axis.tick_params(labelsize=8)
+    axis.tick_params(which="both", labelsize=8)
     axis.grid(color="#e8e8e8", linewidth=0.8)
     axis.set_axisbelow(True)
     axis.spines[["top", "right"]].set_visible(False)
@@ -74,11 +74,20 @@ def legend(figure: Figure, axes: list[Axes], columns: int = 3) -> None:
 
 
 def log_if_wide(axis: Axes, values: np.ndarray, factor: float = 20.0) -> None:
-    """A logarithmic y axis where values are positive and span more than this factor."""
+    """A logarithmic y axis where the sizes of values span more than this factor.
+
+    Where some are not positive it is linear around 0, up to a power of ten that is
+    near the median size of the smaller half.
+    """
     values = np.asarray(values, float)
     values = values[np.isfinite(values)]
-    if values.size and values.min() > 0 and values.max() / values.min() > factor:
+    sizes = np.sort(np.abs(values))
+    if not sizes.size or sizes[-1] <= factor * sizes[0]:
+        return
+    if values.min() > 0:
         axis.set_yscale("log")
+    elif (small := np.median(sizes[: -(-len(sizes) // 2)])) > 0:
+        axis.set_yscale("symlog", linthresh=10.0 ** np.ceil(np.log10(small)))
 
 
 def save(figure: Figure, path: Path | str) -> Figure:

@@ -13,7 +13,7 @@ from epx.report.summary import Cell, measured
 # Key of a cell, marker, its size and colour, and its label.
 BASELINES = (
     ("gzip_bits_per_tok", "|", 420, "#c98a00", "gzip"),
-    ("xz_bits_per_tok", "|", 420, "#c0392b", "xz"),
+    ("xz_bits_per_tok", "x", 60, "#c0392b", "xz"),
     ("oracle_bits_per_tok", "D", 26, "black", "the true law"),
 )
 ROW_INCHES = 0.62
@@ -61,7 +61,7 @@ def generators_by_observers(cells: Sequence[Cell], path: Path | str) -> Figure:
     labels = [n for n in (*observers, *(baseline[-1] for baseline in BASELINES)) if n in handles]
     figure.legend(
         [handles[label] for label in labels], labels, loc="outside lower left",
-        ncols=min(len(labels), 6), frameon=False,
+        ncols=min(len(labels), 8), frameon=False,
     )  # fmt: skip
     subject = "The same data, different observers" if len(observers) > 1 else observers[0]
     title = f"{subject}   ({_seeds(cells)})"

@@ -48,8 +48,9 @@ def frontiers(curves: dict[str, Curve], path: Path | str) -> Figure:
                 axis.plot(points.flops, dots, ".", color=color, alpha=0.3, markersize=2.5)
         _style.dress(axis, name, _style.COMPUTE, "bit")
         axis.set_xscale("log")
-        shown = [curve.structure_bits, curve.entropy_bits]
-        _style.log_if_wide(axis, [bits.mean for part in shown for bits in part])
+        shown = np.array([*curve.structure_bits, *curve.entropy_bits])
+        lower = shown[:, 0] - np.nan_to_num(shown[:, 1])
+        _style.log_if_wide(axis, np.concatenate([shown[:, 0], lower]))
     _label_edges(axes)
     _style.legend(figure, axes)
     return _style.save(figure, path)

@@ -48,12 +48,12 @@ COLUMNS = (
     ("xz bit/token", "xz_bits_per_tok", ".3f", ""),
     ("law bit/token", "oracle_bits_per_tok", ".3f", ".3f"),
 )
-# Head and key of the columns of a terminal, after the names.
+# Head, in two lines, and key of the columns of a terminal, after the names.
 COMPACT = (
-    ("S bit", "S_bits"),
-    ("H bit/token", "H_bits_per_tok"),
-    ("MDL bit/token", "MDL_bits_per_tok"),
-    ("T FLOP", "exact_flops"),
+    ("S\nbit", "S_bits"),
+    ("H\nbit/token", "H_bits_per_tok"),
+    ("MDL\nbit/token", "MDL_bits_per_tok"),
+    ("T\nFLOP", "exact_flops"),
     ("seeds", "seeds"),
 )
 # Fewer characters than this for a column of names: the generator then has a line of its own.
@@ -71,17 +71,19 @@ def compact(cells: Sequence[Cell], width: int) -> str:
     """
     shown = measured(cells)
     names = ["generator", "observer", *["code"] * (len({cell["code"] for cell in shown}) > 1)]
-    pad = " " if width >= 100 else ""
-    numbers = [[_number(cell[key], pad) for _, key in COMPACT] for cell in shown]
+    tight = width < 100
+    numbers = [[_number(cell[key], tight) for _, key in COMPACT] for cell in shown]
     heads = [head for head, _ in COMPACT]
-    columns = zip(heads, *numbers)
-    room = width - sum(2 + max(map(len, column)) for column in columns)
-    lengths = [max(len(str(text)) for text in (name, *(c[name] for c in shown))) for name in names]
+    columns = zip(*numbers) if numbers else [[""]] * len(heads)
+    # Two spaces between columns; `tabulate` makes a column two wider than its head.
+    least = [max(map(len, head.split("\n"))) + 2 for head in heads]
+    room = width - sum(2 + max(n, *map(len, column)) for n, column in zip(least, columns))
+    lengths = [max(len(name) + 2, *(len(c[name]) for c in shown), 0) for name in names]
     widths = _share(room - 2 * (len(names) - 1), lengths)
     wraps = any(given < length for given, length in zip(widths, lengths))
     if wraps and min(widths) < NARROW:
-        heads = ["observer", *heads]
-        rows = _rows_below_generators(shown, numbers, names, max(room, 8))
+        heads = ["generator\n- observer", *heads]
+        rows = _rows_below_generators(shown, numbers, names, max(room, 10))
     else:
         heads = [*names, *heads]
         rows = [
@@ -104,7 +106,7 @@ def _rows_below_generators(
             rows.append([_wrap(cell["generator"], room), *[""] * len(row)])
             last = cell["generator"]
         observer = ", ".join(cell[name] for name in names[1:])
-        rows.append([_wrap(observer, room, "· "), *row])
+        rows.append([_wrap(observer, room, "- "), *row])
     return rows
 
 
@@ -123,18 +125,19 @@ def _wrap(text: str, width: int, bullet: str = "") -> str:
     return textwrap.fill(text, width, initial_indent=bullet, subsequent_indent=indent)
 
 
-def _number(value: Any, pad: str) -> str:
+def _number(value: Any, tight: bool) -> str:
     """A value of a compact table."""
     if isinstance(value, list):
-        return rounded(*value, pad=pad)
+        return rounded(*value, tight)
     return str(value) if isinstance(value, int) else _scientific(value, 1)
 
 
-def rounded(mean: float, half_width: float | None, pad: str = " ") -> str:
+def rounded(mean: float, half_width: float | None, tight: bool = False) -> str:
     """A mean and its half width under one exponent, to the digits that the half width allows.
 
-    The half width has two significant digits where it begins with 1, else one. A single seed has
-    no half width; its value has three digits.
+    The half width has two significant digits where it begins with 1, else one; the mean has at most
+    six. A single seed has no half width; its value has three digits. A `tight` text has no spaces
+    and one digit of the half width.
 
     >>> rounded(12345.6, 78.9), rounded(0.72163, 0.0447), rounded(2345678.0, 1234.5)
     ('12350 ± 80', '0.72 ± 0.04', '(2.3457 ± 0.0012)e6')
@@ -143,20 +146,22 @@ def rounded(mean: float, half_width: float | None, pad: str = " ") -> str:
         if mean != 0 and not 1e-3 <= abs(mean) < 1e5:
             return _scientific(mean, 2)
         return f"{mean:.3g}" if abs(mean) < 1e3 else f"{mean:.0f}"
+    sign = "±" if tight else " ± "
     if half_width == 0:
-        return f"{mean:.4g}{pad}±{pad}0"
+        return f"{mean:.4g}{sign}0"
     digits = _exponent(half_width)
-    digits -= half_width / 10**digits < 1.95
+    digits -= half_width / 10**digits < 1.95 and not tight
     decimal = -digits  # the last digit shown stands at 10**-decimal
     largest = max(abs(mean), half_width)
     exponent = _exponent(largest)
+    decimal = min(decimal, 5 - exponent)
     if -4 < exponent < 5:
         places = max(decimal, 0)
-        mean, half_width = round(mean, decimal), round(half_width, decimal)
-        return f"{mean:.{places}f}{pad}±{pad}{half_width:.{places}f}"
+        mean, half_width = round(mean, decimal) + 0.0, round(half_width, decimal)  # -0 becomes 0
+        return f"{mean:.{places}f}{sign}{half_width:.{places}f}"
     places = max(decimal + exponent, 0)
     scale = 10.0**exponent
-    return f"({mean / scale:.{places}f}{pad}±{pad}{half_width / scale:.{places}f})e{exponent}"
+    return f"({mean / scale:.{places}f}{sign}{half_width / scale:.{places}f})e{exponent}"
 
 
 def _exponent(value: float) -> int:

@@ -141,7 +141,7 @@ def precision(seeds: int = 5, steps: int = 500) -> Rows:
         found.append(loop.measure(world, observer, steps=steps, batch=64, seeds=seeds, lr=0.8))
     for name in ("structure", "entropy"):
         bits = [getattr(one, f"{name}_nats") / measurement.LN2 for one in found]
-        difference = measurement.interval(bits[1] - bits[0], 0 * bits[0])
+        difference = measurement.interval(bits[1] - bits[0])
         yield (
             f"{name}, bfloat16 - float32",
             {

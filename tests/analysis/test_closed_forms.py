@@ -32,7 +32,7 @@ def test_random_labels_cost_a_counter_what_a_simulation_pays(examples, classes, 
         assert abs(found.mean() - exact) < 4 * found.std() / math.sqrt(draws) + 1e-9
 
 
-def test_random_labels_hold_next_to_nothing():
+def test_the_excess_of_random_labels_is_small():
     """Section 1.5 (a) of the specification simulated 2.25 and 3.88 bits."""
     assert closed_forms.random_labels(100, 2)[1] == pytest.approx(2.25, abs=0.05)
     assert closed_forms.random_labels(1000, 2)[1] == pytest.approx(3.88, abs=0.05)
@@ -59,20 +59,20 @@ def test_hypotheses_collapse_for_the_logarithm_of_their_number():
         assert 8 <= needed <= 30 and bits[needed:].sum() == 0
 
 
-def test_the_mixture_is_charged_by_the_mass_that_agrees():
+def test_the_mixture_charges_the_mass_that_agrees():
     answers = np.array([[0, 1, 1], [0, 1, 0], [0, 0, 1], [1, 1, 1]])
     bits, survivors = closed_forms.hypothesis_collapse(answers, true=0)
     np.testing.assert_allclose(bits, [math.log2(4 / 3), math.log2(3 / 2), 1.0])
     assert survivors.tolist() == [3, 2, 1]
 
 
-def test_as_many_labels_as_hypotheses_tell_all_at_once():
+def test_one_label_per_hypothesis_identifies_it_at_once():
     bits, survivors = closed_forms.hypothesis_collapse(np.arange(1024)[:, None], true=77)
     assert bits.tolist() == [10.0] and survivors.tolist() == [1]
 
 
-def test_one_telling_label_costs_ten_bits_of_which_a_hundredth_was_expected():
-    bits, expected = closed_forms.telling_label(1024)
+def test_one_distinguishing_label_of_1024_costs_ten_bits():
+    bits, expected = closed_forms.distinguishing_label(1024)
     assert bits == 10.0
     assert expected == pytest.approx(0.0112, abs=5e-5)
     answers = (np.arange(1024) == 5).astype(int)[:, None]
@@ -93,7 +93,7 @@ def test_slices_are_worth_their_weight_times_the_time_they_take():
 COLLECTED = {10: 0.05, 100: 4.73, 1000: 264.6, 1793: 535.5, 10_000: 999.5, 100_000: 1000.0}
 
 
-def test_the_coupon_collector_earns_what_is_published():
+def test_the_coupon_collector_has_the_published_values():
     for examples, bits in COLLECTED.items():
         found = float(closed_forms.coupon_collector(examples, 1000))
         assert found == pytest.approx(bits, abs=0.06), f"n = {examples}"
@@ -167,6 +167,6 @@ def test_elicitation_falls_from_the_start(kept):
         assert found[examples - 1] == pytest.approx(excess, abs=1e-12)
 
 
-def test_a_slow_gate_is_taught():
+def test_a_slow_gate_has_a_peak_as_in_teaching():
     n = np.arange(1, 500)
     assert np.argmax(closed_forms.elicitation(n, 1.0, 0.9) / n) > 5

@@ -66,7 +66,7 @@ def test_the_hull_is_below_everything_that_it_leaves_out():
         assert (bits[inside] >= np.interp(found.flops[inside], x, y) - 1e-9).all()
 
 
-def test_a_point_above_the_lowest_so_far_is_let_in_by_a_tolerance():
+def test_a_tolerance_admits_points_above_the_lowest():
     flops, bits = np.array([1.0, 2.0, 3.0]), np.array([100.0, 50.0, 50.9])
     assert frontier.hull(flops, bits).tolist() == [0, 1]
     assert frontier.hull(flops, bits, tolerance=0.02).tolist() == [0, 1, 2]
@@ -82,7 +82,7 @@ def test_of_each_run_the_hull_point_of_median_compute_is_kept():
     assert frontier.frontier(found).flops.tolist() == [2.0, 5.0]
 
 
-def test_values_are_those_of_the_last_point_that_can_be_paid():
+def test_values_are_of_the_last_point_within_the_budget():
     kept = Points(*np.array([[0, 1], [0, 0], [0, 0], [10, 20], [-1, 5], [9, 2]], float))
     structure, entropy = frontier.at(kept, np.array([9.0, 10.0, 19.0, 20.0, 1e9]))
     np.testing.assert_array_equal(structure, [np.nan, -1, -1, 5, 5])

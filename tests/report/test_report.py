@@ -12,12 +12,15 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from absl.testing import flagsaver
+from scipy import stats
 
 from epx import record
-from epx.analysis import compressors
-from epx.report import summary
+from epx.analysis import ledger
+from epx.report import comparison, summary
 from epx.run import loop
-from epx.run import setup as setups
+from epx.sweeps import grid
+from experiments import report as binary
 
 ROOT = Path(__file__).parents[2]
 
@@ -29,16 +32,33 @@ def records(tmp_path_factory):
     root, config = tmp_path_factory.mktemp("records"), fixture.__wrapped__()
     for name, order in (("counts", 2), ("more", 4)):
         observer = {"observer": {"name": "counts", "order": order}}
-        for _ in loop.train(setups.assemble(config | observer), root / name):
+        for _ in loop.train(grid.assemble(config | observer), root / name):
             pass
     return root
 
 
-def without_jax(tmp_path, *arguments):
+@pytest.fixture
+def report(records, capsys):
+    """Runs the binary in this process; returns exit code, output and errors."""
+
+    def run(*arguments, folder=records):
+        with flagsaver.flagsaver():
+            binary.FLAGS.unparse_flags()
+            binary.FLAGS(["report", f"--records={folder}", *arguments])
+            try:
+                code = binary.main()
+            except SystemExit as stopped:
+                code = stopped.code
+        return code, *capsys.readouterr()
+
+    return run
+
+
+def without_jax(tmp_path, *arguments, environment=None):
     """Runs report.py where importing JAX, or what needs it, fails."""
     for name in ("jax", "jaxlib", "flax", "optax", "orbax"):
         (tmp_path / f"{name}.py").write_text("raise ImportError('not on this machine')\n")
-    environment = os.environ | {"PYTHONPATH": str(tmp_path)}
+    environment = os.environ | {"PYTHONPATH": str(tmp_path)} | (environment or {})
     return subprocess.run(
         [sys.executable, "-m", "experiments.report", *arguments],
         cwd=ROOT, env=environment, capture_output=True, text=True, timeout=120,
@@ -46,35 +66,45 @@ def without_jax(tmp_path, *arguments):
 
 
 def test_report_recomputes_without_jax(records, tmp_path):
-    figure, summary = tmp_path / "figure.png", tmp_path / "summary.json"
+    figure, written = tmp_path / "figure.png", tmp_path / "summary.json"
     done = without_jax(
-        tmp_path, f"--records={records}", f"--figure={figure}", f"--summary={summary}",
+        tmp_path, f"--records={records}", f"--figure={figure}", f"--summary={written}",
         "--format=json",
     )  # fmt: skip
     assert done.returncode == 0, done.stderr
     here = json.loads(json.dumps(summary.cells([record.load(p) for p in record.find(records)])))
     assert json.loads(done.stdout) == here
-    assert json.loads(summary.read_text())["cells"] == here
+    assert json.loads(written.read_text())["cells"] == here
     assert figure.read_bytes().startswith(b"\x89PNG")
 
 
-def test_report_shows_every_anchor(records, tmp_path):
-    done = without_jax(tmp_path, f"--records={records}", "--sensitivity", "--anchor=oracle")
+def test_a_terminal_gets_a_table_of_its_width_and_ascii(records, tmp_path):
+    """Also where the stream cannot show 𝒟 or ±."""
+    environment = {"COLUMNS": "80", "PYTHONIOENCODING": "ascii"}
+    done = without_jax(tmp_path, f"--records={records}", environment=environment)
     assert done.returncode == 0, done.stderr
-    assert "order=2" in done.stdout and "order=4" in done.stdout
+    assert "+/-" in done.stdout and done.stdout.isascii()
+    assert max(map(len, done.stdout.splitlines())) <= 80
+    done = without_jax(tmp_path, f"--records={records}", "--wide", environment=environment)
+    assert "T 6ND+2ND, FLOP" in done.stdout, done.stderr
+
+
+def test_report_shows_every_anchor(report):
+    code, out, err = report("--sensitivity", "--anchor=oracle")
+    assert code == 0, err
+    assert "order=2" in out and "order=4" in out
     for anchor in ("raw", "tail", "oracle"):
-        assert f"{anchor}:" in done.stdout
+        assert f"{anchor}:" in out
 
 
-def test_every_format_says_the_same(records, tmp_path):
+def test_every_format_has_the_same_numbers(report):
     """Units in every head; in a spreadsheet intervals have columns of their own."""
-    said = {
-        form: without_jax(tmp_path, f"--records={records}", f"--format={form}", "--surplus=0.9")
+    out = {
+        form: report(f"--format={form}", "--surplus=0.9", "--wide")[1]
         for form in ("table", "csv", "json", "md")
     }
-    assert all(done.returncode == 0 for done in said.values()), said["csv"].stderr
-    cells = json.loads(said["json"].stdout)
-    rows = list(csv.DictReader(io.StringIO(said["csv"].stdout)))
+    cells = json.loads(out["json"])
+    rows = list(csv.DictReader(io.StringIO(out["csv"])))
     assert len(rows) == len(cells) == 2
     for row, cell in zip(rows, cells):
         for head, key in (("S_preq bit", "S_preq_bits"), ("MDL bit/token", "MDL_bits_per_tok")):
@@ -82,60 +112,109 @@ def test_every_format_says_the_same(records, tmp_path):
         assert float(row["T exact, FLOP"]) == cell["exact_flops"]
         assert float(row["SDL at, bit/token"]) == 0.9 and int(row["SDL reached, seeds"]) == 2
         assert float(row["SDL bit"]) == cell["SDL_bits"][0] >= 0
-        assert row["world"] == "life" and row["S_req bit"] == ""
-    heads = [line for line in said["md"].stdout.splitlines() if line.startswith("| world")]
-    assert "| S_preq bit/token |" in heads[0] and "| EDL bit |" in heads[0]
-    table = said["table"].stdout.splitlines()[0]
+        assert row["generator"] == "life" and row["S_req bit"] == ""
+    head = next(line for line in out["md"].splitlines() if line.startswith("| generator"))
+    heads = [word.strip() for word in head.strip("|").split("|")]
+    assert "S_preq bit/token" in heads and "EDL bit" in heads
+    table = out["table"].splitlines()[0]
     assert "S_preq bit/token" in table and "EDL" not in table, "seen once, EDL is S_preq"
     for head in re.split(" {2,}", table.strip())[3:]:
         assert re.search(r"bit|token|seeds|FLOP", head), f"{head} has no unit"
 
 
-def test_a_frontier_of_the_runs_on_a_world(records, tmp_path):
-    figure = tmp_path / "frontier.png"
-    done = without_jax(
-        tmp_path, f"--records={records}", f"--frontier={figure}", "--compute=paper"
-    )  # fmt: skip
-    assert done.returncode == 0, done.stderr
-    assert figure.read_bytes().startswith(b"\x89PNG")
-    head, *lines = done.stdout.partition("coded tokens\n")[2].splitlines()
+def test_the_frontier_of_the_runs_on_a_generator(report, tmp_path):
+    figure = tmp_path / "frontier.svg"
+    code, out, err = report(f"--frontier={figure}", "--compute=paper")
+    assert code == 0, err
+    assert "<svg" in figure.read_text()[:1000]
+    head, _, *lines = out.partition("coded tokens\n")[2].splitlines()
     assert "S_T bit" in head and "H_T bit" in head and len(lines) == 12
     totals = [float(line.split()[-1]) for line in lines]
     assert totals == sorted(totals, reverse=True), "more compute never makes a longer code"
-    done = without_jax(tmp_path, f"--records={records}", f"--frontier={figure}", "--test_tokens=-1")
-    assert done.returncode == 2 and "test_tokens=-1" in done.stderr
+    code, _, err = report(f"--frontier={figure}", "--test_tokens=-1")
+    assert code == 2 and "test_tokens=-1" in err
 
 
-def test_what_a_frontier_lacks_is_said(records, tmp_path):
+def test_a_frontier_of_one_run_asks_for_several(records, report, tmp_path):
     figure = tmp_path / "frontier.png"
-    done = without_jax(tmp_path, f"--records={records / 'counts'}", f"--frontier={figure}")
-    assert done.returncode == 0 and "a frontier is drawn over several" in done.stdout
-    assert "nan" not in done.stdout
+    code, out, _ = report(f"--frontier={figure}", folder=records / "counts")
+    assert code == 0 and "a frontier needs several" in out and "nan" not in out
 
 
-def test_a_figure_that_cannot_be_written_is_refused_first(records, tmp_path):
-    for flag in ("figure", "frontier"):
-        for name, part in (("none/a.png", "no such folder"), ("a.foo", "figures that end in")):
-            done = without_jax(tmp_path, f"--records={records}", f"--{flag}={tmp_path / name}")
-            assert done.returncode == 2 and part in done.stderr and not done.stdout
+def test_loss_curves_and_bars_are_drawn(report, tmp_path):
+    curve, figure = tmp_path / "curve.pdf", tmp_path / "bars.png"
+    code, _, err = report(f"--curve={curve}", f"--figure={figure}")
+    assert code == 0, err
+    assert curve.read_bytes().startswith(b"%PDF") and figure.read_bytes().startswith(b"\x89PNG")
 
 
-def test_report_says_what_is_missing(records, tmp_path):
-    assert "holds no records" in without_jax(tmp_path, f"--records={tmp_path}").stderr
-    done = without_jax(tmp_path, f"--records={records}", "--anchor=best")
-    assert done.returncode == 2 and "raw, tail, oracle" in done.stderr
+def test_the_paired_difference_is_taken_seed_by_seed(records, report):
+    code, out, err = report("--compare=counts order=2", "--compare=counts order=4")
+    assert code == 0, err
+    assert "minus second" in out and "life / counts order=4" in out
+    loaded = [record.load(path) for path in record.find(records)]
+    cells = summary.cells(loaded)
+    (pair,) = comparison.compare(loaded, cells, "counts order=2", "counts order=4")
+    first, second = (ledger.measure(run).structure_nats / np.log(2) for run in loaded)
+    expected = stats.ttest_rel(first, second).confidence_interval(0.95)
+    mean, half_width = pair["S_bits"]
+    np.testing.assert_allclose([mean - half_width, mean + half_width], expected, rtol=1e-9)
+    assert pair["seeds"] == 2
+    reverse = comparison.compare(loaded, cells, "counts order=4", "counts order=2")
+    assert reverse[0]["S_bits"] == [-mean, half_width]
 
 
-def test_no_figure_of_a_run_without_an_evaluation(records, tmp_path):
+def test_what_cannot_be_compared_is_refused(report):
+    for names, part in (
+        (["life / counts"], "two names"),
+        (["lief", "life"], "compare='lief': accepted one of"),
+        (["counts order=2"] * 2, "a name of other runs"),
+    ):
+        code, _, err = report(*(f"--compare={name}" for name in names))
+        assert code == 2 and part in err and len(err.strip().splitlines()) == 1
+
+
+@pytest.mark.parametrize("flag", ["figure", "frontier", "curve"])
+@pytest.mark.parametrize(
+    "name, part",
+    [
+        ("none/a.png", "a folder that exists"),
+        ("a.foo", "ends in png, pdf, svg"),
+        ("a.pgf", "ends in png, pdf, svg"),
+        ("a" * 5000 + ".png", "a path that can be written"),
+        ("folder.png", "a file, not a folder"),
+    ],
+)
+def test_a_figure_that_cannot_be_written_is_refused_first(report, tmp_path, flag, name, part):
+    (tmp_path / "folder.png").mkdir()
+    code, out, err = report(f"--{flag}={tmp_path / name}")
+    assert code == 2 and f"{flag}=" in err and part in err and not out
+    assert len(err.strip().splitlines()) == 1
+
+
+def test_a_summary_that_cannot_be_written_is_refused_first(report, tmp_path):
+    for path in (tmp_path, tmp_path / "none" / "a.json", tmp_path / ("a" * 5000)):
+        code, out, err = report(f"--summary={path}")
+        assert code == 2 and "summary=" in err and not out
+
+
+def test_report_says_what_is_missing(report, tmp_path):
+    code, _, err = report(folder=tmp_path)
+    assert code == 1 and "holds no records" in err
+    code, _, err = report("--anchor=best")
+    assert code == 2 and "raw, tail, oracle" in err
+
+
+def test_a_run_without_an_evaluation_has_no_figure(records, report, tmp_path):
     shutil.copytree(records / "counts", tmp_path / "r")
     shutil.rmtree(tmp_path / "r" / "evals")
     figure = tmp_path / "figure.png"
-    done = without_jax(tmp_path, f"--records={tmp_path / 'r'}", f"--figure={figure}")
-    assert done.returncode == 1 and "nothing in these records can be measured" in done.stderr
-    assert "has no evaluation yet" in done.stdout and not figure.exists()
+    code, out, err = report(f"--figure={figure}", folder=tmp_path / "r")
+    assert code == 1 and "nothing in these records can be measured" in err
+    assert "has no evaluation yet" in out and not figure.exists()
 
 
-def test_cells_hold_what_the_summary_promises(records):
+def test_a_cell_holds_means_with_intervals(records):
     cell = summary.cells([record.load(p) for p in record.find(records)])[0]
     for key in ("S_bits", "S_bits_per_tok", "H_bits", "H_bits_per_tok", "MDL_bits"):
         mean, half_width = cell[key]
@@ -144,21 +223,3 @@ def test_cells_hold_what_the_summary_promises(records):
     np.testing.assert_allclose(cell["MDL_bits"][0], cell["S_bits"][0] + cell["H_bits"][0])
     assert cell["oracle_bits_per_tok"] == [0, 0] and cell["exploratory"]
     assert cell["gzip_bits_per_tok"] > 0 and cell["xz_bits_per_tok"] > 0
-
-
-@pytest.mark.parametrize("vocab", [2, 3, 100, 1000])
-def test_compressors_cannot_beat_noise_but_beat_repetition(vocab):
-    tokens = np.random.default_rng(0).integers(0, vocab, 20_000)
-    noise = compressors.compressed_bits(tokens, vocab)
-    constant = compressors.compressed_bits(np.zeros(20_000, int), vocab)
-    for name in ("gzip_bits", "xz_bits"):
-        assert noise[name] >= 20_000 * np.log2(vocab)
-        assert constant[name] < 0.05 * noise[name]
-    if vocab == 2:  # packed bits of noise cost little more than themselves
-        assert noise["xz_bits"] < 1.05 * 20_000
-
-
-def test_packing_is_reversible():
-    tokens = np.random.default_rng(1).integers(0, 5, 1000)
-    bits = np.unpackbits(np.frombuffer(compressors._packed(tokens, 5), np.uint8))[:3000]
-    np.testing.assert_array_equal(bits.reshape(-1, 3) @ [4, 2, 1], tokens)

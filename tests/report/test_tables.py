@@ -1,17 +1,22 @@
-"""Tables: what is starred, and what tells rows apart."""
+"""Tables: tuning, names, rounding, and the widths of terminals."""
 
-from epx.report import summary, tables
+import io
+
+import pytest
+
+from epx.report import summary, symbols, tables
 
 
-def cell(world, observer="o", lr=0.1, bits=1.0, record="r", **more):
-    found = dict(
-        world=world, observer=observer, optim={"lr": lr, "b1": 0.9}, record=record,
+def cell(generator, observer="o", lr=0.1, bits=1.0, record="r", **more):
+    numbers = dict(
+        generator=generator, observer=observer, code="prequential", record=record,
+        optim={"lr": lr, "b1": 0.9},
         MDL_bits=[100 * bits, None], test_tok=100.0, failed_at_step={},
     )  # fmt: skip
-    return found | more
+    return numbers | more
 
 
-def test_the_shortest_sum_is_starred():
+def test_tuning_stars_the_shortest_description():
     found = [cell("a", lr=0.1, bits=0.5), cell("b", lr=0.1, bits=0.75),
              cell("a", lr=0.2, bits=0.6), cell("b", lr=0.2, bits=0.5)]  # fmt: skip
     lines = tables.tuning(found).splitlines()
@@ -19,7 +24,7 @@ def test_the_shortest_sum_is_starred():
     assert lines[-1] == "r / o: 0.1: 1.2500; 0.2: 1.1000*"
 
 
-def test_a_rate_that_failed_in_one_world_is_not_starred():
+def test_tuning_does_not_star_a_rate_that_failed_once():
     """Its sum would leave out what it could not learn."""
     found = [cell("a", lr=0.1, bits=0.5), cell("b", lr=0.1, bits=0.5),
              cell("a", lr=3.2, bits=0.9), cell("b", lr=3.2, missing="none left")]  # fmt: skip
@@ -28,12 +33,67 @@ def test_a_rate_that_failed_in_one_world_is_not_starred():
     assert tables.tuning(found).splitlines()[-1] == "r / o: 0.1: 1.0000*; 3.2: failed"
 
 
-def test_equal_rows_are_told_apart():
-    def observers(found):
-        return [one["observer"] for one in summary.told_apart(found)]
+def test_observers_of_equal_name_get_longer_names():
+    def observers(cells):
+        return [c["observer"] for c in summary.disambiguate(cells)]
 
     assert observers([cell("a"), cell("b"), cell("b", "p")]) == ["o", "o", "p"]
     assert observers([cell("a", lr=0.1), cell("a", lr=0.2)]) == ["o, lr=0.1", "o, lr=0.2"]
     assert observers([cell("a"), cell("a", record="s")]) == ["o, r", "o, s"]
     mixed = [cell("a", lr=0.1), cell("a", lr=0.2), cell("a", lr=0.2, record="s")]
     assert observers(mixed) == ["o, lr=0.1", "o, lr=0.2, r", "o, lr=0.2, s"]
+
+
+@pytest.mark.parametrize(
+    "mean, half_width, text",
+    [
+        (0.72163, 0.0447, "0.72 ± 0.04"),
+        (0.72163, 0.0123, "0.722 ± 0.012"),
+        (-7714.2, 812.0, "-7700 ± 800"),
+        (2345678.0, 1234.5, "(2.3457 ± 0.0012)e6"),
+        (1.2e-7, 3.0e-6, "(0 ± 3)e-6"),
+        (0.0625, 5e-9, "0.0625000 ± 0.0000000"),
+        (1.0, 0.0, "1 ± 0"),
+        (123456.0, None, "1.23e5"),
+        (0.25, None, "0.25"),
+    ],
+)
+def test_a_mean_has_the_digits_and_the_exponent_of_its_half_width(mean, half_width, text):
+    assert tables.rounded(mean, half_width) == text
+
+
+def wide_cells():
+    """Names and numbers like those of the demo, and longer."""
+    names = ("automaton, rule 30", "a linear congruential generator modulo 2^31, bit 16", "sorted")
+    observers = ("exact counter of order 8", "transformer, depth 2, width 32", "small")
+    return [
+        cell(
+            name, observer, record="r", seeds=4, exact_flops=8.4e12,
+            S_bits=[1234567.0, 1234.0], H_bits_per_tok=[0.98765, 0.00123],
+            MDL_bits_per_tok=[1.0001234, 0.000123],
+            notes=["a note about these numbers that is as long as a note can be"] * 2,
+        )
+        for name in names for observer in observers
+    ]  # fmt: skip
+
+
+@pytest.mark.parametrize("width", [80, 100, 120])
+@pytest.mark.parametrize("codes", [1, 2])
+def test_a_table_fits_its_terminal(width, codes):
+    cells = wide_cells()
+    cells[0]["code"] = "prequential" if codes == 1 else "requential"
+    lines = tables.compact(cells, width).split("\n")
+    assert max(map(len, lines)) <= width
+    text = " ".join(" ".join(lines).split())
+    for word in ("automaton", "congruential", "sorted", "transformer", "bit/token", "8.4e12"):
+        assert word in text
+    assert text.count("e6") == 9, "every row has its numbers"
+
+
+def test_symbols_have_ascii_names_where_a_stream_cannot_show_them():
+    raw = io.BytesIO()
+    stream = io.TextIOWrapper(raw, encoding="ascii")
+    symbols.degrade(stream)
+    stream.write("T 6ND+2N𝒟: 1 ± 0.1 × 2, é\n")
+    stream.flush()
+    assert raw.getvalue() == b"T 6ND+2ND: 1 +/- 0.1 x 2, ?\n"

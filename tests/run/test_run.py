@@ -229,7 +229,7 @@ def test_measure_takes_a_world_for_every_seed():
         counts.make(256, 8, order=1),
         steps=4, batch=8, eval_examples=5,
     )  # fmt: skip
-    assert len(set(measured.charged_nats)) == 4 and measured.shared_heldout
+    assert len(set(measured.charged_nats)) == 4 and measured.shared_held_out
 
 
 @pytest.mark.slow
