@@ -363,8 +363,8 @@ def test_self_play_is_that_of_its_recipe(player, played):
     content = "\n".join([*texts(found), *(RESULTS[n] for n in found.results_G)])
     assert hashlib.sha256(content.encode()).hexdigest()[:12] == GOLDENS[player], (
         f"the first games of selfplay-{player} are others than those of this golden. Either that is"
-        " a bug, or the package chess lists its moves in another order, or they are meant to change:"
-        " then raise the version in `_STORES` of epx/data/catalogue.py and VERSION of"
+        " a bug, or the package chess lists its moves in another order, or they are meant to"
+        " change: then raise the version in `_STORES` of epx/data/catalogue.py and VERSION of"
         " epx/generators/chess.py, and write the new sha256 here"
     )
 
