@@ -16,7 +16,7 @@ from epx.analysis.measurement import LN2
 from epx.run import config as components
 from epx.run import evaluation
 from epx.types import Example, Generator
-from experiments.cli import app, host, rendering
+from experiments.cli import app, rendering
 
 SAMPLE = 256  # examples of which the statistics are taken
 

@@ -16,7 +16,6 @@ from pathlib import Path
 from absl import flags
 
 from epx import record
-from epx.analysis import ledger
 from epx.report import bars, summary, tables
 from epx.run.config import Config, Overrides
 from epx.sweeps import grid, local
@@ -130,7 +129,7 @@ def report(label: str, groups: list[Ensemble], workdir: Path, tuned: bool) -> No
             return
         cells = summary.disambiguate(cells)
         record.write_json(workdir / "summary.json", {"cells": cells})
-        seconds = {r.path.name: ledger.seconds(r) for r in records}
+        seconds = {r.path.name: float(r.rows["seconds"][0].sum()) for r in records}
         record.write_json(workdir / "times.json", {"seconds": seconds})
         if summary.measured(cells):
             bars.generators_by_observers(cells, workdir / "figure.png")

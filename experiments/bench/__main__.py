@@ -39,7 +39,7 @@ from epx import record
 from experiments import doctor
 from experiments.bench import generation, timing, training
 from experiments.bench.workloads import Case, Members
-from experiments.cli import app, host
+from experiments.cli import app
 
 FLAGS = flags.FLAGS
 flags.DEFINE_list("only", None, "sections to measure; none: all but precision")

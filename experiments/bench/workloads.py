@@ -12,11 +12,13 @@ from jax import lax
 
 from epx.codes import prequential, requential
 from epx.generators import eca
-from epx.learning import flops, learner, nll, optim
+from epx.learning import flops, nll, optim
+from epx.learning.learner import Learning, training_examples
 from epx.observers import _layers, transformer
 from epx.run import evaluation, loop
-from epx.run.devices import compile_over, place
-from epx.run.plan import Plan, stack
+from epx.run.devices import Layout, compile_over, make_layout, place
+from epx.run.plan import Plan
+from epx.run.setup import make_batch, stack
 from epx.types import Example, Generator, Observer, Spec, require
 
 RULE, STEPS = 54, 16
@@ -49,7 +51,7 @@ class Case(NamedTuple):
         return size + (f", {self.dtype}" if self.dtype != "float32" else "")
 
     @property
-    def world(self) -> eca.Eca:
+    def generator(self) -> eca.Eca:
         """The automaton whose examples have this length."""
         return eca.make(jax.random.key(0), RULE, self.length // 2, steps=STEPS, burnin=self.burnin)
 
@@ -57,7 +59,7 @@ class Case(NamedTuple):
     def observer(self) -> Observer:
         """The transformer of this size."""
         return transformer.make(
-            self.world.spec.vocab, self.length, self.depth, self.width,
+            self.generator.spec.vocab, self.length, self.depth, self.width,
             activation=self.activation, dtype=self.dtype,
         )  # fmt: skip
 
@@ -66,12 +68,17 @@ class Case(NamedTuple):
         """How a batch is cut."""
         return Plan(1, self.batch, microbatch=self.microbatch, devices=self.devices)
 
+    @property
+    def layout(self) -> Layout:
+        """Where its members and batches live."""
+        return make_layout("jit", self.devices, self.members, self.batch)
+
     def check(self) -> None:
         """Raises ValueError where a size is none, before anything is compiled."""
         even = self.length >= 2 and self.length % 2 == 0
         require("length", self.length, even, "even numbers: a ring of cells, and what it becomes")
         require("members", self.members, self.members >= 1, "1 or more")
-        self.plan.check(self.world.spec, self.members)
+        make_batch(self.plan, self.layout, self.length)
         _ = self.observer
 
 
@@ -129,17 +136,18 @@ class Members:
 
     make = staticmethod(prequential.make)
 
-    def __init__(self, case: Case, world: Generator | None = None) -> None:
-        self.case, world = case, world or case.world
+    def __init__(self, case: Case, generator: Generator | None = None) -> None:
+        self.case, generator = case, generator or case.generator
         self.observer = case.observer
-        self.spread = case.plan.layout(case.members)
-        self.batch = case.plan.cut(self.spread, case.length)
+        self.layout = case.layout
+        self.batch = make_batch(case.plan, self.layout, case.length)
         if case.decoded:
             self.batch = self.batch._replace(decoded=case.decoded)
+        self.learning = Learning(self.observer, self.batch)
         self.code = self.make(self.observer, self.batch)
         hypers = [optim.make_hyper(seed, lr=0.01) for seed in range(case.members)]
-        self.shared = place(self.spread, (stack([world] * case.members), stack(hypers)))
-        self.state = compile_over(self.spread, self.code.init, self.shared[1])(self.shared[1])
+        self.shared = place(self.layout, (stack([generator] * case.members), stack(hypers)))
+        self.state = compile_over(self.layout, self.code.init, self.shared[1])(self.shared[1])
 
     def steps(self, peak: float) -> Prepared:
         """Whole steps: charge, gradient, update."""
@@ -164,7 +172,7 @@ class Members:
         def charge(generator, hyper, state):
             def part(index_B):
                 example = evaluation.held_out_examples(generator, hyper, index_B)
-                logits_BxTxV = self.observer.logits(state.params, example.tokens_T, None)
+                logits_BxTxV = self.observer.logits(state.learner.params, example.tokens_T, None)
                 return nll.nats(logits_BxTxV, example.tokens_T).sum()
 
             return self.batch.total(lax.map(part, self._indices()).sum())
@@ -191,7 +199,7 @@ class Members:
 
         def passes(generator, hyper, state):
             names = ("qkv", "out", "up", "down")
-            layers = [state.params[f"layer_{n}"] for n in range(self.case.depth)]
+            layers = [state.learner.params[f"layer_{n}"] for n in range(self.case.depth)]
             kernels = [layer[name]["kernel"] for layer in layers for name in names]
 
             draws = {
@@ -223,7 +231,8 @@ class Members:
 
         def update(generator, hyper, state):
             rate = optim.rate(hyper, state.step)
-            return learner.descended(self.observer, hyper, state.ema, state, rate, hyper.ema_steps)
+            learner = state.learner
+            return self.learning.update(hyper, learner.ema, learner, rate, hyper.ema_steps)
 
         return self._once(update, 0.0)
 
@@ -243,11 +252,11 @@ class Members:
 
     def _compiled(self, function: Callable, donate: bool = False):
         began = time.perf_counter()
-        program = compile_over(self.spread, function, *self.shared, self.state, donate=donate)
+        program = compile_over(self.layout, function, *self.shared, self.state, donate=donate)
         took, memory = time.perf_counter() - began, program.memory_analysis()
         total = memory.temp_size_in_bytes + memory.argument_size_in_bytes
         total += memory.output_size_in_bytes - memory.alias_size_in_bytes
-        return program, took, len(self.spread.devices) * total / 2**20
+        return program, took, len(self.layout.devices) * total / 2**20
 
 
 class Pairs(Members):
@@ -260,9 +269,9 @@ class Pairs(Members):
         """Its lesson on a batch of real data."""
 
         def teach(generator, hyper, state):
-            return requential.teach(
-                self.observer, self.batch, generator, hyper, self._indices(), hyper.lr,
-                hyper.ema_steps, state.teacher,
+            return requential.update_teacher(
+                self.learning, generator, hyper, self._indices(), hyper.lr, hyper.ema_steps,
+                state.teacher,
             )  # fmt: skip
 
         return self._once(teach, sum(self.observer.flops(self.case.length)))
@@ -272,9 +281,8 @@ class Pairs(Members):
 
         def draw(generator, hyper, state):
             step = jnp.int32(0)
-            return requential.draw(
-                self.observer, self.batch, generator, hyper, step, state.teacher.ema
-            ).tokens_T
+            samples = requential.sample(self.learning, generator, hyper, step, state.teacher.ema)
+            return samples.tokens_T
 
         return self._once(draw, self.observer.flops(self.case.length)[0])
 
@@ -283,9 +291,9 @@ class Pairs(Members):
 
         def charge(generator, hyper, state):
             def part(index_B):
-                example = learner.examples(generator, hyper, index_B)
+                example = training_examples(generator, hyper, index_B)
                 return requential.kl_nats(
-                    self.observer, state.teacher.ema, state.params, example
+                    self.observer, state.teacher.ema, state.learner.params, example
                 ).sum()
 
             return self.batch.total(lax.map(part, self._indices()).sum())
@@ -297,10 +305,9 @@ class Pairs(Members):
 
         def study(generator, hyper, state):
             index_NxB = self._indices()
-            example = lax.map(lambda part: learner.examples(generator, hyper, part), index_NxB)
-            student = requential.Student(state.params, state.opt, state.ema)
-            return requential.study(
-                self.observer, self.batch, hyper, example, hyper.lr, hyper.ema_steps, student
+            example = lax.map(lambda part: training_examples(generator, hyper, part), index_NxB)
+            return requential.update_student(
+                self.learning, hyper, example, hyper.lr, hyper.ema_steps, state.learner
             )
 
         return self._once(study, sum(self.observer.flops(self.case.length)))

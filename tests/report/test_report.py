@@ -19,7 +19,7 @@ from epx import record
 from epx.analysis import ledger
 from epx.report import comparison, summary
 from epx.run import loop
-from epx.sweeps import grid
+from epx.run import setup as setups
 from experiments import report as binary
 
 ROOT = Path(__file__).parents[2]
@@ -32,7 +32,7 @@ def records(tmp_path_factory):
     root, config = tmp_path_factory.mktemp("records"), fixture.__wrapped__()
     for name, order in (("counts", 2), ("more", 4)):
         observer = {"observer": {"name": "counts", "order": order}}
-        for _ in loop.train(grid.assemble(config | observer), root / name):
+        for _ in loop.train(setups.assemble(config | observer), root / name):
             pass
     return root
 
