@@ -16,7 +16,7 @@ SECTIONS = ("generator", "observer", "code", "optim", "run", "eval", "checkpoint
 SIZES = ("tiny", "cpu", "paper")
 
 MEANING = {
-    "generator.name": "world: a module of epx.generators, or the import path of your own",
+    "generator.name": "a module of epx.generators, or the import path of your own",
     "observer.name": "learner: a module of epx.observers, or the import path of your own",
     "code.name": "how bits are charged: a module of epx.codes, or the import path of your own",
     "optim.lr": "base learning rate; a matrix learns at lr / fan-in (muP)",
@@ -36,7 +36,7 @@ MEANING = {
     "run.devices": "devices to use; none: all",
     "run.dtype": "float32 or bfloat16, of the observer's activations",
     "run.repeats": "passes over a finite corpus, or over run.examples, that are allowed",
-    "run.examples": "first examples of the world to train on, over and over; none: all",
+    "run.examples": "first examples to train on, over and over; none: all",
     "run.require_accelerator": "refuse to run on a CPU",
     "eval.every": "steps between evaluations, a multiple of run.chunk; none: at the end only",
     "eval.examples": "held-out examples behind the anchor",
@@ -47,7 +47,7 @@ MEANING = {
 
 
 def get_config(size: str = "cpu") -> ConfigDict:
-    """The defaults; a config file starts from these and names its world.
+    """The defaults; a config file starts from these and names its generator.
 
     Raises:
       ValueError: a size that is none of SIZES.

@@ -3,7 +3,7 @@
     python -m experiments.demo          about 8 minutes on 2 cores
     python -m experiments.demo --fast   under 90 s: two seeds, half the steps, no larger model,
                                         no chess, no ChaCha20
-    python -m experiments.demo --tune   the learning-rate sweep behind configs/demo.py
+    python -m experiments.demo --tune   the learning-rate sweep behind configs/studies/demo.py
 
 Game of Life frames, elementary automata, English prose read forward and in reverse, chess as moves
 then board and board then moves, a generator's low and high bits, ChaCha20, and noise, each under an

@@ -16,7 +16,7 @@ from epx.analysis.measurement import LN2
 from epx.run import config as components
 from epx.run import evaluation
 from epx.types import Example, Generator
-from experiments.cli import app, rendering
+from experiments.cli import app, configs, rendering
 
 SAMPLE = 256  # examples of which the statistics are taken
 
@@ -27,9 +27,8 @@ flags.DEFINE_integer("examples", 4, "examples to print", lower_bound=0)
 def main(words: list[str], overrides: dict[str, str]) -> int:
     """Shows the generator of one config; returns the exit code."""
     if len(words) != 1:
-        app.fail(
-            f"show takes one config, such as eca:tiny; shipped are {', '.join(app.shipped())}", 2
-        )
+        shipped = ", ".join(configs.shipped())
+        app.fail(f"show takes one config, such as eca:tiny; shipped are {shipped}", 2)
     return show(words[0], overrides, FLAGS.examples)
 
 

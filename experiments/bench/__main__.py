@@ -17,7 +17,7 @@ Sections:
     microbatches  tokens that a core takes at once
     growth        cost by width, length and members
     compiling     seconds to compile, with an empty and a filled cache
-    worlds        examples by world
+    generators    examples by generator
     kernels       automata and ChaCha20
     starting      seconds to the demo's first line and of a short run, with and without caches
     precision     what bfloat16 changes of a codelength; only where it is named
@@ -39,7 +39,7 @@ from epx import record
 from experiments import doctor
 from experiments.bench import generation, timing, training
 from experiments.bench.workloads import Case, Members
-from experiments.cli import app
+from experiments.cli import app, configs
 
 FLAGS = flags.FLAGS
 flags.DEFINE_list("only", None, "sections to measure; none: all but precision")
@@ -103,7 +103,7 @@ def _sections(cases: list[Case]) -> dict[str, Callable[[], training.Rows]]:
         "microbatches": lambda: training.microbatches(sizes, (1, 2, 4, 8, 16, 96)),
         "growth": lambda: training.growth(both._replace(width=64), series),
         "compiling": lambda: training.compiling((Case(1, 16), Case(), both)),
-        "worlds": lambda: generation.worlds(app.shipped()),
+        "generators": lambda: generation.generators(configs.shipped()),
         "kernels": generation.kernels,
         "starting": generation.starting,
         "precision": training.precision,

@@ -1,5 +1,5 @@
-"""Sections of the bench about what is around training: how fast worlds make their examples, how
-soon the demo speaks, and what a short run takes. Each yields rows, a name and numbers."""
+"""Sections of the bench about what is around training: how fast generators make their examples,
+how soon the demo speaks, and what a short run takes. Each yields rows, a name and numbers."""
 
 import os
 import signal
@@ -20,18 +20,17 @@ from epx.generators.kernels import ciphers
 from epx.run import evaluation
 from epx.run import setup as setups
 from epx.run.devices import Layout, compile_over, make_layout, place
-from epx.run.plan import stack
 from epx.sweeps import grid
 from experiments.bench import timing
 from experiments.bench.training import Rows
 from experiments.bench.workloads import unpacked_eca
-from experiments.cli import app
+from experiments.cli import app, configs
 
 RULE = 30
 ROOT = Path(__file__).parents[2]
 
 
-def worlds(names: Iterable[str], batches: int = 300, batch: int = 256) -> Rows:
+def generators(names: Iterable[str], batches: int = 300, batch: int = 256) -> Rows:
     """Examples of shipped configs, as a member of an ensemble draws them on each device: so many
     batches in a call that the call itself does not count."""
     devices, peak = len(jax.devices()), timing.Peak()
@@ -39,9 +38,9 @@ def worlds(names: Iterable[str], batches: int = 300, batch: int = 256) -> Rows:
     for name in names:
         try:
             setup = setups.assemble(
-                app.load(f"{name}:cpu", {}), grid.vary("run.seed", range(devices))
+                configs.load(f"{name}:cpu", {}), grid.vary("run.seed", range(devices))
             )
-        except ValueError as error:  # a package or a corpus that this world needs
+        except ValueError as error:  # a package or a corpus that this generator needs
             app.say(f"bench: {name} is left out: {error}")
             continue
 
@@ -52,10 +51,10 @@ def worlds(names: Iterable[str], batches: int = 300, batch: int = 256) -> Rows:
 
             return lax.map(part, batch * jnp.arange(batches, dtype=jnp.uint32))
 
-        members = place(spread, (stack(setup.generators), stack(setup.hypers)))
+        members = place(spread, (setup.generator, setup.hyper))
         program = compile_over(spread, draw, *members)
         found = timing.timed(partial(program, *members), peak)
-        made, length = devices * batches * batch, setup.generators[0].spec.length
+        made, length = devices * batches * batch, setup.spec.length
         yield (
             f"{name}:cpu",
             {

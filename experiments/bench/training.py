@@ -46,7 +46,7 @@ def growth(base: Case, series: dict[str, Iterable[int]]) -> Rows:
 
 
 def microbatches(cases: Iterable[Case], counts: Iterable[int]) -> Rows:
-    """Examples that a core takes at once: the measurement behind `plan.CORE_TOKENS`."""
+    """Examples that a core takes at once: the measurement behind `setup.CORE_TOKENS`."""
     peak = timing.Peak()
     for case, count in itertools.product(cases, counts):
         case = case._replace(microbatch=count)
@@ -58,7 +58,7 @@ def choices(cases: Iterable[Case]) -> Rows:
     peak = timing.Peak()
     for case in cases:
         neither = case._replace(devices=1, microbatch=case.batch)
-        unpacked = Unpacked(case.world, case.burnin)
+        unpacked = Unpacked(case.generator, case.burnin)
         chosen = {
             "nothing": (neither, unpacked),
             "packed cells": (neither, None),
@@ -68,8 +68,8 @@ def choices(cases: Iterable[Case]) -> Rows:
             "packed cells, host devices, microbatches": (case, None),
         }
         first = None
-        for choice, (chosen_case, world) in chosen.items():
-            found = _step(chosen_case, peak, world, repeats=5)
+        for choice, (chosen_case, generator) in chosen.items():
+            found = _step(chosen_case, peak, generator, repeats=5)
             first = first or found["share_of_peak"]
             times = {"times_nothing": found["share_of_peak"] / first}
             name = f"{case.name}, {case.burnin} steps of burn-in: {choice}"
@@ -96,7 +96,7 @@ def parts(cases: Iterable[Case]) -> Rows:
 
 def pairs(cases: Iterable[Case], decoded: Iterable[int]) -> Rows:
     """The requential code: tokens of the teacher a second, what a step is made of, and how many
-    examples are best drawn at once (the measurement behind `plan.DECODED`)."""
+    examples are best drawn at once (the measurement behind `setup.DECODED`)."""
     for case in cases:
         peak, members = timing.Peak(case.dtype), Pairs(case)
         pieces = {
@@ -134,11 +134,12 @@ def compiling(cases: Iterable[Case]) -> Rows:
 def precision(seeds: int = 5, steps: int = 500) -> Rows:
     """What bfloat16 changes of a codelength. Both learn from and are held against the same
     examples, seed by seed, so that the spread of the differences is all their error."""
-    world = Case(length=64, burnin=64).world
+    generator = Case(length=64, burnin=64).generator
+    vocab, length = generator.spec.vocab, generator.spec.length
     found = []
     for dtype in transformer.DTYPES:
-        observer = transformer.make(world.spec.vocab, world.spec.length, 2, 32, dtype=dtype)
-        found.append(loop.measure(world, observer, steps=steps, batch=64, seeds=seeds, lr=0.8))
+        observer = transformer.make(vocab, length, 2, 32, dtype=dtype)
+        found.append(loop.measure(generator, observer, steps=steps, batch=64, seeds=seeds, lr=0.8))
     for name in ("structure", "entropy"):
         bits = [getattr(one, f"{name}_nats") / measurement.LN2 for one in found]
         difference = measurement.interval(bits[1] - bits[0])
@@ -153,9 +154,9 @@ def precision(seeds: int = 5, steps: int = 500) -> Rows:
 
 
 def _step(
-    case: Case, peak: timing.Peak, world: Generator | None = None, repeats: int = 3
+    case: Case, peak: timing.Peak, generator: Generator | None = None, repeats: int = 3
 ) -> dict[str, float]:
-    return _measured(Members(case, world).steps(peak.flops_per_s()), peak, repeats)
+    return _measured(Members(case, generator).steps(peak.flops_per_s()), peak, repeats)
 
 
 def _measured(piece: Prepared, peak: timing.Peak, repeats: int = 3) -> dict[str, float]:

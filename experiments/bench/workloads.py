@@ -95,7 +95,7 @@ class Unpacked:
         return self.packed.spec
 
     def example(self, key: jax.Array, index: jax.Array) -> Example:
-        """The example of the packed world."""
+        """The example of the packed automaton."""
         ring_W = jax.random.bernoulli(key, 0.5, (self.packed.width,)).astype(jnp.uint8)
         first_W = unpacked_eca(ring_W, self.packed.rule, self.burnin)
         later_W = unpacked_eca(first_W, self.packed.rule, self.packed.steps)

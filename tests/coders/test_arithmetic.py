@@ -27,24 +27,24 @@ def observer_of(name, spec):
     return transformer.make(spec.vocab, spec.length, depth=1, width=8)
 
 
-def examples_of(world, count):
-    index = jnp.arange(count if world.spec.size is None else min(count, world.spec.size))
+def examples_of(generator, count):
+    index = jnp.arange(count if generator.spec.size is None else min(count, generator.spec.size))
     key = streams.stream(HYPER.seed, "train")
-    examples = jax.vmap(lambda i: world.example(streams.example_key(key, i), i))(index)
+    examples = jax.vmap(lambda i: generator.example(streams.example_key(key, i), i))(index)
     return jax.device_get(examples)
 
 
 def there_and_back(observer, spec, examples, batch, apart=False):
     """Bits of what was sent and of the ledger; where they are apart, the decoder compiles anew."""
     side = jax.tree.map(lambda leaf: leaf[0], examples.side)
-    programs = arithmetic.prepare(observer, HYPER, spec, batch, side)
-    sent, nats = arithmetic.encode(programs, examples)
+    coder = arithmetic.prepare(observer, HYPER, spec, batch, side)
+    sent, nats = arithmetic.encode(coder, examples)
     tokens, coded = examples.tokens_T, examples.coded_T
     # coded ones are not looked at
     shared = examples._replace(tokens_T=np.where(coded, spec.vocab - 1 - tokens, tokens))
     if apart:
-        programs = arithmetic.prepare(observer, HYPER, spec, batch, side)
-    np.testing.assert_array_equal(arithmetic.decode(programs, sent, shared), tokens)
+        coder = arithmetic.prepare(observer, HYPER, spec, batch, side)
+    np.testing.assert_array_equal(arithmetic.decode(coder, sent, shared), tokens)
     return 8 * len(sent), nats / math.log(2)
 
 
@@ -53,36 +53,36 @@ def all_coded(tokens):
 
 
 @pytest.mark.parametrize("name", tiny.NAMES)
-def test_the_coded_tokens_of_every_world_come_back(name):
-    world = tiny.make(name, streams.stream(0, "world"))
-    # What the tokens of a world are does not matter to how an observer is compiled and called.
+def test_the_coded_tokens_of_every_generator_come_back(name):
+    generator = tiny.make(name, streams.stream(0, "world"))
+    # What the tokens of a generator are does not matter to how an observer is compiled and called.
     name = "transformer" if name in ("eca", "chess") else "counts"
-    observer = observer_of(name, world.spec)
-    sent, ledger = there_and_back(observer, world.spec, examples_of(world, 10), Batch(4, 2))
+    observer = observer_of(name, generator.spec)
+    sent, ledger = there_and_back(observer, generator.spec, examples_of(generator, 10), Batch(4, 2))
     assert abs(sent - ledger) < 1e-3 * ledger + 64
 
 
 @pytest.mark.parametrize("name", ["transformer", "counts"])
 def test_the_bytes_are_as_long_as_the_ledger_of_a_run_says(name):
     """The same steps as a run's, whose rows they are held against, on more than one batch."""
-    world = eca.make(jax.random.key(0), rule=54, width=8, steps=2)
-    observer, batch, steps = observer_of(name, world.spec), Batch(8, 4), 12
+    generator = eca.make(jax.random.key(0), rule=54, width=8, steps=2)
+    observer, batch, steps = observer_of(name, generator.spec), Batch(8, 4), 12
     code = prequential.make(observer, batch)
-    _, rows = runs.stepped(code, world, HYPER, steps)
+    _, rows = runs.stepped(code, generator, HYPER, steps)
     ledger = float(rows["nats"].sum(dtype=np.float64)) / math.log(2)
-    examples = examples_of(world, steps * batch.size)
-    sent, charged = there_and_back(observer, world.spec, examples, batch, apart=True)
+    examples = examples_of(generator, steps * batch.size)
+    sent, charged = there_and_back(observer, generator.spec, examples, batch, apart=True)
     assert charged == pytest.approx(ledger, rel=1e-4)
     assert -8 < sent - ledger < 1e-3 * ledger + 64
 
 
 def test_a_batch_that_is_not_full_and_nothing_at_all():
     spec = Spec(vocab=5, length=6, size=None, version=1)
-    programs = arithmetic.prepare(observer_of("transformer", spec), HYPER, spec, Batch(4, 4))
+    coder = arithmetic.prepare(observer_of("transformer", spec), HYPER, spec, Batch(4, 4))
     for count in (0, 1, 3, 5):
         examples = all_coded(np.random.default_rng(count).integers(0, 5, (count, 6)))
-        sent, _ = arithmetic.encode(programs, examples)
-        found = arithmetic.decode(programs, sent, examples)
+        sent, _ = arithmetic.encode(coder, examples)
+        found = arithmetic.decode(coder, sent, examples)
         np.testing.assert_array_equal(found, examples.tokens_T)
 
 
@@ -114,14 +114,16 @@ def test_side_information_is_shared_and_not_sent():
 def test_noise_costs_its_entropy_and_repetition_next_to_nothing():
     bits = {}
     for law in ("uniform", "constant"):
-        world = iid.make(jax.random.key(0), law, vocab=4, length=16)
-        observer = observer_of("counts", world.spec)
-        bits[law], _ = there_and_back(observer, world.spec, examples_of(world, 400), Batch(1, 1))
+        generator = iid.make(jax.random.key(0), law, vocab=4, length=16)
+        observer = observer_of("counts", generator.spec)
+        bits[law], _ = there_and_back(
+            observer, generator.spec, examples_of(generator, 400), Batch(1, 1)
+        )
     assert 12800 <= bits["uniform"] < 12800 * 1.02
     assert bits["constant"] < 200
 
 
-def test_a_finite_world_is_learned_from_once():
+def test_a_finite_generator_is_learned_from_once():
     """12 examples in batches of 8: the second batch is filled up with nothing, not with the first
     examples over again."""
     tokens = np.random.default_rng(0).integers(0, 5, (12, 6))
@@ -147,11 +149,11 @@ def test_other_bytes_decode_to_something_else():
     observer = observer_of("transformer", spec)
     tokens = np.random.default_rng(0).integers(0, 16, (16, 8))
     examples = all_coded(tokens)
-    programs = arithmetic.prepare(observer, HYPER, spec, Batch(8, 8))
-    sent, _ = arithmetic.encode(programs, examples)
+    coder = arithmetic.prepare(observer, HYPER, spec, Batch(8, 8))
+    sent, _ = arithmetic.encode(coder, examples)
     damaged = bytearray(sent)
     damaged[3] ^= 1
-    assert (arithmetic.decode(programs, bytes(damaged), examples) != tokens).any()
+    assert (arithmetic.decode(coder, bytes(damaged), examples) != tokens).any()
 
 
 def test_an_observer_without_single_steps_is_refused():

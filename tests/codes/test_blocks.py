@@ -18,13 +18,13 @@ from epx.report import summary, tables
 from epx.run import setup as setups
 from tests import runs
 
-WORLD = eca.make(jax.random.key(0), rule=54, width=4, steps=1)
+GENERATOR = eca.make(jax.random.key(0), rule=54, width=4, steps=1)
 OBSERVER = transformer.make(2, 8, depth=1, width=8)
 HYPER = optim.make_hyper(0, lr=0.3, warmup_steps=0)
 
 
-def trained(code, world=WORLD, hyper=HYPER):
-    return runs.stepped(code, world, hyper, code.steps)
+def trained(code, generator=GENERATOR, hyper=HYPER):
+    return runs.stepped(code, generator, hyper, code.steps)
 
 
 def test_blocks_double_and_all_examples_are_charged_once():
@@ -49,9 +49,11 @@ def test_a_block_is_charged_under_an_observer_trained_on_those_before_it():
     predict = jax.jit(OBSERVER.logits)
     for stage, (start, end) in ((1, (8, 16)), (2, (16, 32))):
         alone = prequential.make(OBSERVER, Batch(8, 8, examples=start))
-        state, _ = runs.stepped(alone, WORLD, HYPER, 20)
-        block = learner.examples(WORLD, HYPER, jnp.arange(start, end, dtype=jnp.uint32))
-        nats = nll.nats(predict(state.params, block.tokens_T, None), block.tokens_T)
+        state, _ = runs.stepped(alone, GENERATOR, HYPER, 20)
+        block = learner.training_examples(
+            GENERATOR, HYPER, jnp.arange(start, end, dtype=jnp.uint32)
+        )
+        nats = nll.nats(predict(state.learner.params, block.tokens_T, None), block.tokens_T)
         expected = float(nll.coded_sum(nats, block.coded_T, axis=1).sum())
         assert rows["nats"][20 * stage] == pytest.approx(expected, rel=1e-3)
 
@@ -59,11 +61,11 @@ def test_a_block_is_charged_under_an_observer_trained_on_those_before_it():
 def test_a_long_block_is_charged_exactly():
     """float32 additions one after the other lose digits: 2^15 parts of ln 2 each, an example a
     part, which is what an untrained observer pays."""
-    world, count = iid.make(jax.random.key(0), "uniform", vocab=2, length=1), 2**15
+    generator, count = iid.make(jax.random.key(0), "uniform", vocab=2, length=1), 2**15
     code = blocks.make(
         transformer.make(2, 1, depth=1, width=8), Batch(1, 1, examples=count), count, stage_steps=1
     )
-    _, rows = trained(code, world)
+    _, rows = trained(code, generator)
     assert rows["coded_tok"][0] == count
     assert rows["nats"][0] == pytest.approx(count * math.log(2), rel=2e-7)
 
@@ -72,9 +74,9 @@ def test_random_labels_cannot_be_shortened_and_structure_can():
     batch, observer = Batch(16, 16, examples=256), transformer.make(4, 8, depth=1, width=16)
     found = {}
     for law in ("uniform", "constant"):
-        world = iid.make(jax.random.key(0), law, vocab=4, length=8)
+        generator = iid.make(jax.random.key(0), law, vocab=4, length=8)
         code = blocks.make(observer, batch, first_block=16, stage_steps=50)
-        _, rows = trained(code, world, optim.make_hyper(0, lr=0.1))
+        _, rows = trained(code, generator, optim.make_hyper(0, lr=0.1))
         assert rows["coded_tok"].sum() == 256 * 8
         found[law] = float(rows["nats"].sum()) / math.log(2)
     uniform = 256 * 8 * 2
@@ -97,14 +99,14 @@ def test_a_run_of_it_has_an_excess_and_no_loss_at_its_tail(tiny_config, tmp_path
     assert cell["SDL_tok"][0] <= 32 * 9 and json.dumps(cell, allow_nan=False)
     for change, part in (
         ({"steps": 20}, "run.steps=20: accepted 30"),
-        ({"examples": None}, "run.examples=None"),
+        ({"examples": None}, "run.examples=None: accepted a number of examples"),
     ):
         with pytest.raises(ValueError, match=part):
-            setups.assemble(runs.with_run(config, **change)).check()
+            setups.assemble(runs.with_run(config, **change))
 
 
 def test_the_first_examples_over_and_over(tiny_config, tmp_path):
-    """By the prequential code: 16 examples, five times; a world that has fewer is refused."""
+    """By the prequential code: 16 examples, five times; a generator that has fewer is refused."""
     config = runs.with_run(tiny_config, examples=16, repeats=5, steps=10)
     config["checkpoint"] |= {"every": None}
     config["eval"] |= {"every": None}
@@ -113,9 +115,9 @@ def test_the_first_examples_over_and_over(tiny_config, tmp_path):
     (cell,) = summary.cells([done])
     assert cell["passes"] == 5 and cell["EDL_bits"] != cell["S_preq_bits"]
     finite = {"generator": {"name": "chess", "corpus": "selfplay-random", "games": 20}}
-    setup = setups.assemble(runs.with_run(config, examples=10_000) | finite)
-    with pytest.raises(ValueError, match=r"run.examples=10000: this world has \d+"):
-        setup.check()
+    accepted = r"run.examples=10000: accepted 1 to \d+, the training examples"
+    with pytest.raises(ValueError, match=accepted):
+        setups.assemble(runs.with_run(config, examples=10_000) | finite)
 
 
 @pytest.mark.slow
@@ -133,10 +135,25 @@ def test_devices_may_share_its_batch(tiny_config, tmp_path):
 @pytest.mark.parametrize(
     "observer, batch, arguments, part",
     [
-        (counts.make(2, 8, order=1), Batch(8, 4, examples=16), {}, "learn by gradient"),
-        (OBSERVER, Batch(8, 4), {}, "run.examples=None"),
-        (OBSERVER, Batch(8, 4, examples=8), dict(first_block=9), "code.first_block=9"),
-        (OBSERVER, Batch(8, 4, examples=64), dict(stage_steps=0), "code.stage_steps=0"),
+        (
+            counts.make(2, 8, order=1),
+            Batch(8, 4, examples=16),
+            {},
+            "code.name='blocks': accepted with observers that learn by gradient",
+        ),
+        (OBSERVER, Batch(8, 4), {}, "run.examples=None: accepted a number of examples"),
+        (
+            OBSERVER,
+            Batch(8, 4, examples=8),
+            dict(first_block=9),
+            "code.first_block=9: accepted 1 to 8",
+        ),
+        (
+            OBSERVER,
+            Batch(8, 4, examples=64),
+            dict(stage_steps=0),
+            "code.stage_steps=0: accepted 1 to 16777216",
+        ),
     ],
 )
 def test_what_is_not_accepted_is_named(observer, batch, arguments, part):

@@ -1,5 +1,5 @@
 """The requential code: what it charges, against sums over all strings; who waits for whom; and what
-it must come to on worlds where the answer is known."""
+it must come to on generators where the answer is known."""
 
 import functools
 import itertools
@@ -12,24 +12,26 @@ import numpy as np
 import pytest
 from scipy import stats
 
-from epx.codes import prequential, requential
+from epx.codes import _teachers, prequential, requential
 from epx.generators import eca, iid
 from epx.learning import learner, nll, optim
 from epx.learning.batch import Batch
+from epx.learning.learner import Learning
 from epx.observers import counts, transformer
 from epx.report import summary
 from epx.run import evaluation
-from epx.types import Example, Spec
+from epx.types import Example, Learner, Spec
 from tests import runs
 
-WORLD = eca.make(jax.random.key(0), rule=54, width=4, steps=1)
+GENERATOR = eca.make(jax.random.key(0), rule=54, width=4, steps=1)
 OBSERVER = transformer.make(2, 8, depth=1, width=8)
 BATCH = Batch(8, 4, decoded=8)
+LEARNING = Learning(OBSERVER, BATCH)
 # A teacher that learns once and then waits for a student that never gets near enough.
 WAITING = requential.make(
     OBSERVER, BATCH, max_kl=0.0, message=4, teacher_window=0.9, student_window=0.8
 )
-draw = jax.jit(functools.partial(requential.draw, OBSERVER, BATCH))
+sample = jax.jit(functools.partial(requential.sample, LEARNING))
 kl_nats = jax.jit(functools.partial(requential.kl_nats, OBSERVER))
 
 
@@ -43,13 +45,15 @@ def taught(seed):
     return jax.tree.unflatten(structure, noisy)
 
 
-def trained(code, world, steps, state=None, **hyper):
+def trained(code, generator, steps, state=None, **hyper):
     """State and rows after some steps of one member."""
-    return runs.stepped(code, world, optim.make_hyper(0, **hyper), steps, state)
+    return runs.stepped(code, generator, optim.make_hyper(0, **hyper), steps, state)
 
 
 def test_equal_weights_cost_exactly_nothing():
-    example = learner.examples(WORLD, optim.make_hyper(0), jnp.arange(6, dtype=jnp.uint32))
+    example = learner.training_examples(
+        GENERATOR, optim.make_hyper(0), jnp.arange(6, dtype=jnp.uint32)
+    )
     for seed in range(5):
         assert (kl_nats(taught(seed), taught(seed), example) == 0).all()
     assert (kl_nats(taught(0), taught(1), example) > 1e-3).all()
@@ -77,10 +81,13 @@ def test_the_charge_is_the_divergence_of_all_strings():
 def test_what_is_drawn_follows_the_teacher_and_keeps_what_is_given():
     params, hyper = taught(3), optim.make_hyper(0)
     batch = Batch(4096, 64, decoded=256)
-    many = jax.jit(lambda s: requential.draw(OBSERVER, batch, WORLD, hyper, s, params))
+    learning = Learning(OBSERVER, batch)
+    many = jax.jit(lambda s: requential.sample(learning, GENERATOR, hyper, s, params))
     example = many(jnp.int32(5))
     tokens = np.asarray(example.tokens_T).reshape(-1, 8)
-    real = learner.examples(WORLD, hyper, jnp.arange(5 * 4096, 6 * 4096, dtype=jnp.uint32))
+    real = learner.training_examples(
+        GENERATOR, hyper, jnp.arange(5 * 4096, 6 * 4096, dtype=jnp.uint32)
+    )
     np.testing.assert_array_equal(tokens[:, :4], np.asarray(real.tokens_T)[:, :4])
     strings = np.array(list(itertools.product((0, 1), repeat=4)), np.int32)
     chosen = [0, 1, 1, 0]
@@ -98,7 +105,7 @@ def test_what_is_drawn_follows_the_teacher_and_keeps_what_is_given():
 @pytest.mark.slow
 def test_rows_do_not_depend_on_how_a_batch_is_cut():
     found = [
-        trained(requential.make(OBSERVER, batch), WORLD, 12, lr=0.3)[1]
+        trained(requential.make(OBSERVER, batch), GENERATOR, 12, lr=0.3)[1]
         for batch in (BATCH, Batch(8, 2, decoded=4))
     ]
     for other in found[1:]:
@@ -118,22 +125,24 @@ def test_a_step_is_made_of_a_lesson_a_charge_and_an_exercise():
     second lesson, its average spans 0.9 of one lesson and the student's 0.8 of six exercises, and
     the student pays before it learns."""
     hyper = optim.make_hyper(0, lr=0.3, warmup_steps=20, ema_steps=0.1)
-    before, _ = runs.stepped(WAITING, WORLD, hyper, 6)
-    assert (before.step, before.teacher.step, before.teacher.studied) == (6, 1, 6)
+    before, _ = runs.stepped(WAITING, GENERATOR, hyper, 6)
+    assert (before.step, before.teacher.step, before.teacher.student_steps) == (6, 1, 6)
     before = before._replace(teacher=before.teacher._replace(kl_nats=jnp.float32(0)))
-    after, row = jax.jit(WAITING.step)(WORLD, hyper, before)
+    after, row = jax.jit(WAITING.step)(GENERATOR, hyper, before)
 
-    rate, index = optim.rate(hyper, 1), BATCH.indices(WORLD.spec.size, before.step)
-    teach, study = (
-        jax.jit(functools.partial(part, OBSERVER, BATCH))
-        for part in (requential.teach, requential.study)
+    rate, index = optim.rate(hyper, 1), BATCH.indices(GENERATOR.spec.size, before.step)
+    update_teacher, update_student = (
+        jax.jit(functools.partial(update, LEARNING))
+        for update in (requential.update_teacher, requential.update_student)
     )
-    expert, real = teach(WORLD, hyper, index, rate, 0.9, before.teacher)
-    example = draw(WORLD, hyper, before.step, expert.ema)
-    student = requential.Student(before.params, before.opt, before.ema)
-    learned, cost = study(hyper, example, rate, 0.8 * 6, student)
+    expert, real, teacher_finite = update_teacher(
+        GENERATOR, hyper, index, rate, 0.9, before.teacher
+    )
+    example = sample(GENERATOR, hyper, before.step, expert.ema)
+    learned, cost, student_finite = update_student(hyper, example, rate, 0.8 * 6, before.learner)
+    assert teacher_finite and student_finite
     for name in ("params", "opt", "ema"):
-        close(getattr(after, name), getattr(learned, name), f"student's {name}")
+        close(getattr(after.learner, name), getattr(learned, name), f"student's {name}")
         close(getattr(after.teacher, name), getattr(expert, name), f"teacher's {name}")
     close(row["nats"], real["nats"])
     close(row["sampled_nats"], cost["sampled_nats"])
@@ -142,22 +151,25 @@ def test_a_step_is_made_of_a_lesson_a_charge_and_an_exercise():
     def price(params):
         return float(kl_nats(expert.ema, params, flat).sum())
 
-    assert row["kl_nats"] == pytest.approx(price(before.params), rel=1e-4)
-    assert row["kl_nats"] != pytest.approx(price(after.params), rel=1e-2)
+    assert row["kl_nats"] == pytest.approx(price(before.learner.params), rel=1e-4)
+    assert row["kl_nats"] != pytest.approx(price(after.learner.params), rel=1e-2)
 
 
 def test_the_student_is_never_clipped_and_its_teacher_is():
     hypers = [optim.make_hyper(0, lr=0.3, warmup_steps=0, clip_norm=norm) for norm in (1e9, 1e-3)]
-    before, _ = runs.stepped(WAITING, WORLD, hypers[0], 3)
-    index = BATCH.indices(WORLD.spec.size, before.step)
-    example = draw(WORLD, hypers[0], before.step, before.teacher.ema)
-    student = requential.Student(before.params, before.opt, before.ema)
-    study = jax.jit(lambda h: requential.study(OBSERVER, BATCH, h, example, 0.3, 1.0, student)[0])
-    jax.tree.map(np.testing.assert_array_equal, *map(study, hypers))
-    teach = jax.jit(
-        lambda h: requential.teach(OBSERVER, BATCH, WORLD, h, index, 0.3, 1.0, before.teacher)[0]
+    before, _ = runs.stepped(WAITING, GENERATOR, hypers[0], 3)
+    index = BATCH.indices(GENERATOR.spec.size, before.step)
+    example = sample(GENERATOR, hypers[0], before.step, before.teacher.ema)
+    update_student = jax.jit(
+        lambda h: requential.update_student(LEARNING, h, example, 0.3, 1.0, before.learner)[0]
     )
-    kernels = [teach(hyper).params["head"]["kernel"] for hyper in hypers]
+    jax.tree.map(np.testing.assert_array_equal, *map(update_student, hypers))
+    update_teacher = jax.jit(
+        lambda h: requential.update_teacher(
+            LEARNING, GENERATOR, h, index, 0.3, 1.0, before.teacher
+        )[0]
+    )
+    kernels = [update_teacher(hyper).params["head"]["kernel"] for hyper in hypers]
     assert np.abs(kernels[0] - kernels[1]).max() > 1e-3
 
 
@@ -165,7 +177,7 @@ def test_compute_is_that_of_lessons_exercises_and_draws():
     """A lesson is a prediction and an update of 8 examples, and so is an exercise; to draw is one
     prediction, and the KL two. Nothing is spent by who waits."""
     forward, update = OBSERVER.flops(8)
-    _, rows = trained(WAITING, WORLD, 3, lr=0.3)
+    _, rows = trained(WAITING, GENERATOR, 3, lr=0.3)
     assert rows["flops"].tolist() == [8 * (forward + update)] * 3
     assert rows["teacher_flops"].tolist() == [8 * (forward + update), 0, 0]
     assert rows["draw_flops"].tolist() == [8 * 3 * forward] * 3
@@ -178,10 +190,11 @@ def regained_after(losses, target, ema_steps=10):
     expert = jax.jit(requential.make(OBSERVER, BATCH).init)(hyper).teacher
     expert = expert._replace(target_nats=jnp.float32(target))
     drawn = {"kl_nats": jnp.float32(0), "sampled_tok": jnp.int32(0)}
-    noted = jax.jit(lambda e, real: requential._noted(e, hyper, real, drawn, jnp.array(True)))
+    pacing = _teachers.make_pacing("projection", None, 100, 1.5, None)
+    update = jax.jit(lambda e, real: pacing.update(e, hyper, real, drawn, jnp.array(False)))
     for lesson, loss in enumerate(losses, start=1):
-        expert = noted(expert, {"nats": jnp.float32(10 * loss), "coded_tok": jnp.int32(10)})
-        assert expert.studied == 0 and expert.kl_nats == 0, "the student waits"
+        expert = update(expert, {"nats": jnp.float32(10 * loss), "coded_tok": jnp.int32(10)})
+        assert expert.student_steps == 0 and expert.kl_nats == 0, "the student waits"
         if np.isnan(expert.target_nats):
             return lesson
     return None
@@ -203,43 +216,44 @@ def test_a_teacher_is_projected_when_it_is_due_and_later_by_the_growth():
     state = jax.jit(requential.make(OBSERVER, BATCH).init)(hyper)
     expert = state.teacher._replace(
         params=taught(1), ema=taught(2), loss_nats=jnp.float32(6), weight=jnp.float32(3),
-        studied=jnp.int32(99), due=jnp.int32(100),
+        student_steps=jnp.int32(99), next_projection=jnp.int32(100),
     )  # fmt: skip
-    student = requential.Student(taught(3), state.opt, taught(4))
-    jax.tree.map(np.testing.assert_array_equal, requential._project(expert, student, 1.5), expert)
-    found = requential._project(expert._replace(studied=jnp.int32(100)), student, 1.5)
-    assert found.target_nats == 2.0 and found.due == 150
+    student = Learner(taught(3), state.learner.opt, taught(4))
+    pacing = _teachers.make_pacing("projection", None, 100, 1.5, None)
+    jax.tree.map(np.testing.assert_array_equal, pacing.project(expert, student), expert)
+    found = pacing.project(expert._replace(student_steps=jnp.int32(100)), student)
+    assert found.target_nats == 2.0 and found.next_projection == 150
     assert found.loss_nats == found.weight == 0
     for name in student._fields:
         jax.tree.map(np.testing.assert_array_equal, getattr(found, name), getattr(student, name))
-    again = requential._project(found._replace(studied=jnp.int32(150)), student, 1.5)
-    assert again.due == 225
+    again = pacing.project(found._replace(student_steps=jnp.int32(150)), student)
+    assert again.next_projection == 225
 
 
 def test_the_student_learns_while_its_teacher_waits():
-    state, rows = trained(WAITING, WORLD, 6, lr=0.3)
+    state, rows = trained(WAITING, GENERATOR, 6, lr=0.3)
     assert rows["kl_nats"][0] > 0 and rows["sampled_tok"].tolist() == [32] * 6
     # The teacher learned once and then waits: the student gets no nearer than what it was told.
     assert rows["coded_tok"].tolist() == [32] + [0] * 5
     assert rows["nats"][0] == pytest.approx(32 * math.log(2), rel=1e-6)
     assert (np.asarray(rows["nats"][1:]) == 0).all()
-    assert state.teacher.step == 1 and state.teacher.studied == 6
-    unlimited, rows = trained(requential.make(OBSERVER, BATCH), WORLD, 6, lr=0.3)
+    assert state.teacher.step == 1 and state.teacher.student_steps == 6
+    unlimited, rows = trained(requential.make(OBSERVER, BATCH), GENERATOR, 6, lr=0.3)
     assert unlimited.teacher.step == 6 and rows["coded_tok"].tolist() == [32] * 6
 
 
 def test_a_teacher_that_is_the_student_teaches_nothing():
     """At no rate to speak of both stay at the start: a uniform teacher, a uniform student."""
-    _, rows = trained(requential.make(OBSERVER, BATCH), WORLD, 3, lr=1e-30)
+    _, rows = trained(requential.make(OBSERVER, BATCH), GENERATOR, 3, lr=1e-30)
     assert (np.asarray(rows["kl_nats"]) == 0).all()
 
 
 def test_both_rest_once_the_teacher_has_had_its_lessons():
     code = requential.make(OBSERVER, BATCH, teacher_steps=4)
-    state, rows = trained(code, WORLD, 7, lr=0.3)
+    state, rows = trained(code, GENERATOR, 7, lr=0.3)
     assert rows["coded_tok"].tolist() == rows["sampled_tok"].tolist() == [32] * 4 + [0] * 3
-    before, _ = trained(code, WORLD, 4, lr=0.3)
-    jax.tree.map(np.testing.assert_array_equal, state.params, before.params)
+    before, _ = trained(code, GENERATOR, 4, lr=0.3)
+    jax.tree.map(np.testing.assert_array_equal, state.learner, before.learner)
     assert not rows["kl_nats"][4:].any() and not rows["flops"][4:].any()
     assert not rows["teacher_flops"][4:].any() and rows["finite"].all()
 
@@ -247,13 +261,13 @@ def test_both_rest_once_the_teacher_has_had_its_lessons():
 def test_a_message_costs_its_divergence_and_what_sending_it_takes():
     """Between weights far enough apart for it to matter which examples share a message."""
     hyper = optim.make_hyper(0, lr=0.3)
-    before, _ = trained(WAITING, WORLD, 4, lr=0.3)
+    before, _ = trained(WAITING, GENERATOR, 4, lr=0.3)
     expert = before.teacher._replace(ema=taught(0))
-    before = before._replace(params=taught(1), teacher=expert)
-    after, row = jax.jit(WAITING.step)(WORLD, hyper, before)
-    example = draw(WORLD, hyper, before.step, after.teacher.ema)
+    before = before._replace(learner=before.learner._replace(params=taught(1)), teacher=expert)
+    after, row = jax.jit(WAITING.step)(GENERATOR, hyper, before)
+    example = sample(GENERATOR, hyper, before.step, after.teacher.ema)
     flat = jax.tree.map(lambda leaf: leaf.reshape(8, -1), example)
-    kl = np.asarray(kl_nats(after.teacher.ema, before.params, flat), np.float64)
+    kl = np.asarray(kl_nats(after.teacher.ema, before.learner.params, flat), np.float64)
     assert row["kl_nats"] == pytest.approx(kl.sum(), rel=1e-4) and row["messages"] == 2
     bits = kl.reshape(2, 4).sum(1) / math.log(2)
     overhead, otherwise = (
@@ -273,30 +287,31 @@ def test_the_overhead_is_the_one_that_is_proved():
 @pytest.mark.slow
 def test_a_projected_teacher_becomes_the_student_and_makes_up_for_it():
     code = requential.make(
-        OBSERVER, BATCH, teacher="projection", first_projection=5, projection_growth=4.0
+        OBSERVER, BATCH, pacing="projection", first_projection=5, projection_growth=4.0
     )
     hyper = optim.make_hyper(0, lr=0.5, ema_steps=5)
     step, states, studied = jax.jit(code.step), [jax.jit(code.init)(hyper)], []
     for _ in range(60):
-        state, row = step(WORLD, hyper, states[-1])
+        state, row = step(GENERATOR, hyper, states[-1])
         states.append(state)
         studied.append(row["sampled_tok"] > 0)
     first = studied.index(False)
     assert first == 5, "the student waits from its fifth step on"
-    assert states[-1].teacher.studied == sum(studied)
+    assert states[-1].teacher.student_steps == sum(studied)
     resumed = first + studied[first:].index(True)
     assert resumed - first >= 4, "one lucky lesson is not enough: half a window of five"
     for state in states[first : resumed + 1]:
-        jax.tree.map(np.testing.assert_array_equal, state.params, states[first].params)
+        jax.tree.map(np.testing.assert_array_equal, state.learner, states[first].learner)
     for state in states[first + 1 : resumed]:
         assert np.isfinite(state.teacher.target_nats)
     assert np.isnan(states[resumed].teacher.target_nats), "the loss is regained"
     # One lesson after the projection it is one lesson away from the student.
     alone = prequential.make(OBSERVER, BATCH)
     student = states[first]._replace(teacher=())
-    taught_once, _ = jax.jit(alone.step)(WORLD, hyper, student)
+    taught_once, _ = jax.jit(alone.step)(GENERATOR, hyper, student)
     for found, expected in zip(
-        jax.tree.leaves(states[first + 1].teacher.params), jax.tree.leaves(taught_once.params)
+        jax.tree.leaves(states[first + 1].teacher.params),
+        jax.tree.leaves(taught_once.learner.params),
     ):
         np.testing.assert_allclose(found, expected, rtol=1e-4, atol=1e-6)
 
@@ -308,7 +323,7 @@ def test_a_loss_that_is_not_finite_stops_both():
             + jnp.where(params["head"]["kernel"].max() > 0.001, jnp.nan, 0.0)
         )
     )
-    state, rows = trained(requential.make(observer, BATCH), WORLD, 30, lr=1.0)
+    state, rows = trained(requential.make(observer, BATCH), GENERATOR, 30, lr=1.0)
     failed = int(state.failed_step)
     assert 0 < failed < 29
     assert (
@@ -316,16 +331,17 @@ def test_a_loss_that_is_not_finite_stops_both():
     )
     assert all((np.asarray(value)[failed + 1 :] == 0).all() for value in rows.values())
     assert all(
-        np.isfinite(leaf).all() for leaf in jax.tree.leaves((state.params, state.teacher.params))
+        np.isfinite(leaf).all()
+        for leaf in jax.tree.leaves((state.learner.params, state.teacher.params))
     )
 
 
 @pytest.mark.parametrize(
     "arguments, part",
     [
-        (dict(teacher="self"), "code.teacher='self'"),
+        (dict(pacing="self"), "code.pacing='self': accepted max_kl or projection"),
         (dict(max_kl=-1.0), "code.max_kl=-1.0"),
-        (dict(max_kl=0.1, teacher="projection"), "code.max_kl=0.1: accepted none"),
+        (dict(max_kl=0.1, pacing="projection"), "code.max_kl=0.1: accepted none"),
         (dict(message=3), "code.message=3: accepted divisors of the 8"),
         (dict(first_projection=0), "code.first_projection=0"),
         (
@@ -343,7 +359,9 @@ def test_what_is_not_accepted_is_named(arguments, part):
 
 
 def test_exact_counters_cannot_be_taught():
-    with pytest.raises(ValueError, match="learn by gradient"):
+    with pytest.raises(
+        ValueError, match=r"code.name='requential': accepted with observers that learn"
+    ):
         requential.make(counts.make(2, 8, order=1), BATCH)
 
 
@@ -358,9 +376,9 @@ def test_noise_and_repetition_hold_next_to_nothing():
     """And the same data cost the prequential code all of their entropy, or nearly nothing."""
     batch, observer = Batch(32, 32, decoded=32), transformer.make(4, 8, depth=1, width=16)
     for law, entropy in (("uniform", 2.0), ("constant", 0.0)):
-        world = iid.make(jax.random.key(0), law, vocab=4, length=8)
+        generator = iid.make(jax.random.key(0), law, vocab=4, length=8)
         code = requential.make(observer, batch, max_kl=0.01)
-        _, rows = trained(code, world, 300, lr=0.1)
+        _, rows = trained(code, generator, 300, lr=0.1)
         first, last = (float(rows["sampled_tok"][k].sum()) for k in (slice(150), slice(150, None)))
         real = bits(rows["nats"][150:]) / float(rows["coded_tok"][150:].sum())
         assert real == pytest.approx(entropy, abs=0.05)
@@ -397,8 +415,8 @@ def test_noise_in_labels_is_paid_for_by_one_code_and_not_by_the_other():
     paid = {}
     for noise in (0.0, 0.2):
         code = requential.make(observer, batch, max_kl=0.05)
-        world = NoisyLabels(jnp.float32(noise))
-        _, rows = trained(code, world, 600, lr=0.3, ema_steps=20)
+        generator = NoisyLabels(jnp.float32(noise))
+        _, rows = trained(code, generator, 600, lr=0.3, ema_steps=20)
         examples = float(rows["sampled_tok"].sum())
         paid[noise] = bits(rows["kl_nats"]) / examples
         whole = bits(rows["nats"]) / float(rows["coded_tok"].sum())
@@ -410,23 +428,23 @@ def test_noise_in_labels_is_paid_for_by_one_code_and_not_by_the_other():
 
 def test_a_teacher_that_stands_still_is_paid_the_prequential_area():
     """Appendix B.2 of the paper: the student's KL to a converged teacher, summed, is the area of a
-    prequential run on the same world above the teacher's loss. Both learn by the same steps, on a
-    world whose labels follow from its inputs, so that what a converged teacher draws is the world
+    prequential run on the same generator above the teacher's loss. Both learn by the same steps,
+    from labels that follow from their inputs, so that what a converged teacher samples is the data
     again. To a hundredth: its probabilities are not quite 0 and 1."""
-    world = eca.make(jax.random.key(0), rule=15, width=6, steps=1)
+    generator = eca.make(jax.random.key(0), rule=15, width=6, steps=1)
     observer, batch = transformer.make(2, 12, depth=1, width=32), Batch(32, 32, decoded=32)
     hyper = dict(lr=0.05, warmup_steps=0, clip_norm=1e9)
-    learned, rows = trained(prequential.make(observer, batch), world, 400, **hyper)
+    learned, rows = trained(prequential.make(observer, batch), generator, 400, **hyper)
     charge = evaluation.make_evaluator(observer, batch, 2048)
-    held_out = jax.jit(charge)(world, optim.make_hyper(0, **hyper), learned)
+    held_out = jax.jit(charge)(generator, optim.make_hyper(0, **hyper), learned)
     anchor = float(held_out["ema_nats"].sum() / held_out["coded_tok"].sum())
     assert anchor < 1e-4, "the teacher has converged"
     area = bits(rows["nats"]) - float(rows["coded_tok"].sum()) * anchor / math.log(2)
 
     code = requential.make(observer, batch, max_kl=0.0)
     state = jax.jit(code.init)(optim.make_hyper(0, **hyper))
-    still = state.teacher._replace(ema=learned.ema, kl_nats=jnp.float32(1.0))
-    _, rows = trained(code, world, 400, state._replace(teacher=still), **hyper)
+    still = state.teacher._replace(ema=learned.learner.ema, kl_nats=jnp.float32(1.0))
+    _, rows = trained(code, generator, 400, state._replace(teacher=still), **hyper)
     assert (np.asarray(rows["coded_tok"]) == 0).all(), "it stands still"
     assert bits(rows["kl_nats"]) == pytest.approx(area, rel=0.01)
 
@@ -435,18 +453,21 @@ def test_a_teacher_that_stands_still_is_paid_the_prequential_area():
 def test_a_learner_that_is_under_way_draws_from_what_it_is_charged_for():
     """To 1e-6 nats a token, as in the contract of the observers, on real weights of real sizes."""
     for depth, width, cells, steps, lr in ((2, 32, 32, 150, 0.8), (3, 64, 64, 60, 0.3)):
-        world = eca.make(jax.random.key(0), rule=54, width=cells, steps=2)
+        generator = eca.make(jax.random.key(0), rule=54, width=cells, steps=2)
         observer = transformer.make(2, 2 * cells, depth=depth, width=width)
         code = prequential.make(observer, Batch(16, 4))
-        state, rows = trained(code, world, steps, lr=lr)
+        state, rows = trained(code, generator, steps, lr=lr)
         loss = bits(rows["nats"][-1]) / float(rows["coded_tok"][-1])
         assert 0.5 < loss < 0.95, "it has learned, and is not done"
         index = jnp.arange(16, dtype=jnp.uint32)
-        tokens = learner.examples(world, optim.make_hyper(0), index).tokens_T
-        whole = nll.nats(observer.logits(state.params, tokens, None), tokens)
-        cache, step = observer.start(state.params, tokens[:, :cells], None), jax.jit(observer.step)
+        tokens = learner.training_examples(generator, optim.make_hyper(0), index).tokens_T
+        whole = nll.nats(observer.logits(state.learner.params, tokens, None), tokens)
+        cache, step = (
+            observer.start(state.learner.params, tokens[:, :cells], None),
+            jax.jit(observer.step),
+        )
         for at in range(cells, 2 * cells):
-            cache, logits = step(state.params, cache, tokens[:, at - 1], None)
+            cache, logits = step(state.learner.params, cache, tokens[:, at - 1], None)
             alone = -jax.nn.log_softmax(logits)[jnp.arange(16), tokens[:, at]]
             assert np.abs(alone - whole[:, at]).max() < 1e-6
 
@@ -476,10 +497,10 @@ def test_a_run_is_resumed_to_the_bit(config, tmp_path):
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("teacher", requential.TEACHERS)
-def test_devices_may_share_its_batch(config, teacher, tmp_path):
+@pytest.mark.parametrize("pacing", _teachers.PACINGS)
+def test_devices_may_share_its_batch(config, pacing, tmp_path):
     """Also where the teacher becomes the student, from the third step on."""
-    config["code"] = {"name": "requential", "teacher": teacher, "message": 2, "first_projection": 3}
+    config["code"] = {"name": "requential", "pacing": pacing, "message": 2, "first_projection": 3}
     whole = runs.rows(config, tmp_path / "whole")
     shared = runs.with_run(config, parallel="pmap", devices=4)
     found = runs.rows(shared, tmp_path / "shared")
@@ -490,12 +511,12 @@ def test_devices_may_share_its_batch(config, teacher, tmp_path):
 
 
 @pytest.mark.slow
-def test_the_area_of_a_world_with_noise_is_what_its_law_teaches():
+def test_the_area_of_a_generator_with_noise_is_what_its_law_teaches():
     """A chain of four tokens, whose law keeps most of its entropy: the student is shown what the
-    teacher draws, which is the world but for the teacher's error. The area is taken above the
+    teacher draws, which is the generator but for the teacher's error. The area is taken above the
     teacher's own charge for the same tokens, as the noise of the tokens would hide it. To a
     twentieth."""
-    world = iid.make(jax.random.key(3), "markov", vocab=4, length=16)
+    generator = iid.make(jax.random.key(3), "markov", vocab=4, length=16)
     observer, batch, steps = (
         transformer.make(4, 16, depth=1, width=32),
         Batch(64, 64, decoded=64),
@@ -504,18 +525,18 @@ def test_the_area_of_a_world_with_noise_is_what_its_law_teaches():
     hyper = dict(lr=0.05, warmup_steps=0, clip_norm=1e9)
     code = prequential.make(observer, batch)
     long = optim.make_hyper(1, **hyper, ema_steps=400)  # another seed: it has not seen the tokens
-    expert = runs.stepped(code, world, long, 4000)[0].ema
-    _, row = trained(code, world, steps, **hyper)
+    expert = runs.stepped(code, generator, long, 4000)[0].learner.ema
+    _, row = trained(code, generator, steps, **hyper)
 
     @jax.jit
     def charged(step):
         index = batch.indices(None, step).reshape(-1)
-        example = learner.examples(world, optim.make_hyper(0), index)
+        example = learner.training_examples(generator, optim.make_hyper(0), index)
         return nll.nats(observer.logits(expert, example.tokens_T, None), example.tokens_T).sum()
 
     area = bits(row["nats"]) - bits([charged(jnp.int32(step)) for step in range(steps)])
     code = requential.make(observer, batch, max_kl=0.0)
     state = jax.jit(code.init)(optim.make_hyper(0, **hyper))
     still = state.teacher._replace(ema=expert, kl_nats=jnp.float32(1.0))
-    _, drawn = trained(code, world, steps, state._replace(teacher=still), **hyper)
+    _, drawn = trained(code, generator, steps, state._replace(teacher=still), **hyper)
     assert bits(drawn["kl_nats"]) == pytest.approx(area, rel=0.05), area

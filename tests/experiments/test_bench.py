@@ -30,12 +30,12 @@ def run_bench(*arguments):
 
 def test_what_packing_is_measured_against_makes_the_same_examples():
     case = Case(length=64, burnin=7)
-    plain = Unpacked(case.world, case.burnin)
+    plain = Unpacked(case.generator, case.burnin)
     for n in range(5):
-        packed, unpacked = (w.example(jax.random.key(n), n) for w in (case.world, plain))
+        packed, unpacked = (w.example(jax.random.key(n), n) for w in (case.generator, plain))
         np.testing.assert_array_equal(packed.tokens_T, unpacked.tokens_T)
         np.testing.assert_array_equal(packed.coded_T, unpacked.coded_T)
-    assert plain.spec == case.world.spec
+    assert plain.spec == case.generator.spec
     board = jax.random.bernoulli(jax.random.key(0), 0.4, (9, 13)).astype(jnp.uint8)
     np.testing.assert_array_equal(generation.unpacked_life(board, 6), life.evolve(board, 6))
 
@@ -61,7 +61,7 @@ def test_parts_of_a_step_are_shares_of_the_whole(monkeypatch):
     clock = iter(range(10))
 
     class Nothing:
-        def __init__(self, case, world=None):
+        def __init__(self, case, generator=None):
             self.steps = lambda peak: None
             self.prediction = self.products = self.update = self.data = lambda: None
 
@@ -111,7 +111,7 @@ def check(rows, count, number):
 @pytest.mark.slow
 def test_a_section_yields_a_row_for_each_thing_it_measures():
     check(training.microbatches([SMALL], (1, 4)), 2, "tokens_at_once")
-    check(generation.worlds(["eca"], batches=2, batch=4), 1, "tokens_per_s")
+    check(generation.generators(["eca"], batches=2, batch=4), 1, "tokens_per_s")
 
 
 @pytest.mark.slow
@@ -123,9 +123,9 @@ def test_and_so_do_the_longer_ones():
 
 def test_what_is_not_shipped_or_lacks_a_package_is_left_out(monkeypatch, capsys):
     monkeypatch.setattr(
-        generation.sweeps, "assemble", lambda *_: (_ for _ in ()).throw(ValueError("x"))
+        generation.setups, "assemble", lambda *_: (_ for _ in ()).throw(ValueError("x"))
     )
-    assert list(generation.worlds(["eca"])) == []
+    assert list(generation.generators(["eca"])) == []
     assert "eca is left out: x" in capsys.readouterr().err
 
 
@@ -213,11 +213,11 @@ def test_the_binary_measures_keeps_and_compares(tmp_path):
 @pytest.mark.parametrize(
     "size, part",
     [
-        (dict(width=0), "observer.width = 0"),
+        (dict(width=0), "observer.width=0"),
         (dict(length=15), "length=15: accepted even numbers"),
         (dict(members=0), "members=0"),
         (dict(microbatch=7), "run.microbatch=7"),
-        (dict(dtype="float8"), "observer.dtype = 'float8'"),
+        (dict(dtype="float8"), "observer.dtype='float8'"),
     ],
 )
 def test_a_size_that_is_none_is_named(size, part):
@@ -231,7 +231,7 @@ def test_a_size_that_is_none_is_named(size, part):
     [
         ("--only=steps,stepz", "--only=stepz: accepted are steps, "),
         ("--width=16,wide", "whole numbers"),
-        ("--width=16,0", "observer.width = 0"),
+        ("--width=16,0", "observer.width=0"),
         ("--compare=README.md", "no JSON of a bench"),
         ("--compare=no.json", "no JSON of a bench"),
     ],

@@ -69,7 +69,7 @@ def test_what_is_cut_damaged_or_foreign_is_refused(sent, tmp_path):
     for content, part in (
         (whole[: len(whole) // 2], "cut short or damaged"),
         (bytes(flipped), "cut short or damaged"),
-        ((folder / "text").read_bytes(), "is no file of experiments.compress"),
+        ((folder / "text").read_bytes(), "is no compressed file of this program"),
     ):
         (tmp_path / "bad").write_bytes(content)
         done = compress(
@@ -95,7 +95,7 @@ def test_mistakes_are_one_line(tmp_path):
     refused(compress(*SMALL, files[0], f"--output={tmp_path / 'in'}"), 2, "it exists")
     refused(compress(*SMALL, files[0], f"--output={tmp_path}/a/b"), 2, "no such folder")
     refused(compress(*SMALL, f"--input={tmp_path / 'gone'}", files[1]), 1, "No such file")
-    refused(compress("--config=eca:tiny", *files), 2, "accepted for files")
+    refused(compress("--config=eca:tiny", *files), 2, "for files, as in configs/compress.py")
     refused(compress("--config=compress", "--config.code.name=requential", *files), 2, "code.name")
     assert not (tmp_path / "out").exists()
 
@@ -110,7 +110,7 @@ def test_a_missing_package_is_named(tmp_path):
     refused(done, 2, "pip install 'epx-jax[compress]'")
 
 
-def test_examples_of_a_world_go_there_and_back():
+def test_examples_of_a_generator_go_there_and_back():
     done = compress("--config=eca:tiny", "--examples=24", "--quiet")
     assert done.returncode == 0, done.stderr
     assert "found all 192 of them" in done.stdout and "bit/token" in done.stdout
@@ -121,7 +121,7 @@ def test_a_loss_that_is_not_finite_is_named(tmp_path):
     (tmp_path / "in").write_bytes(bytes(range(256)) * 4)
     files = (f"--input={tmp_path / 'in'}", f"--output={tmp_path / 'out'}")
     done = compress(*SMALL, "--config.optim.lr=1e38", "--config.optim.warmup_steps=0", *files)
-    refused(done, 1, "the loss is not finite behind example")
+    refused(done, 1, "loss='not finite after example")
     assert not (tmp_path / "out").exists()
 
 

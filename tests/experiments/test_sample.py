@@ -1,4 +1,4 @@
-"""The binary that shows samples, from end to end on the smallest worlds."""
+"""The binary that shows samples, from end to end on the smallest generators."""
 
 import json
 import os
@@ -121,7 +121,7 @@ def test_an_observer_without_a_step_is_named(tmp_path, tiny_config, monkeypatch)
         pass
     done = binary("sample", f"--record={tmp_path / 'r'}")
     assert done.returncode == 2 and "Traceback" not in done.stderr
-    assert "observer.name=without_step: has no start and step" in done.stderr
+    assert "observer.name='without_step': accepted observers with start and step" in done.stderr
 
 
 def test_damaged_and_missing_states_are_said_in_a_line(trained, tmp_path):
@@ -141,9 +141,9 @@ def test_damaged_and_missing_states_are_said_in_a_line(trained, tmp_path):
 @pytest.mark.parametrize(
     ("argument", "code", "words"),
     [
-        ("--step=7", 2, "--step=7: states are saved after [30, 40] steps"),
-        ("--member=2", 2, "--member=2: 0 to 1"),
-        ("--prompt=18", 2, "--prompt=18: 0 to 17"),
+        ("--step=7", 2, "--step=7: accepted the steps of saved states, 30, 40"),
+        ("--member=2", 2, "--member=2: accepted 0 to 1"),
+        ("--prompt=18", 2, "--prompt=18: accepted 0 to 17"),
         ("--record=nowhere", 1, "nowhere holds no record"),
     ],
 )
@@ -154,7 +154,7 @@ def test_sample_says_what_is_wrong(trained, argument, code, words):
 
 
 class Letters:
-    """A world of letters for the marks."""
+    """A generator of letters for the marks."""
 
     spec = life.make(None, height=2, width=2).spec
 
@@ -163,7 +163,7 @@ class Letters:
 
 
 class Controls(Letters):
-    """A world whose characters would move a terminal."""
+    """A generator whose characters would move a terminal."""
 
     def symbols(self, tokens_T):
         return [["\033[1m", "\n", "\t"][token] for token in tokens_T]

@@ -16,7 +16,7 @@ from epx.generators import eca, iid
 from epx.learning import learner
 from epx.run import setup as setups
 from experiments import show
-from experiments.cli import app
+from experiments.cli import configs, host
 from tests.generators.test_eca import slow_evolve
 
 ROOT = Path(__file__).parents[2]
@@ -25,7 +25,7 @@ ROOT = Path(__file__).parents[2]
 @pytest.fixture(autouse=True)
 def started(monkeypatch):
     """The tests have started JAX, and parse no flags."""
-    monkeypatch.setattr(show.host, "prepare", lambda: None)
+    monkeypatch.setattr(host, "prepare", lambda: None)
     monkeypatch.setattr(show, "FLAGS", SimpleNamespace(examples=2))
 
 
@@ -111,9 +111,9 @@ def test_a_finite_generator_is_shown_with_its_sizes(capsys):
 
 
 def test_the_examples_are_those_of_training():
-    setup = setups.assemble(app.load("eca:tiny", {"run.seed": "5"}))
-    generator, hyper = setup.generators[0], setup.hypers[0]
-    trained = learner.examples(generator, hyper, jnp.arange(7, dtype=jnp.uint32))
+    setup = setups.assemble(configs.load("eca:tiny", {"run.seed": "5"}))
+    generator, hyper = setup.member(0)
+    trained = learner.training_examples(generator, hyper, jnp.arange(7, dtype=jnp.uint32))
     shown = show.sample(generator, 5, 7)
     np.testing.assert_array_equal(shown.tokens_T, trained.tokens_T)
 

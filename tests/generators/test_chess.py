@@ -169,9 +169,9 @@ def test_orders_are_members_of_one_ensemble(tiny_config, layout):
     tiny_config["generator"] = {"name": "chess", **PLAYED, **layout}
     orders = ("moves_board", "board_moves")
     members = grid.product(grid.vary("generator.order", orders), grid.vary("run.seed", range(2)))
-    generators = setups.assemble(tiny_config, members).generators
-    stacked = jax.tree.map(lambda *leaves: np.stack(leaves), *generators)
-    assert stacked.tokens_NxT.shape[0] == 4
+    setup = setups.assemble(tiny_config, members)
+    assert setup.generator.tokens_NxT.shape[0] == 4
+    generators = [setup.member(index)[0] for index in range(4)]
     np.testing.assert_array_equal(generators[0].order_N, generators[2].order_N)
     np.testing.assert_array_equal(generators[0].tokens_NxT, generators[1].tokens_NxT)
     assert (generators[0].order_N != generators[1].order_N).any()

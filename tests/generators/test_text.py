@@ -355,8 +355,11 @@ def test_other_units_name_the_byte_that_is_not_utf8(unit, tmp_path):
 
 def test_a_record_knows_the_bytes_of_its_source(tiny_config):
     def facts(generator):
-        setup = setups.assemble(tiny_config | {"generator": generator})
-        return provenance.static_facts(setup, plan.stack(setup.generators))
+        # Six training and five held-out windows of the Zen of Python.
+        run = tiny_config["run"] | {"repeats": 100}
+        evaluation = tiny_config["eval"] | {"examples": 2}
+        changed = {"generator": generator, "run": run, "eval": evaluation}
+        return provenance.static_facts(setups.assemble(tiny_config | changed))
 
     words = dict(corpus="zen", unit="word", length=8)
     found = facts({"name": "text", **words})

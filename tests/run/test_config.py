@@ -11,7 +11,7 @@ from configs import base
 from epx.run import config as components
 from epx.run import setup as setups
 from epx.sweeps import grid
-from experiments.cli import app
+from experiments.cli import app, configs
 
 ROOT = Path(__file__).parents[2]
 
@@ -23,7 +23,7 @@ def run(*arguments, module="train"):
 
 def assemble(**overrides):
     return setups.assemble(
-        app.load("life:tiny", {k.replace("__", "."): v for k, v in overrides.items()})
+        configs.load("life:tiny", {k.replace("__", "."): v for k, v in overrides.items()})
     )
 
 
@@ -34,29 +34,30 @@ SLOW = {("chess", "cpu"): pytest.mark.slow}  # plays its games for 20 s
     ("name", "size"),
     [
         pytest.param(*pair, marks=SLOW.get(pair, ()))
-        for pair in itertools.product(app.shipped(), base.SIZES)
+        for pair in itertools.product(configs.shipped(), base.SIZES)
     ],
 )
 def test_shipped_configs_assemble(name, size):
     try:
-        setup = setups.assemble(app.load(f"{name}:{size}", {}))
+        setups.assemble(configs.load(f"{name}:{size}", {}))
     except ValueError as error:
         if "prepare it first" not in str(error):
             raise
         pytest.skip(str(error))  # a test downloads nothing
-    setup.plan.check(setup.generators[0].spec, 1)
 
 
-def test_every_key_has_a_meaning():
+def test_every_key_has_a_meaning_and_a_type():
     config = base.get_config()
     keys = {f"{section}.{key}" for section in config for key in config[section]}
     assert keys == set(base.MEANING)
+    named = {key for key in keys if not key.endswith(".name")}
+    assert named == set(components.KEYS)
 
 
 @pytest.mark.parametrize("kind", components.FOLDERS)
 def test_every_argument_is_documented(kind):
     for name in components.names(kind):
-        documented = app._meanings(kind, {"name": name})
+        documented = configs._meanings(kind, {"name": name})
         for key in components.arguments(kind, name):
             assert key in documented, f"{kind} {name}: make does not document {key}"
 
@@ -76,7 +77,7 @@ MISTAKES = {
     "optim.b1": ("1.5", "b1"),
     "optim.clip_norm": ("0", "clip_norm"),
     "run.batch": ("0", "batch"),
-    "run.steps": ("2.5", "integer"),
+    "run.steps": ("2.5", "whole number"),
     "run.seeds": ("0", "seeds"),
     "run.seed": ("-1", "seed"),
     "run.microbatch": ("3", "microbatch"),
@@ -95,13 +96,12 @@ MISTAKES = {
 def test_mistakes_are_named(key):
     value, named = MISTAKES[key]
     with pytest.raises(ValueError, match=named) as raised:
-        setup = setups.assemble(app.load("life:tiny", {key: value}))
-        setup.plan.check(setup.generators[0].spec, len(setup.generators))
+        setups.assemble(configs.load("life:tiny", {key: value}))
     assert key.rpartition(".")[2] in str(raised.value) and len(str(raised.value)) < 300
 
 
 def test_a_new_name_resets_the_arguments():
-    config = app.load("life:tiny", {"generator.name": "eca", "generator.rule": "30"})
+    config = configs.load("life:tiny", {"generator.name": "eca", "generator.rule": "30"})
     defaults = {k: p.default for k, p in components.arguments("generator", "eca").items()}
     assert config["generator"] == {"name": "eca", **defaults, "rule": 30}
 
@@ -114,7 +114,7 @@ def test_a_new_name_resets_the_arguments():
 )  # fmt: skip
 def test_values_are_read_by_their_type(key, text, value):
     section, name = key.split(".")
-    found = app.load("life:tiny", {key: text})[section][name]
+    found = configs.load("life:tiny", {key: text})[section][name]
     assert found == value and type(found) is type(value)
 
 
@@ -145,23 +145,20 @@ def test_values_of_a_world_of_ones_own_are_read_as_annotated(
     (tmp_path / "annotated_world.py").write_text(ANNOTATED)
     monkeypatch.syspath_prepend(tmp_path)
     overrides = {"generator.name": "annotated_world", f"generator.{key}": text}
-    found = app.load("life:tiny", overrides)["generator"][key]
+    found = configs.load("life:tiny", overrides)["generator"][key]
     assert found == value and type(found) is type(value)
 
 
 def test_a_second_pass_must_be_allowed():
     overrides = {"generator.corpus": "zen", "generator.length": "8", "eval.examples": "5"}
-    setup = setups.assemble(app.load("text:tiny", overrides))
-    with pytest.raises(ValueError, match=r"run.repeats=1.*at most \d+ steps"):
-        setup.plan.check(setup.generators[0].spec, 2)
-    setup = setups.assemble(app.load("text:tiny", overrides | {"run.repeats": "100"}))
-    setup.plan.check(setup.generators[0].spec, 2)
+    with pytest.raises(ValueError, match=r"run.steps=200: accepted 1 to \d+ .*run.repeats=1"):
+        setups.assemble(configs.load("text:tiny", overrides))
+    setups.assemble(configs.load("text:tiny", overrides | {"run.repeats": "100"}))
 
 
 def test_members_that_cannot_share_a_batch_say_so():
-    setup = assemble(run__seeds="3", run__batch="6", run__devices="4")
     with pytest.raises(ValueError, match=r"run.devices=4.*3 members.*run.batch=6"):
-        setup.plan.check(setup.generators[0].spec, 3)
+        assemble(run__seeds="3", run__batch="6", run__devices="4")
 
 
 @pytest.mark.parametrize(
@@ -198,7 +195,7 @@ def test_help_explains_and_exits_0(module):
     assert done.returncode == 0, done.stderr
     assert f"python -m experiments.{module}" in done.stdout
     if module == "train":
-        for section, keys in app.load(app.EXAMPLE, {}).items():
+        for section, keys in configs.load(app.EXAMPLE, {}).items():
             for key in keys:
                 assert f"--config.{section}.{key}=" in done.stdout
         assert "tiny, cpu, paper" in done.stdout
@@ -209,7 +206,5 @@ def test_sweeps_combine():
     assert len(grid.product(lrs, seeds)) == 4
     assert grid.zipped(lrs, seeds)[1] == {"optim.lr": 0.2, "run.seed": 1}
     assert grid.chain(lrs, seeds) == [*lrs, *seeds]
-    with pytest.raises(ValueError, match="shorter"):
+    with pytest.raises(ValueError, match="equal length"):
         grid.zipped(lrs, seeds[:1])
-    with pytest.raises(ValueError, match=r"run\.seed"):
-        grid.override({"run": {"seed": 0}}, {"run.sede": 1})

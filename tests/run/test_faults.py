@@ -3,6 +3,7 @@
 import json
 import os
 import resource
+import shutil
 import signal
 import subprocess
 import sys
@@ -10,12 +11,13 @@ import time
 from pathlib import Path
 
 import numpy as np
+import orbax.checkpoint as ocp
 import pytest
 
 from epx import record
 from epx.run import checkpoint, loop
 from epx.run import setup as setups
-from tests.runs import rows, same
+from tests.runs import rows, same, with_run
 
 ROOT = Path(__file__).parents[2]
 TINY = [
@@ -113,8 +115,47 @@ def test_a_second_process_is_refused(reference, tmp_path):
 
 def test_another_config_is_refused_with_the_difference(undisturbed):
     output = finish(train(undisturbed.path, "--config.optim.lr=0.02", "--config.run.steps=300"), 1)
-    assert "optim.lr: 0.02 -> 0.03" in output and "run.steps: 300 -> 200" in output
+    assert "optim.lr: 0.02 -> 0.03" in output and "run.steps" not in output
     same(record.load(undisturbed.path), undisturbed)
+
+
+def test_a_longer_run_extends_a_finished_one_to_the_same_rows(reference, tmp_path):
+    """Whatever cannot change the rows may change with it."""
+    evaluation = dict(every=None, examples=16, test_tokens=None)
+    config = with_run(reference[0], steps=70, chunk=14) | {"eval": evaluation}
+    whole = rows(config, tmp_path / "at once")
+    rows(reference[0], tmp_path / "extended")
+    extended = rows(config, tmp_path / "extended")
+    for name in whole.rows.keys() - {"seconds"}:
+        np.testing.assert_array_equal(extended.rows[name], whole.rows[name], err_msg=name)
+    assert sorted(extended.evals) == [20, 40, 70] and extended.env["extended"] == [40]
+    assert extended.done["steps"] == 70
+    with pytest.raises(record.RecordError, match=r"run.steps=70: accepted are that many or more"):
+        rows(reference[0], tmp_path / "extended")
+
+
+def test_a_checkpoint_of_an_older_version_is_named(reference, tmp_path):
+    config, _ = reference
+    rows(config, tmp_path, stop_after=2)
+    state = {"params": np.zeros(3), "opt": np.zeros(3), "ema": np.zeros(3), "step": np.int32(20)}
+    folder = tmp_path / "ckpt" / "000000020"
+    shutil.rmtree(folder, ignore_errors=True)
+    with ocp.StandardCheckpointer() as checkpointer:
+        checkpointer.save(folder, {"state": state, "sha256": np.zeros(32, np.uint8)})
+    with pytest.raises(record.RecordError, match="written by an older version of epx"):
+        rows(config, tmp_path)
+    assert record.load(tmp_path).rows["nats"].shape == (2, 20), "its rows stay"
+
+
+def test_a_record_of_an_older_version_is_read_with_todays_names(reference, tmp_path):
+    rows(reference[0], tmp_path)
+    config = record.read_json(tmp_path / "config.json")
+    config |= {"label": {"world": "Life"}, "code": {"name": "requential", "teacher": "projection"}}
+    config["members"][0]["label.world"] = "frames"
+    record.write_json(tmp_path / "config.json", config)
+    found = record.load(tmp_path).config
+    assert found["label"] == {"generator": "Life"} and found["code"]["pacing"] == "projection"
+    assert found["members"][0]["label.generator"] == "frames"
 
 
 def test_files_that_are_no_record_are_not_touched(reference, tmp_path):
@@ -167,7 +208,7 @@ def test_data_that_changed_are_noticed(tmp_path, tiny_config):
     }
     rows(config, tmp_path / "run", stop_after=2)
     corpus.write_text(corpus.read_text().replace("number", "nUmber"))
-    with pytest.raises(record.RecordError, match=r"world_sha256"):
+    with pytest.raises(record.RecordError, match=r"generator_sha256"):
         rows(config, tmp_path / "run")
 
 

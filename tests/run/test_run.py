@@ -13,13 +13,15 @@ import pytest
 
 from epx import record
 from epx.analysis import ledger
+from epx.codes import prequential
 from epx.generators import iid, life, text
 from epx.learning.batch import Batch
 from epx.observers import counts, transformer
-from epx.run import loop
+from epx.run import loop, measure
 from epx.run import setup as setups
 from epx.run.devices import Layout, make_layout
-from epx.run.plan import Plan, stack
+from epx.run.plan import Plan
+from epx.run.setup import make_batch, stack
 from epx.streams import example_key, stream
 from epx.sweeps import grid
 from tests.runs import rows, same, with_run
@@ -46,14 +48,6 @@ VARIANTS = {
     "another chunk": dict(chunk=20),
 }
 SLOW = {"another chunk": pytest.mark.slow}
-
-
-@pytest.fixture(scope="module")
-def reference(tmp_path_factory):
-    from tests.conftest import tiny_config as fixture
-
-    config = fixture.__wrapped__() | {"checkpoint": dict(every=None, keep=2)}
-    return config, rows(config, tmp_path_factory.mktemp("reference"))
 
 
 @pytest.mark.parametrize(
@@ -100,10 +94,11 @@ def test_indices_are_the_same_for_any_cut(axis):
 )
 def test_a_core_takes_what_its_cache_holds(batch, length, devices, wanted):
     plan = Plan(steps=1, batch=batch, devices=devices)
-    assert plan.cut(plan.layout(members=1), length).microbatch == wanted
+    layout = make_layout("jit", devices, members=1, batch=batch)
+    assert make_batch(plan, layout, length).microbatch == wanted
     for asked in (1, batch):  # what is asked for goes, up to all that a device sees
-        cut = dataclasses.replace(plan, microbatch=asked).cut(plan.layout(1), length)
-        assert cut.microbatch == min(asked, batch // devices)
+        divided = make_batch(dataclasses.replace(plan, microbatch=asked), layout, length)
+        assert divided.microbatch == min(asked, batch // devices)
 
 
 def test_an_accelerator_takes_all_at_once():
@@ -111,7 +106,7 @@ def test_an_accelerator_takes_all_at_once():
         platform = "gpu"
 
     spread = Layout("jit", (Accelerator(),) * 2, by_member=False)
-    assert Plan(steps=1, batch=96).cut(spread, 512).microbatch == 48
+    assert make_batch(Plan(steps=1, batch=96), spread, 512).microbatch == 48
 
 
 def test_indices_wrap_and_count_passes():
@@ -172,8 +167,8 @@ def test_any_number_of_members_finds_a_layout(visible, members, monkeypatch):
 @pytest.mark.slow
 def test_a_step_is_the_same_eager_jitted_and_vmapped(tiny_config):
     setup = setups.assemble(tiny_config)
-    code = setup.code(setup.observer, Batch(8, 4))
-    generator, hyper = setup.generators[0], setup.hypers[0]
+    code = prequential.make(setup.observer, Batch(8, 4))
+    generator, hyper = setup.member(0)
     state = jax.tree.map(lambda leaf: leaf, code.init(hyper))
     step = jax.jit(code.step)
     for _ in range(3):  # until the weights have left their symmetric start
@@ -211,9 +206,9 @@ def test_rows_are_those_of_the_goldens(tiny_config, name, tmp_path):
             value, goldens[name][key], rtol=tolerance,
             err_msg=f"{name}: {key} has changed. Either the charge, the update, the initialisation "
             "or a default is no longer what it was, which changes every published number, or the "
-            "stream of examples is another one (then test_generators_contract fails too). If that "
+            "stream of examples is another one (then the test of generators fails too). If that "
             "is meant, say so in the commit and write the goldens again: EPX_WRITE_GOLDENS=1 "
-            "pytest tests/test_run.py -k goldens",
+            "pytest tests/run/test_run.py -k goldens",
         )  # fmt: skip
 
 
@@ -224,7 +219,7 @@ def test_members_vary_only_what_they_may(tiny_config):
 
 
 def test_measure_takes_a_world_for_every_seed():
-    measured = loop.measure(
+    measured = measure(
         lambda key: text.make(key, corpus="zen", unit="byte", length=8),
         counts.make(256, 8, order=1),
         steps=4, batch=8, eval_examples=5,
@@ -266,7 +261,7 @@ def test_members_may_vary_rates_and_arrays_but_not_shapes(tiny_config, tmp_path)
     assert done.rows["nats"].shape == (4, 40)
     assert done.config["members"] == members
     assert len({tuple(row) for row in done.rows["nats"].tolist()}) == 4
-    with pytest.raises(ValueError, match="cannot share an ensemble"):
+    with pytest.raises(ValueError, match="to share an ensemble"):
         next(loop.train(setups.assemble(tiny_config, grid.vary("generator.width", [3, 4])), "x"))
 
 
@@ -279,7 +274,7 @@ def test_no_observer_beats_uniform_noise(name, tmp_path):
         "transformer": transformer.make(4, 16, depth=1, width=16),
         "counts": counts.make(4, 16, order=2),
     }[name]
-    measured = loop.measure(
+    measured = measure(
         world, observer, steps=60, batch=32, chunk=30, eval_examples=512, workdir=tmp_path
     )
     rows = record.load(tmp_path).rows
@@ -293,21 +288,21 @@ def test_a_uniform_observer_has_no_structure():
     """A learning rate of almost zero keeps the transformer uniform: |S| < 1e-6 of the total."""
     world = life.make(stream(0, "world"), height=4, width=4)
     observer = transformer.make(2, 32, depth=1, width=8)
-    measured = loop.measure(world, observer, steps=50, batch=64, lr=1e-30, eval_examples=256)
+    measured = measure(world, observer, steps=50, batch=64, lr=1e-30, eval_examples=256)
     assert (np.abs(measured.structure_nats) < 1e-6 * measured.charged_nats).all()
 
 
 def test_measure_keeps_a_record_and_goes_on_with_it(tmp_path):
     world = iid.make(stream(0, "world"), law="bernoulli", p=0.2, length=8)
     observer = counts.make(2, 8, order=0)
-    found = loop.measure(world, observer, steps=50, batch=16, workdir=tmp_path)
+    found = measure(world, observer, steps=50, batch=16, workdir=tmp_path)
     again = ledger.measure(record.load(tmp_path))
     np.testing.assert_array_equal(found.structure_nats, again.structure_nats)
     entropy = -(0.2 * np.log(0.2) + 0.8 * np.log(0.8))
     np.testing.assert_allclose(found.anchor_nats, entropy, atol=5 * found.anchor_error_nats.max())
     with pytest.raises(record.RecordError, match="another config"):
         other = counts.make(2, 8, order=1)
-        loop.measure(world, other, steps=50, batch=16, workdir=tmp_path)
+        measure(world, other, steps=50, batch=16, workdir=tmp_path)
 
 
 def test_nats_by_position_add_up(tiny_config, tmp_path):

@@ -1,81 +1,126 @@
-"""Sweeps: what they list, what they refuse before anything is compiled, and the binary that runs
-them."""
+"""Sweeps: what they list, how they are grouped, what they refuse, and the binary that runs them."""
 
 import json
 
+import numpy as np
 import pytest
 
-from configs.studies import chess_orders
+from configs.studies import chess_orders, codes, demo, finite_data
+from epx import record
 from epx.data import catalogue
 from epx.run import loop
 from epx.run import setup as setups
-from epx.sweeps import grid
+from epx.sweeps import grid, local
+from epx.sweeps.ensembles import Ensemble, ensembles
 from experiments.cli import progress
 from tests.experiments.test_sample import binary
 
 SWEEP = """
 from configs import base
-from epx import sweeps
+from epx.sweeps import grid
 
-def ensembles(tune=False):
+RATES = (0.1, 0.2)
+
+def get_config(size="tiny"):
     config = base.get_config("tiny")
     config.generator.update(dict(name="life", height=3, width=3))
     config.observer.update(dict(name="counts", order=2))
     config.run.steps, config.run.chunk, config.checkpoint.every = 20, 10, 10
-    sections = {name: config[name].to_dict() for name in config}
-    seeds = grid.vary("run.seed", [9] if tune else [0, 1])
-    return [grid.Ensemble("01-life-counts", sections, seeds)]
+    return config
+
+def sweep():
+    return grid.vary("run.seed", [0, 1])
 """
 
 
-def test_a_rate_is_chosen_apart_from_what_is_measured(tiny_config):
-    worlds = grid.vary("generator.burnin", (0, 1))
-    label = {"world": "Life after {burnin}", "observer": "small"}
-
-    def ensemble(tune):
-        return grid.tuned("x", tiny_config, label, worlds, (0.1, 0.2), seeds=3, tune=tune)
-
-    measured, tuning = ensemble(False), ensemble(True)
-    assert [member["run.seed"] for member in measured.members] == [0, 1, 2, 0, 1, 2]
-    assert {member["run.seed"] for member in tuning.members} == {grid.TUNING_SEED}
-    assert [member["optim.lr"] for member in tuning.members] == [0.1, 0.2, 0.1, 0.2]
-    assert (measured.config["run"]["seeds"], tuning.config["run"]["seeds"]) == (3, 1)
-    assert "label" not in tiny_config and tiny_config["run"]["seeds"] == 2, "a copy"
+def test_tuning_tries_every_rate_on_a_seed_of_its_own():
+    runs = grid.product(grid.vary("generator.burnin", (0, 1)), grid.vary("run.seed", range(3)))
+    tuning = grid.tuning(runs, (0.1, 0.2))
+    assert {run["run.seed"] for run in tuning} == {grid.TUNING_SEED}
+    assert [run["optim.lr"] for run in tuning] == [0.1, 0.2, 0.1, 0.2]
+    assert [run["generator.burnin"] for run in tuning] == [0, 0, 1, 1]
 
 
-@pytest.mark.parametrize("tune", [False, True])
-def test_the_sweep_of_the_book_assembles(tune, monkeypatch):
+def test_runs_of_equal_shapes_share_an_ensemble(tiny_config):
+    """Rules and rates vary in arrays; sizes, observers and batches need programs of their own."""
+    tiny_config["generator"] = {"name": "eca", "width": 6}
+    sweep = grid.product(
+        grid.vary("observer.width", (8, 16)),
+        grid.vary("generator.rule", (30, 54)),
+        grid.vary("run.seed", (3, 4)),
+    )
+    groups = ensembles(tiny_config, sweep)
+    assert [group.name for group in groups] == ["00-eca-transformer", "01-eca-transformer"]
+    assert [group.config["observer"]["width"] for group in groups] == [8, 16]
+    for group in groups:
+        seen = [(m["generator.rule"], m["run.seed"]) for m in group.members]
+        assert seen == [(30, 3), (30, 4), (54, 3), (54, 4)]
+        assert group.config["run"]["seeds"] == 4
+    assert tiny_config["run"]["seeds"] == 2, "a copy"
+    wider = ensembles(tiny_config, grid.vary("generator.width", (6, 7)))
+    assert [len(group.members) for group in wider] == [1, 1]
+
+
+def test_a_new_observer_brings_its_own_keys(tiny_config):
+    sweep = [{"observer.name": "counts", "observer.order": 2}, {"observer.width": 8}]
+    groups = ensembles(tiny_config, sweep)
+    assert groups[0].config["observer"] == {"name": "counts", "order": 2} | {
+        k: v for k, v in groups[0].config["observer"].items() if k not in ("name", "order")
+    }
+    assert "width" not in groups[0].config["observer"]
+
+
+@pytest.mark.parametrize("sweep", [[], [3], [{"run.sede": 1}], [{"runs": 1}]], ids=str)
+def test_a_sweep_that_is_none_is_refused(tiny_config, sweep):
+    with pytest.raises(ValueError, match="accepted"):
+        ensembles(tiny_config, sweep)
+
+
+def test_ensembles_run_after_those_that_they_need(tiny_config):
+    teach = Ensemble("teach", tiny_config, [])
+    measure = Ensemble("measure", tiny_config, [], needs=("teach",))
+    assert [e.name for e in local.in_order([measure, teach])] == ["teach", "measure"]
+    with pytest.raises(ValueError, match="needs='nothing': accepted names"):
+        local.in_order([teach._replace(needs=("nothing",))])
+    with pytest.raises(ValueError, match="in a circle"):
+        local.in_order([teach._replace(needs=("measure",)), measure])
+
+
+@pytest.mark.parametrize("study", [codes, finite_data, demo], ids=lambda study: study.__name__)
+def test_shipped_sweeps_assemble(study):
+    overrides = study.sweep() if study is not demo else demo.sweep(fast=True)
+    for group in ensembles(study.get_config().to_dict(), overrides):
+        setups.assemble(group.config, group.members)
+
+
+def test_the_sweep_of_the_chess_book_assembles(monkeypatch):
     """With games of self-play in place of the book."""
     load = catalogue.book
     monkeypatch.setattr(
         catalogue, "book", lambda _, count, plies: load("selfplay-random", 300, plies or 40)
     )
-    monkeypatch.setattr(
-        chess_orders, "WORLDS", {k: small(v) for k, v in chess_orders.WORLDS.items()}
-    )
-    for ensemble in chess_orders.ensembles(tune):
-        setup = setups.assemble(ensemble.config, ensemble.members)
-        assert len(setup.hypers) == 2 * (len(chess_orders.RATES) if tune else chess_orders.SEEDS)
-        names = [member["label.world"] for member in ensemble.members]
+    small = [
+        run | {"run.steps": 10, "run.batch": 8, "eval.examples": 8} for run in chess_orders.sweep()
+    ]
+    groups = ensembles(chess_orders.get_config().to_dict(), small)
+    assert len(groups) == 6
+    for group in groups:
+        assert setups.assemble(group.config, group.members).members == 10
+        names = [member["label.generator"] for member in group.members]
         assert len(set(names)) == 2 and "moves then board" in names[0]
-    assert set(chess_orders.CHOSEN.values()) <= set(chess_orders.RATES)
-
-
-def small(world):
-    return world | dict(steps=10, eval_examples=8)
 
 
 @pytest.mark.parametrize(
     ("member", "words"),
     [
-        ({"generator.width": 4}, "cannot share an ensemble"),
-        ({"generator.name": "eca"}, "generator.name: members of an ensemble share it"),
-        ({"run.batch": 4}, "run.batch: members of an ensemble share it"),
-        ({"label.world": "rule {rule}"}, r"label.world='rule \{rule\}'"),
+        ({"generator.width": 4}, "to share an ensemble"),
+        ({"generator.name": "eca"}, "generator.name='eca': accepted as keys that members vary"),
+        ({"run.batch": 4}, "run.batch=4: accepted as keys that members vary"),
+        ({"label.generator": "rule {rule}"}, r"label.generator='rule \{rule\}'"),
     ],
 )
 def test_members_that_cannot_share_are_refused(tiny_config, member, words):
-    tiny_config["label"] = {"world": "Life", "observer": "small"}
+    tiny_config["label"] = {"generator": "Life", "observer": "small"}
     with pytest.raises(ValueError, match=words):
         setups.assemble(tiny_config, [{}, member])
 
@@ -84,66 +129,82 @@ def test_a_label_names_keys_that_exist(tiny_config):
     for label in ({"observer": "{width"}, {"observer": "{0}"}, {"colour": "red"}):
         with pytest.raises(ValueError, match=f"label.{next(iter(label))}="):
             setups.assemble(tiny_config | {"label": label})
-    setups.assemble(tiny_config | {"label": {"world": "{height}", "observer": "{width}"}})
+    setups.assemble(tiny_config | {"label": {"generator": "{height}", "observer": "{width}"}})
 
 
 def test_a_sweep_of_ones_own_runs_reports_and_stops_where_done(tmp_path):
-    file = tmp_path / "mine.py"
+    file = tmp_path / "own.py"
     file.write_text(SWEEP)
     command = ("sweep", f"--sweep={file}", f"--workdir={tmp_path / 'w'}", "--quiet")
     done = binary(*command)
     assert done.returncode == 0, done.stderr
-    assert "1 ensembles, 2 runs" in done.stderr and "S_preq bit/token" in done.stdout
-    assert (tmp_path / "w" / "summary.json").exists()
+    assert "1 ensembles, 2 runs" in done.stderr and "bit/token" in done.stdout
+    summary = (tmp_path / "w" / "summary.json").read_bytes()
+    assert b"seconds" not in summary, "a function of the records' numbers alone"
     rows = {path: path.stat().st_mtime_ns for path in tmp_path.rglob("rows/*.npz")}
     again = binary(*command)
     assert again.returncode == 0 and again.stdout == done.stdout
-    assert "about 0 minutes" in again.stderr
+    assert (tmp_path / "w" / "summary.json").read_bytes() == summary
     assert rows and rows == {path: path.stat().st_mtime_ns for path in tmp_path.rglob("rows/*.npz")}
 
 
 def test_a_folder_of_another_sweep_is_refused(tmp_path):
-    file, other = tmp_path / "mine.py", tmp_path / "w" / "records" / "other"
-    file.write_text(SWEEP)
+    other = tmp_path / "records" / "other"
     other.mkdir(parents=True)
     (other / "config.json").write_text("{}")
-    done = binary("sweep", f"--sweep={file}", f"--workdir={tmp_path / 'w'}", "--quiet")
-    assert done.returncode == 1 and "holds other records: other; choose another" in done.stderr
-    assert [path.name for path in (tmp_path / "w" / "records").iterdir()] == ["other"]
+    with pytest.raises(record.RecordError, match="other records: other; choose another"):
+        local.check_workdir([Ensemble("00-life-counts", {}, [])], tmp_path)
+    assert [path.name for path in (tmp_path / "records").iterdir()] == ["other"]
 
 
 def test_an_unknown_sweep_is_named(tmp_path):
-    done = binary("sweep", "--sweep=boook", f"--workdir={tmp_path}")
+    done = binary("sweep", "--sweep=cods", f"--workdir={tmp_path}")
     assert done.returncode == 2
-    assert "--sweep=boook: no such file; did you mean book?" in done.stderr
+    assert "--sweep=cods: no such file; did you mean codes?" in done.stderr
 
 
-DIVERGES = SWEEP.replace(
-    "return [",
-    """broken = sections | {
-        "observer": {"name": "transformer", "depth": 1, "width": 8},
-        "optim": sections["optim"] | {"lr": 1e30},
-    }
-    return [grid.Ensemble("00-broken", broken, seeds), """,
-)
-
-
-@pytest.mark.slow
-def test_an_ensemble_that_diverges_does_not_stop_the_others(tmp_path):
-    (tmp_path / "mine.py").write_text(DIVERGES)
+def test_an_ensemble_that_diverges_does_not_stop_the_others(tiny_config, tmp_path):
+    sweep = [
+        {"optim.lr": 1e30, "observer.width": 8, "run.seed": 0},
+        {"observer.name": "counts", "observer.order": 2, "run.seed": 0},
+    ]
+    groups = ensembles(tiny_config | {"checkpoint": dict(every=None, keep=1)}, sweep)
     for _ in range(2):  # the second time it fails where it stands
-        done = binary("sweep", f"--sweep={tmp_path / 'mine.py'}", f"--workdir={tmp_path / 'w'}")
-        assert done.returncode == 1 and "Traceback" not in done.stderr
-        assert "00-broken: no member is left whose loss is finite" in done.stderr
-        cells = json.loads((tmp_path / "w" / "summary.json").read_text())["cells"]
-        assert ["missing" in cell for cell in cells] == [True, False]
+        steps = list(local.train(groups, local.prepare(groups), tmp_path))
+        failed = [step.ensemble.name for step in steps if step.failed]
+        assert failed == ["00-life-transformer"]
+        assert record.load(local.folder(tmp_path, groups[1])).done["steps"] == 40
 
 
-def test_a_signal_behind_the_last_chunk_counts():
+def test_a_signal_after_the_last_chunk_counts():
     """It would otherwise be lost, and the next run start."""
 
     def chunks():
-        yield loop.Progress(1, 1, 0.0, progress.np.array([0.5]))
+        yield loop.Progress(1, 1, 0.0, np.array([0.5]))
         progress.signal.raise_signal(progress.signal.SIGTERM)
 
     assert progress.follow(chunks(), lambda part, text: None) == progress.signal.SIGTERM
+
+
+def test_a_sweep_killed_between_ensembles_gives_the_same_summary(tiny_config, tmp_path):
+    sweep = grid.product(
+        [{"observer.name": "counts"}],
+        grid.vary("observer.order", (1, 2)),
+        grid.vary("run.seed", [0]),
+    )
+    groups = ensembles(tiny_config, sweep)
+    setup = local.prepare(groups)
+    for _ in local.train(groups, setup, tmp_path / "whole"):
+        pass
+    steps = local.train(groups, setup, tmp_path / "stopped")
+    for _ in range(3):
+        next(steps)
+    steps.close()
+    for _ in local.train(groups, setup, tmp_path / "stopped"):
+        pass
+    from epx.report import summary
+
+    def cells(root):
+        return summary.cells([record.load(local.folder(root, group)) for group in groups])
+
+    assert json.dumps(cells(tmp_path / "whole")) == json.dumps(cells(tmp_path / "stopped"))
