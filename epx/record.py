@@ -191,7 +191,7 @@ def _read_config(path: Path) -> dict[str, Any]:
         (section, old_key), (_, new_key) = old.split("."), new.split(".")
         if old_key in config.get(section, {}):
             config[section][new_key] = config[section].pop(old_key)
-    if "members" in config:
+    if config.get("members"):
         config["members"] = [
             {RENAMED.get(key, key): value for key, value in member.items()}
             for member in config["members"]

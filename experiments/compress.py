@@ -29,7 +29,7 @@ from epx.run import provenance
 from epx.run import setup as setups
 from epx.run.setup import Setup
 from epx.types import Example, Spec, require
-from experiments.cli import app, host, progress
+from experiments.cli import app, host, progress, running
 
 FLAGS = flags.FLAGS
 flags.DEFINE_string("config", None, "config file, or the name of a shipped one, and its size")
@@ -50,7 +50,7 @@ def main(config: dict[str, Any]) -> int:
             app.fail(f"--{given[0]}: with --examples no file is read or written", 2)
     else:
         _check_files()
-    app.prepare_host()
+    running.prepare_host()
     if jax.default_backend() != "cpu":
         app.fail("only a CPU gives the same bits again; set JAX_PLATFORMS=cpu", 2)
     with app.config_errors():

@@ -22,7 +22,7 @@ from epx.run import checkpoint, evaluation, provenance
 from epx.run import setup as setups
 from epx.run.setup import Setup
 from epx.types import PyTree, State, require
-from experiments.cli import app, rendering
+from experiments.cli import app, rendering, running
 
 WIDTH = 56  # characters of a column
 
@@ -40,9 +40,9 @@ def main() -> int:
     """Prints real and sampled examples in two columns; returns the exit code."""
     if not FLAGS.record:
         app.fail("--record is missing: which folder holds the record?", 2)
-    app.prepare_host()
+    running.prepare_host()
     folder = Path(FLAGS.record)
-    with app.run_errors(), app.config_errors():
+    with running.run_errors(), app.config_errors():
         setup = _setup(record.load(folder))
         step, state = _state(setup, folder)
     raw = setup.observer.update or FLAGS.weights == "raw"

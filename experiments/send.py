@@ -21,7 +21,7 @@ from epx.learning import optim
 from epx.learning.batch import Batch
 from epx.observers import transformer
 from epx.report import curves, paths
-from experiments.cli import app
+from experiments.cli import app, running
 
 FLAGS = flags.FLAGS
 flags.DEFINE_integer("steps", 200, "batches to send", 1, 10**6)
@@ -34,7 +34,7 @@ flags.DEFINE_string("figure", None, "draw lengths and costs against the KL to th
 
 def main() -> int:
     """Sends, receives, compares, prints; returns the exit code."""
-    app.prepare_host()
+    running.prepare_host()
     with app.config_errors():
         paths.check("figure", FLAGS.figure, paths.FIGURES)
         automaton = eca.make(jax.random.key(0), rule=FLAGS.rule, width=FLAGS.width, steps=1)

@@ -16,7 +16,7 @@ from epx.analysis.measurement import LN2
 from epx.run import config as components
 from epx.run import evaluation
 from epx.types import Example, Generator
-from experiments.cli import app, configs, rendering
+from experiments.cli import app, configs, rendering, running
 
 SAMPLE = 256  # examples of which the statistics are taken
 
@@ -39,7 +39,7 @@ def show(reference: str, overrides: dict[str, str], count: int) -> int:
       reference, overrides: as in `configs.load`.
       count: examples to print.
     """
-    app.prepare_host()
+    running.prepare_host()
     with app.config_errors():
         config = configs.load(reference, overrides)
         seed = config["run"]["seed"]

@@ -20,7 +20,7 @@ from epx.report import bars, summary, tables
 from epx.run.config import Config, Overrides
 from epx.sweeps import grid, local
 from epx.sweeps.ensembles import Ensemble, ensembles
-from experiments.cli import app, configs, progress
+from experiments.cli import app, configs, progress, running
 
 FLAGS = flags.FLAGS
 # Rates that --tune tries where a file names none.
@@ -92,8 +92,8 @@ def run(
     Returns:
       0; 1 where no member of an ensemble has a finite loss; 128 + the signal that stopped it.
     """
-    app.prepare_host()
-    with app.config_errors(), app.run_errors():
+    running.prepare_host()
+    with app.config_errors(), running.run_errors():
         chosen = grid.tuning(overrides, rates) if rates else overrides
         groups = local.in_order(ensembles(config, chosen))
         local.check_workdir(groups, workdir)
@@ -104,7 +104,7 @@ def run(
         "the same command goes on"
     )
     failed: list[str] = []
-    with app.run_errors(), progress.display(label, FLAGS.quiet) as show:
+    with running.run_errors(), progress.display(label, FLAGS.quiet) as show:
         stopped = progress.follow_sweep(local.train(groups, setups, workdir), show, failed)
     for line in failed:  # the others can still be measured
         app.say(f"{label}: {line}")
@@ -121,7 +121,7 @@ def report(label: str, groups: list[Ensemble], workdir: Path, tuned: bool) -> No
     Of a sweep of rates it prints the description length at each rate. Where nothing could be
     measured there is no figure.
     """
-    with app.run_errors():
+    with running.run_errors():
         records = [record.load(local.folder(workdir, group)) for group in groups]
         cells = summary.cells(records)
         if tuned:

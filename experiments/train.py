@@ -17,7 +17,7 @@ from epx import record
 from epx.analysis import ledger
 from epx.run import setup as setups
 from epx.run import train
-from experiments.cli import app, host, progress
+from experiments.cli import app, host, progress, running
 
 FLAGS = flags.FLAGS
 flags.DEFINE_string("config", None, "config file, or the name of a shipped one, and its size")
@@ -29,11 +29,11 @@ def main(config: dict[str, Any]) -> int:
     """Trains, or goes on; returns the exit code."""
     if not FLAGS.workdir:
         app.fail("--workdir is missing: where is the record to be kept?", 2)
-    app.prepare_host()
+    running.prepare_host()
     with app.config_errors():
         setup = setups.assemble(config)
     _log_start()
-    with app.run_errors():
+    with running.run_errors():
         with progress.display("train", FLAGS.quiet) as show:
             stopped = progress.follow(train(setup, FLAGS.workdir), show)
         if stopped:

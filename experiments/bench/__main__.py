@@ -39,7 +39,7 @@ from epx import record
 from experiments import doctor
 from experiments.bench import generation, timing, training
 from experiments.bench.workloads import Case, Members
-from experiments.cli import app, configs
+from experiments.cli import app, configs, running
 
 FLAGS = flags.FLAGS
 flags.DEFINE_list("only", None, "sections to measure; none: all but precision")
@@ -56,7 +56,7 @@ for _size in SIZES:
 
 def main() -> int:
     """Measures, prints, and writes; returns the exit code."""
-    app.prepare_host()
+    running.prepare_host()
     cases = _cases()
     with app.config_errors():
         for case in cases:

@@ -12,7 +12,6 @@ from pathlib import Path
 from absl import app, flags, logging
 
 import epx
-from epx.record import RecordError
 from epx.report import symbols
 from experiments.cli import configs
 
@@ -108,27 +107,6 @@ def config_errors() -> Iterator[None]:
     try:
         yield
     except ValueError as error:
-        fail(str(error), 2)
-
-
-@contextlib.contextmanager
-def run_errors() -> Iterator[None]:
-    """A run or a record that cannot go on ends the process with one line."""
-    from epx.run import RunError  # here JAX is loaded already
-
-    try:
-        yield
-    except (RecordError, RunError) as error:
-        fail(str(error), 1)
-
-
-def prepare_host() -> None:
-    """Starts JAX as `host.prepare`, or says in one line why that cannot be."""
-    from experiments.cli import host
-
-    try:
-        host.prepare()
-    except host.HostError as error:
         fail(str(error), 2)
 
 
