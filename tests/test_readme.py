@@ -60,7 +60,7 @@ def test_four_lines_of_python(tmp_path):
 
 def test_trained_reported_and_sampled_as_printed(tmp_path):
     lines = blocks(README, "bash")[2].strip().splitlines()
-    train, report, sample = [run(line.split()[1:], tmp_path) for line in lines]
+    _, report, sample = [run(line.split()[1:], tmp_path) for line in lines]
     assert "eca" in report and "sampled" in sample
 
 
