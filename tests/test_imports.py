@@ -7,6 +7,8 @@ from pathlib import Path
 
 import pytest
 
+from epx.types import refusal
+
 ROOT = Path(__file__).parents[1]
 # Folders (and the modules of epx/ itself) by floor: each imports from lower floors and from itself.
 FLOORS = [
@@ -119,3 +121,13 @@ def test_no_print_assert_or_bare_except_in_the_library():
                 assert node.type is not None, f"{file}:{node.lineno} bare except"
             if isinstance(node, ast.Call):
                 assert getattr(node.func, "id", "") != "print", f"{file}:{node.lineno} print"
+
+
+def test_every_refusal_of_a_value_has_one_form():
+    """`types.refusal` writes key, value and what is accepted; nothing else raises a ValueError."""
+    for file in modules():
+        for node in ast.walk(ast.parse(file.read_text())):
+            if isinstance(node, ast.Raise) and isinstance(node.exc, ast.Call):
+                assert getattr(node.exc.func, "id", "") != "ValueError", f"{file}:{node.lineno}"
+    message = str(refusal("run.steps", 0, "1 to 10"))
+    assert message == "run.steps=0: accepted 1 to 10"
