@@ -63,7 +63,7 @@ def prepare() -> None:
         jax.devices()
     except (RuntimeError, AssertionError) as error:  # JAX 0.10 asserts where a plugin is missing
         asked = jax.config.jax_platforms or "a backend"
-        reason = str(error).splitlines()[0]
+        reason = (str(error).splitlines() or [type(error).__name__])[0]
         raise HostError(
             f"JAX cannot start {asked} ({reason}); install it, such as pip install "
             "'epx-jax[cuda12]' for an NVIDIA GPU, or set JAX_PLATFORMS=cpu"
