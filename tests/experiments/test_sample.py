@@ -78,7 +78,7 @@ def test_a_prompt_is_given(trained):
     """Nine cells are the frame before, then nine are coded, in rows of three: one is given."""
     done = binary("sample", f"--record={trained}", "--prompt=12", "--examples=2")
     assert shown(done).shape == (2, 2)
-    assert "(run.seed=0) after 40 steps; what is sampled stands" in done.stdout
+    assert "(run.seed=0) after 40 steps; ⟨this⟩ marks what is sampled" in done.stdout
     drawn = (line for line in done.stdout.splitlines() if set(line) <= set("█· ⟨⟩"))
     rows = [line.split() for line in drawn if line.strip()]
     for example in (rows[: len(rows) // 2], rows[len(rows) // 2 :]):
