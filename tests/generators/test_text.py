@@ -9,7 +9,8 @@ import pytest
 
 from epx.data import catalogue, texts
 from epx.generators import text
-from epx.run import plan, provenance
+from epx.run import provenance
+from epx.run import setup as setups
 from epx.run import setup as setups
 
 KEY = jax.random.key(7)
@@ -211,7 +212,7 @@ def test_directions_share_an_ensemble(unit):
         text.make(KEY, corpus="zen", direction=direction, unit=unit, length=16, words=30)
         for direction in DIRECTIONS
     ]
-    stacked = plan.stack(generators)
+    stacked = setups.stack(generators)
     together = jax.vmap(lambda generator: generator.example(KEY, 3).tokens_T)(stacked)
     for generator, tokens_T in zip(generators, together):
         np.testing.assert_array_equal(generator.example(KEY, 3).tokens_T, tokens_T)
