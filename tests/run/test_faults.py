@@ -136,7 +136,7 @@ def test_a_longer_run_extends_a_finished_one_to_the_same_rows(reference, tmp_pat
 
 def test_a_checkpoint_of_an_older_version_is_named(reference, tmp_path):
     config, _ = reference
-    rows(config, tmp_path, stop_after=1)
+    rows(config, tmp_path, stop_after=3)
     state = {"params": np.zeros(3), "opt": np.zeros(3), "ema": np.zeros(3), "step": np.int32(20)}
     folder = tmp_path / "ckpt" / "000000020"
     shutil.rmtree(folder, ignore_errors=True)
