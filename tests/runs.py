@@ -1,6 +1,8 @@
 """Runs for tests: from a config to its record."""
 
+import functools
 import itertools
+import json
 
 import jax
 import numpy as np
@@ -12,11 +14,23 @@ from epx.run import setup as setups
 
 def rows(config, path, members=None, stop_after=None):
     """The record of a run, stopped after a number of chunks if asked."""
-    chunks = loop.train(setups.assemble(config, members), path)
+    chunks = train(config, path, members)
     for _ in itertools.islice(chunks, stop_after):
         pass
     chunks.close()
     return record.load(path)
+
+
+def train(config, path, members=None):
+    """The chunks of a run; the programs of equal configs are compiled once."""
+    setup, programs = _compiled(json.dumps([config, members], sort_keys=True))
+    return loop.train(setup, path, programs)
+
+
+@functools.lru_cache(maxsize=4)
+def _compiled(described):
+    setup = setups.assemble(*json.loads(described))
+    return setup, loop.Programs.start(setup)
 
 
 def with_run(config, **changes):

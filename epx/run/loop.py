@@ -7,7 +7,7 @@ disk, so that a caller shows progress, or stops, wherever it likes.
 import functools
 import time
 from collections.abc import Callable, Iterator
-from concurrent.futures import Executor, Future, ThreadPoolExecutor
+from concurrent.futures import Future, ThreadPoolExecutor
 from pathlib import Path
 from typing import NamedTuple
 
@@ -44,12 +44,54 @@ class Progress(NamedTuple):
     nats_per_tok_M: np.ndarray
 
 
-def train(setup: Setup, workdir: Path | str) -> Iterator[Progress]:
+class Programs(NamedTuple):
+    """What a run compiles, all of it at once, as the compiler uses one core for each program.
+
+    Attributes:
+      init: future of hyper -> state.
+      chunk: number of steps -> future of (generator, hyper, state) -> (state, rows).
+      evaluate: future of (generator, hyper, state) -> held-out sums.
+    """
+
+    init: Future
+    chunk: Callable[[int], Future]
+    evaluate: Future
+
+    @classmethod
+    def start(cls, setup: Setup) -> "Programs":
+        """Starts compiling for a setup, of whose members only the shapes matter."""
+        plan, layout, code = setup.plan, setup.layout, setup.code
+        compilers = ThreadPoolExecutor(max_workers=3)
+        members = place(layout, (setup.generator, setup.hyper))
+        shapes = setup.abstract_state()
+
+        @functools.cache
+        def chunk(steps: int) -> Future:
+            scanned = scan(code, steps)
+            return compilers.submit(compile_over, layout, scanned, *members, shapes, donate=True)
+
+        evaluator = evaluation.make_evaluator(setup.observer, setup.batch, plan.eval_examples)
+        chunk(min(plan.chunk, plan.steps))
+        return cls(
+            init=compilers.submit(compile_over, layout, code.init, members[1]),
+            chunk=chunk,
+            evaluate=compilers.submit(compile_over, layout, evaluator, *members, shapes),
+        )
+
+
+def train(
+    setup: Setup, workdir: Path | str, programs: Programs | None = None
+) -> Iterator[Progress]:
     """Runs a setup, or goes on with it, and keeps its record in `workdir`.
 
     Yields once before the first chunk and after every chunk. Closing the iterator saves the state
     and releases the directory; the same call goes on from there, bit for bit. Where the record is
     complete, nothing is yielded.
+
+    Args:
+      setup: the run, from `assemble`.
+      workdir: where its record is kept.
+      programs: compiled for this setup before, to be used again; None compiles them.
 
     Raises:
       RecordError: the directory is in use, holds another config, or cannot be written.
@@ -65,14 +107,13 @@ def train(setup: Setup, workdir: Path | str) -> Iterator[Progress]:
         if record.is_complete(workdir, plan.steps):
             return
         intact = record.intact_steps(workdir)
-        shapes = setup.abstract_state()
-        step, state = checkpoint.restore(workdir / "ckpt", shapes, intact) or (0, None)
+        programs = programs or Programs.start(setup)
+        like = setup.abstract_state()
+        step, state = checkpoint.restore(workdir / "ckpt", like, intact) or (0, None)
         record.truncate(workdir, step)
         generator, hyper = place(layout, (setup.generator, setup.hyper))
-        with ThreadPoolExecutor(max_workers=3) as compilers:
-            programs = _Programs.start(compilers, setup, generator, hyper, shapes)
-            state = programs.init.result()(hyper) if state is None else place(layout, state)
-            yield from _chunks(setup, workdir, programs, (generator, hyper, state), step)
+        state = programs.init.result()(hyper) if state is None else place(layout, state)
+        yield from _chunks(setup, workdir, programs, (generator, hyper, state), step)
         _complete(setup, workdir)
 
 
@@ -89,38 +130,7 @@ def scan(code: Code, steps: int) -> Callable:
     return scanned
 
 
-class _Programs(NamedTuple):
-    """What a run compiles, all of it at once, as the compiler uses one core for each program.
-
-    Attributes:
-      init: future of hyper -> state.
-      chunk: number of steps -> future of (generator, hyper, state) -> (state, rows).
-      evaluate: future of (generator, hyper, state) -> held-out sums.
-    """
-
-    init: Future
-    chunk: Callable[[int], Future]
-    evaluate: Future
-
-    @classmethod
-    def start(cls, compilers: Executor, setup: Setup, *members):
-        """Starts compiling for members of these shapes: generator, hyper and state."""
-        plan, layout, code = setup.plan, setup.layout, setup.code
-
-        @functools.cache
-        def chunk(steps: int) -> Future:
-            return compilers.submit(compile_over, layout, scan(code, steps), *members, donate=True)
-
-        evaluator = evaluation.make_evaluator(setup.observer, setup.batch, plan.eval_examples)
-        chunk(min(plan.chunk, plan.steps))
-        return cls(
-            init=compilers.submit(compile_over, layout, code.init, members[1]),
-            chunk=chunk,
-            evaluate=compilers.submit(compile_over, layout, evaluator, *members),
-        )
-
-
-def _chunks(setup: Setup, workdir: Path, programs: _Programs, members: tuple, step: int):
+def _chunks(setup: Setup, workdir: Path, programs: Programs, members: tuple, step: int):
     """Chunk after chunk: rows, evaluation and state go to disk, in this order, then it yields."""
     plan, saved_step = setup.plan, step
     generator, hyper, state = members

@@ -3,8 +3,6 @@ specification), and against sums and derivatives that are written apart from the
 
 import json
 import math
-import subprocess
-import sys
 from pathlib import Path
 
 import numpy as np
@@ -13,6 +11,7 @@ import pytest
 from epx.analysis import scaling
 from epx.analysis.scaling import LossLaw
 from epx.report import curves
+from tests.binaries import run
 
 ROOT = Path(__file__).parents[2]
 
@@ -244,10 +243,7 @@ def test_the_figure_of_estimates_shows_the_splits(tmp_path):
 
 
 def estimate(*arguments):
-    return subprocess.run(
-        [sys.executable, "-m", "experiments.estimate", *map(str, arguments)],
-        cwd=ROOT, capture_output=True, text=True, timeout=120,
-    )  # fmt: skip
+    return run("estimate", *arguments)
 
 
 def test_the_binary_estimates_from_a_users_law(tmp_path):
@@ -256,8 +252,8 @@ def test_the_binary_estimates_from_a_users_law(tmp_path):
     done = estimate(
         f"--laws={laws}", "--flops=1e20", "--test_tokens=1e9", "--format=json", f"--figure={figure}"
     )
-    assert done.returncode == 0, done.stderr
-    (cell,) = json.loads(done.stdout)
+    assert done.code == 0, done.err
+    (cell,) = json.loads(done.out)
     one = scaling.split(scaling.LossLaw(0.3, 0.3, 1e6, 1e7, 1.5), 1e20, 1e9)
     assert cell["S_bits"] == pytest.approx(one.structure_nats / math.log(2))
     assert figure.read_bytes().startswith(b"\x89PNG")
@@ -273,5 +269,5 @@ def test_the_binary_refuses_mistakes_in_one_line(tmp_path):
         (("--flops=10",), 2, "at least 2e+12"),
     ):
         done = estimate(*arguments)
-        assert done.returncode == code and part in done.stderr
-        assert len(done.stderr.strip().splitlines()) == 1
+        assert done.code == code and part in done.err
+        assert len(done.err.strip().splitlines()) == 1

@@ -2,9 +2,6 @@
 
 import dataclasses
 import math
-import subprocess
-import sys
-from pathlib import Path
 
 import jax
 import jax.numpy as jnp
@@ -20,6 +17,7 @@ from epx.learning.batch import Batch
 from epx.observers import transformer
 from epx.report import curves
 from epx.types import Spec
+from tests.binaries import refused, run
 
 SPEC = Spec(vocab=2, length=7, size=None, version=1, given=3)
 
@@ -252,15 +250,8 @@ def test_the_figure_shows_means_of_enough_messages(tmp_path):
 @pytest.mark.slow
 def test_the_binary_sends_and_draws(tmp_path):
     figure = tmp_path / "send.png"
-    done = subprocess.run(
-        [sys.executable, "-m", "experiments.send", "--width=4", "--steps=9", f"--figure={figure}"],
-        cwd=Path(__file__).parents[2], capture_output=True, text=True, timeout=300,
-    )  # fmt: skip
-    assert done.returncode == 0, done.stderr
-    assert "has the student's exact weights" in done.stdout and "KL" in done.stdout
+    done = run("send", "--width=4", "--steps=9", f"--figure={figure}")
+    assert done.code == 0, done.err
+    assert "has the student's exact weights" in done.out and "KL" in done.out
     assert figure.read_bytes().startswith(b"\x89PNG")
-    refused = subprocess.run(
-        [sys.executable, "-m", "experiments.send", "--width=20"],
-        cwd=Path(__file__).parents[2], capture_output=True, text=True, timeout=300,
-    )  # fmt: skip
-    assert refused.returncode == 2 and "in the range [2, 12]" in refused.stderr
+    refused(run("send", "--width=20"), "in the range [2, 12]")

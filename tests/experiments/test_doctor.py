@@ -10,6 +10,7 @@ import jax
 import pytest
 
 from experiments.cli import host
+from tests.binaries import refused, run
 
 ROOT = Path(__file__).parents[2]
 
@@ -42,17 +43,14 @@ def test_report(tmp_path):
 
 
 def test_help(tmp_path):
-    done = _doctor(tmp_path, "--help")
-    assert done.returncode == 0
-    assert "versions, devices, caches" in done.stdout
+    done = run("doctor", "--help")
+    assert done.code == 0
+    assert "versions, devices, caches" in done.out
 
 
 @pytest.mark.parametrize("extra", ["config.lr=3", "--frobnicate"])
-def test_leftover_arguments_are_refused(tmp_path, extra):
-    done = _doctor(tmp_path, extra)
-    assert done.returncode == 2
-    assert done.stdout == ""
-    assert len(done.stderr.splitlines()) == 1 and extra.lstrip("-") in done.stderr
+def test_leftover_arguments_are_refused(extra):
+    refused(run("doctor", extra), extra.lstrip("-"))
 
 
 def test_a_backend_that_does_not_start_is_reported(tmp_path):

@@ -1,12 +1,8 @@
 """The binary that shows samples, from end to end on the smallest generators."""
 
 import json
-import os
 import re
 import shutil
-import subprocess
-import sys
-from pathlib import Path
 
 import numpy as np
 import pytest
@@ -14,18 +10,9 @@ import pytest
 from epx import record
 from epx.analysis.measurement import LN2
 from epx.generators import life
-from epx.run import loop
-from epx.run import setup as setups
 from experiments.cli import rendering
-
-ROOT = Path(__file__).parents[2]
-
-
-def binary(name, *arguments):
-    return subprocess.run(
-        [sys.executable, "-m", f"experiments.{name}", *arguments],
-        cwd=ROOT, env=os.environ, capture_output=True, text=True, timeout=300,
-    )  # fmt: skip
+from tests.binaries import run
+from tests.runs import rows
 
 
 @pytest.fixture(scope="module")
@@ -33,25 +20,24 @@ def trained(tmp_path_factory):
     from tests.conftest import tiny_config as fixture
 
     folder = tmp_path_factory.mktemp("sample") / "life"
-    for _ in loop.train(setups.assemble(fixture.__wrapped__()), folder):
-        pass
+    rows(fixture.__wrapped__(), folder)
     return folder
 
 
 def test_sample_beside_the_real_thing(trained):
-    done = binary("sample", f"--record={trained}", "--examples=3")
-    assert done.returncode == 0, done.stderr
+    done = run("sample", f"--record={trained}", "--examples=3")
+    assert done.code == 0, done.err
     assert shown(done).shape == (2, 3)
-    assert "after 40 steps" in done.stdout
-    assert done.stdout.count("⟨") > 6
-    assert binary("sample", f"--record={trained}", "--examples=3").stdout == done.stdout
-    assert binary("sample", f"--record={trained}", "--seed=1").stdout != done.stdout
+    assert "after 40 steps" in done.out
+    assert done.out.count("⟨") > 6
+    assert run("sample", f"--record={trained}", "--examples=3").out == done.out
+    assert run("sample", f"--record={trained}", "--seed=1").out != done.out
 
 
 def shown(done):
     """The printed bits a token, real and sampled, of each example."""
-    assert done.returncode == 0, done.stderr
-    heads = re.findall(r"real, (\d+\.\d+) bits a token +sampled, (\d+\.\d+) bits", done.stdout)
+    assert done.code == 0, done.err
+    heads = re.findall(r"real, (\d+\.\d+) bits a token +sampled, (\d+\.\d+) bits", done.out)
     return np.array(heads, float).T
 
 
@@ -59,7 +45,7 @@ def shown(done):
 def test_the_bits_are_those_of_the_evaluation(trained, member, weights):
     """Of the member and the weights that were asked for."""
     arguments = (f"--member={member}", f"--weights={weights}", "--examples=3")
-    real, _ = shown(binary("sample", f"--record={trained}", *arguments))
+    real, _ = shown(run("sample", f"--record={trained}", *arguments))
     held_out = record.load(trained).evals[40]
     expected = held_out[f"{weights}_nats"][member, :3] / held_out["coded_tok"][member, :3] / LN2
     np.testing.assert_allclose(real, expected, atol=6e-4)
@@ -67,8 +53,8 @@ def test_the_bits_are_those_of_the_evaluation(trained, member, weights):
 
 @pytest.mark.slow
 def test_an_earlier_state(trained):
-    done = binary("sample", f"--record={trained}", "--step=30")
-    assert "after 30 steps" in done.stdout
+    done = run("sample", f"--record={trained}", "--step=30")
+    assert "after 30 steps" in done.out
     held_out = record.load(trained).evals[40]
     newest = held_out["ema_nats"][0, :4] / held_out["coded_tok"][0, :4] / LN2
     assert (np.abs(shown(done)[0] - newest) > 1e-3).any()
@@ -76,12 +62,12 @@ def test_an_earlier_state(trained):
 
 def test_a_prompt_is_given(trained):
     """Nine cells are the frame before, then nine are coded, in rows of three: one is given."""
-    done = binary("sample", f"--record={trained}", "--prompt=12", "--examples=2")
+    done = run("sample", f"--record={trained}", "--prompt=12", "--examples=2")
     assert shown(done).shape == (2, 2)
-    assert "(run.seed=0) after 40 steps; ⟨this⟩ marks what is sampled" in done.stdout
-    drawn = (line for line in done.stdout.splitlines() if set(line) <= set("█· ⟨⟩"))
-    rows = [line.split() for line in drawn if line.strip()]
-    for example in (rows[: len(rows) // 2], rows[len(rows) // 2 :]):
+    assert "(run.seed=0) after 40 steps; ⟨this⟩ marks what is sampled" in done.out
+    drawn = (line for line in done.out.splitlines() if set(line) <= set("█· ⟨⟩"))
+    cells = [line.split() for line in drawn if line.strip()]
+    for example in (cells[: len(cells) // 2], cells[len(cells) // 2 :]):
         assert len(example) >= 6
         for real, sampled in example[:4]:
             assert real == sampled and "⟨" not in real
@@ -94,14 +80,13 @@ def test_a_record_of_other_devices_is_sampled_here(trained, tmp_path):
     config = json.loads((copy / "config.json").read_text())
     config["run"] |= {"require_accelerator": True, "devices": 8}
     (copy / "config.json").write_text(json.dumps(config))
-    assert shown(binary("sample", f"--record={copy}")).shape == (2, 4)
+    assert shown(run("sample", f"--record={copy}")).shape == (2, 4)
 
 
 def test_a_counter_is_sampled(tmp_path, tiny_config):
     tiny_config["observer"] = {"name": "counts", "order": 2}
-    for _ in loop.train(setups.assemble(tiny_config), tmp_path / "counts"):
-        pass
-    assert shown(binary("sample", f"--record={tmp_path / 'counts'}")).shape == (2, 4)
+    rows(tiny_config, tmp_path / "counts")
+    assert shown(run("sample", f"--record={tmp_path / 'counts'}")).shape == (2, 4)
 
 
 WITHOUT_STEP = """
@@ -115,13 +100,11 @@ def make(vocab, length, order: int = 2):
 def test_an_observer_without_a_step_is_named(tmp_path, tiny_config, monkeypatch):
     (tmp_path / "without_step.py").write_text(WITHOUT_STEP)
     monkeypatch.syspath_prepend(tmp_path)
-    monkeypatch.setenv("PYTHONPATH", str(tmp_path))
     tiny_config["observer"] = {"name": "without_step"}
-    for _ in loop.train(setups.assemble(tiny_config), tmp_path / "r"):
-        pass
-    done = binary("sample", f"--record={tmp_path / 'r'}")
-    assert done.returncode == 2 and "Traceback" not in done.stderr
-    assert "observer.name='without_step': accepted observers with start and step" in done.stderr
+    rows(tiny_config, tmp_path / "r")
+    done = run("sample", f"--record={tmp_path / 'r'}")
+    assert done.code == 2 and "Traceback" not in done.err
+    assert "observer.name='without_step': accepted observers with start and step" in done.err
 
 
 def test_damaged_and_missing_states_are_said_in_a_line(trained, tmp_path):
@@ -130,12 +113,12 @@ def test_damaged_and_missing_states_are_said_in_a_line(trained, tmp_path):
     for file in (copy / "ckpt" / "000000040").rglob("*"):
         if file.is_file():
             file.write_bytes(b"")
-    done = binary("sample", f"--record={copy}")
-    assert done.returncode == 1 and "checkpoint of step 40" in done.stderr
-    assert "is damaged" in done.stderr and "Traceback" not in done.stderr
+    done = run("sample", f"--record={copy}")
+    assert done.code == 1 and "checkpoint of step 40" in done.err
+    assert "is damaged" in done.err and "Traceback" not in done.err
     shutil.rmtree(copy / "ckpt")
-    done = binary("sample", f"--record={copy}")
-    assert done.returncode == 1 and "has no saved state to sample from" in done.stderr
+    done = run("sample", f"--record={copy}")
+    assert done.code == 1 and "has no saved state to sample from" in done.err
 
 
 @pytest.mark.parametrize(
@@ -148,9 +131,9 @@ def test_damaged_and_missing_states_are_said_in_a_line(trained, tmp_path):
     ],
 )
 def test_sample_says_what_is_wrong(trained, argument, code, words):
-    done = binary("sample", f"--record={trained}", argument)
-    assert done.returncode == code
-    assert words in done.stderr and "Traceback" not in done.stderr
+    done = run("sample", f"--record={trained}", argument)
+    assert done.code == code
+    assert words in done.err and "Traceback" not in done.err
 
 
 class Letters:

@@ -1,9 +1,6 @@
 """The binary that shows a generator, on tokens and statistics known by hand."""
 
 import math
-import os
-import subprocess
-import sys
 from pathlib import Path
 from types import SimpleNamespace
 
@@ -17,6 +14,7 @@ from epx.learning import learner
 from epx.run import setup as setups
 from experiments import show
 from experiments.cli import configs, host
+from tests.binaries import run
 from tests.generators.test_eca import slow_evolve
 
 ROOT = Path(__file__).parents[2]
@@ -29,14 +27,10 @@ def started(monkeypatch):
     monkeypatch.setattr(show, "FLAGS", SimpleNamespace(examples=2))
 
 
-def test_show_as_a_binary(tmp_path):
-    program = ["-m", "experiments.show", "eca:tiny", "--config.generator.rule=30", "--examples=1"]
-    done = subprocess.run(
-        [sys.executable, *program],
-        cwd=ROOT, env=os.environ | {"EPX_CACHE": str(tmp_path)}, capture_output=True, text=True,
-    )  # fmt: skip
-    assert done.returncode == 0, done.stderr
-    assert "example 0" in done.stdout and "example 1" not in done.stdout
+def test_show_as_a_binary():
+    done = run("show", "eca:tiny", "--config.generator.rule=30", "--examples=1")
+    assert done.code == 0, done.err
+    assert "example 0" in done.out and "example 1" not in done.out
 
 
 @pytest.mark.parametrize(

@@ -12,15 +12,13 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from absl.testing import flagsaver
 from scipy import stats
 
 from epx import record
 from epx.analysis import ledger
 from epx.report import comparison, summary
-from epx.run import loop
-from epx.run import setup as setups
-from experiments import report as binary
+from tests.binaries import run
+from tests.runs import rows
 
 ROOT = Path(__file__).parents[2]
 
@@ -32,26 +30,14 @@ def records(tmp_path_factory):
     root, config = tmp_path_factory.mktemp("records"), fixture.__wrapped__()
     for name, order in (("counts", 2), ("more", 4)):
         observer = {"observer": {"name": "counts", "order": order}}
-        for _ in loop.train(setups.assemble(config | observer), root / name):
-            pass
+        rows(config | observer, root / name)
     return root
 
 
 @pytest.fixture
-def report(records, capsys):
-    """Runs the binary in this process; returns exit code, output and errors."""
-
-    def run(*arguments, folder=records):
-        with flagsaver.flagsaver():
-            binary.FLAGS.unparse_flags()
-            binary.FLAGS(["report", f"--records={folder}", *arguments])
-            try:
-                code = binary.main()
-            except SystemExit as stopped:
-                code = stopped.code
-        return code, *capsys.readouterr()
-
-    return run
+def report(records):
+    """Runs the binary on the records; returns exit code, output and errors."""
+    return lambda *arguments, folder=records: run("report", f"--records={folder}", *arguments)
 
 
 def without_jax(tmp_path, *arguments, environment=None):
@@ -104,9 +90,9 @@ def test_every_format_has_the_same_numbers(report):
         for form in ("table", "csv", "json", "md")
     }
     cells = json.loads(out["json"])
-    rows = list(csv.DictReader(io.StringIO(out["csv"])))
-    assert len(rows) == len(cells) == 2
-    for row, cell in zip(rows, cells):
+    lines = list(csv.DictReader(io.StringIO(out["csv"])))
+    assert len(lines) == len(cells) == 2
+    for row, cell in zip(lines, cells):
         for head, key in (("S_preq bit", "S_preq_bits"), ("MDL bit/token", "MDL_bits_per_tok")):
             assert [float(row[head]), float(row[f"{head}, ±"])] == cell[key]
         assert float(row["T exact, FLOP"]) == cell["exact_flops"]

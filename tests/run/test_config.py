@@ -1,9 +1,6 @@
 """Configs and messages: every mistake is named in one line before anything is compiled."""
 
 import itertools
-import subprocess
-import sys
-from pathlib import Path
 
 import numpy as np
 import pytest
@@ -12,14 +9,9 @@ from configs import base
 from epx.run import config as components
 from epx.run import setup as setups
 from epx.sweeps import grid
+from experiments.__main__ import binaries
 from experiments.cli import app, configs
-
-ROOT = Path(__file__).parents[2]
-
-
-def run(*arguments, module="train"):
-    command = [sys.executable, "-m", f"experiments.{module}", *arguments]
-    return subprocess.run(command, cwd=ROOT, capture_output=True, text=True, timeout=120)
+from tests.binaries import refused, run
 
 
 def assemble(**overrides):
@@ -177,35 +169,28 @@ def test_members_that_cannot_share_a_batch_say_so():
 )
 def test_the_binary_says_it_in_one_line(arguments, named, tmp_path):
     workdir = tmp_path / "x"
-    done = run("--config=configs/life.py:tiny", f"--workdir={workdir}", *arguments)
-    assert done.returncode == 2 and named in done.stderr
-    assert "Traceback" not in done.stderr and len(done.stderr.strip().splitlines()) <= 2
+    refused(
+        run("train", "--config=configs/life.py:tiny", f"--workdir={workdir}", *arguments), named
+    )
     assert not workdir.exists()
 
 
-def test_unknown_configs_and_sizes(tmp_path):
-    assert "did you mean life" in run("--config=lief:tiny", "--workdir=x").stderr
-    assert "tiny, cpu, paper" in run("--config=life:huge", "--workdir=x").stderr
-    assert "life" in run("--workdir=x").stderr
+def test_unknown_configs_and_sizes():
+    refused(run("train", "--config=lief:tiny", "--workdir=x"), "did you mean life")
+    refused(run("train", "--config=life:huge", "--workdir=x"), "tiny, cpu, paper")
+    refused(run("train", "--workdir=x"), "--config is missing", "life")
 
 
-BINARIES = sorted(
-    file.stem
-    for file in (ROOT / "experiments").glob("*.py")
-    if "__main__" in file.read_text() and file.stem != "__main__"
-)
-
-
-@pytest.mark.parametrize("module", BINARIES)
-def test_help_explains_and_exits_0(module):
-    done = run("--help", module=module)
-    assert done.returncode == 0, done.stderr
-    assert f"python -m experiments.{module}" in done.stdout
-    if module == "train":
+@pytest.mark.parametrize("name", binaries())
+def test_help_explains_and_exits_0(name):
+    done = run(name, "--help")
+    assert done.code == 0, done.err
+    assert f"python -m experiments.{name}" in done.out
+    if name == "train":
         for section, keys in configs.load(app.EXAMPLE, {}).items():
             for key in keys:
-                assert f"--config.{section}.{key}=" in done.stdout
-        assert "tiny, cpu, paper" in done.stdout
+                assert f"--config.{section}.{key}=" in done.out
+        assert "tiny, cpu, paper" in done.out
 
 
 def test_sweeps_combine():

@@ -16,8 +16,8 @@ import pytest
 
 from epx import record
 from epx.run import checkpoint, loop
-from epx.run import setup as setups
 from tests.runs import rows, same, with_run
+from tests.runs import train as chunks_of
 
 ROOT = Path(__file__).parents[2]
 TINY = [
@@ -104,10 +104,10 @@ def test_rows_that_do_not_fit_leave_no_half_file(tmp_path, monkeypatch):
 
 def test_a_second_process_is_refused(reference, tmp_path):
     config, _ = reference
-    chunks = loop.train(setups.assemble(config), tmp_path)
+    chunks = chunks_of(config, tmp_path)
     next(chunks)
     with pytest.raises(record.RecordError, match="in use by another process"):
-        next(loop.train(setups.assemble(config), tmp_path))
+        next(chunks_of(config, tmp_path))
     assert "in use by another process" in finish(train(tmp_path), 1)
     chunks.close()
     assert len(rows(config, tmp_path).evals) == 2
@@ -244,7 +244,7 @@ def test_a_damaged_checkpoint_falls_back_to_the_one_before(reference, how, tmp_p
             file.write_bytes(b"")
         elif how == "half removed" and "ocdbt.process" in str(file):
             file.unlink()
-    chunks = loop.train(setups.assemble(config), tmp_path)
+    chunks = chunks_of(config, tmp_path)
     assert next(chunks).step == 20
     chunks.close()
     assert "checkpoint of step 30" in caplog.text and "going back" in caplog.text
@@ -260,7 +260,7 @@ def test_a_truncated_row_file_is_made_again(reference, broken, tmp_path):
     file.write_bytes(file.read_bytes()[:-40])
     with pytest.raises(record.RecordError, match=f"{file.name} is damaged"):
         record.load(tmp_path)
-    chunks = loop.train(setups.assemble(config), tmp_path)
+    chunks = chunks_of(config, tmp_path)
     assert next(chunks).step == (20 if broken == 20 else 0)
     chunks.close()
     same(rows(config, tmp_path), reference[1])

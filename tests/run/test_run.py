@@ -24,7 +24,7 @@ from epx.run.plan import Plan
 from epx.run.setup import make_batch, stack
 from epx.streams import example_key, stream
 from epx.sweeps import grid
-from tests.runs import rows, same, with_run
+from tests.runs import rows, same, train, with_run
 
 
 def test_rows_hold_what_they_say(tiny_config, tmp_path):
@@ -139,7 +139,7 @@ def test_resumes_bit_for_bit(reference, every, crash, tmp_path):
     rows(config, tmp_path, stop_after=4)
     if crash:
         shutil.rmtree(tmp_path / "ckpt" / "000000030")
-    started = next(loop.train(setups.assemble(config), tmp_path)).step
+    started = next(train(config, tmp_path)).step
     assert started == ({10: 20, 20: 20, None: 0}[every] if crash else 30)
     same(rows(config, tmp_path), wanted)
 
@@ -238,7 +238,7 @@ def test_jit_and_pmap_resume_each_other(reference, tmp_path):
 def test_a_complete_run_returns_at_once(reference, tmp_path):
     config, _ = reference
     rows(config, tmp_path)
-    assert list(loop.train(setups.assemble(config), tmp_path)) == []
+    assert list(train(config, tmp_path)) == []
 
 
 def test_counting_does_not_depend_on_the_batch(tiny_config, tmp_path):
