@@ -76,7 +76,7 @@ def test_the_bytes_are_as_long_as_the_ledger_of_a_run_says(name):
     assert -8 < sent - ledger < 1e-3 * ledger + 64
 
 
-def test_a_batch_that_is_not_full_and_nothing_at_all():
+def test_partial_and_empty_batches():
     spec = Spec(vocab=5, length=6, size=None, version=1)
     coder = arithmetic.prepare(observer_of("transformer", spec), HYPER, spec, Batch(4, 4))
     for count in (0, 1, 3, 5):
@@ -144,7 +144,7 @@ def test_weights_are_whole_numbers_that_every_token_has():
     np.testing.assert_allclose(found[0], 2**24 / 3, rtol=1e-6)
 
 
-def test_other_bytes_decode_to_something_else():
+def test_changed_bytes_decode_to_other_tokens():
     spec = Spec(vocab=16, length=8, size=None, version=1)
     observer = observer_of("transformer", spec)
     tokens = np.random.default_rng(0).integers(0, 16, (16, 8))

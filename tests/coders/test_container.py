@@ -10,7 +10,7 @@ OF = container.identity(CONFIG, HERE)
 FILE = container.pack(b"what was there", b"payload", OF)
 
 
-def test_what_was_packed_is_found_again():
+def test_payload_round_trips():
     sent = container.unpack(FILE, OF)
     assert sent.payload == b"payload" and sent.size == 14
     assert container.verified(b"what was there", sent) == b"what was there"
@@ -19,7 +19,7 @@ def test_what_was_packed_is_found_again():
     assert empty.payload == b"" and empty.size == 0
 
 
-def test_every_beginning_of_a_file_is_refused():
+def test_truncated_file_is_refused():
     for length in range(len(FILE)):
         with pytest.raises(
             container.ContainerError, match=r"no compressed file of|cut short or damaged"
@@ -27,7 +27,7 @@ def test_every_beginning_of_a_file_is_refused():
             container.unpack(FILE[:length], OF)
 
 
-def test_every_damaged_bit_is_noticed():
+def test_every_flipped_bit_is_refused():
     for bit in range(8 * len(FILE)):
         damaged = bytearray(FILE)
         damaged[bit // 8] ^= 1 << bit % 8
@@ -48,10 +48,10 @@ def test_another_config_or_environment_is_refused(config, here, part):
         container.unpack(FILE, container.identity(config, here))
 
 
-def test_what_does_not_change_the_model_does_not_matter():
+def test_keys_that_do_not_change_the_model_are_ignored():
     assert container.identity(CONFIG | {"eval": {"examples": 9}}, HERE) == OF
 
 
-def test_a_content_that_is_not_the_one_that_was_packed_is_refused():
+def test_content_with_another_checksum_is_refused():
     with pytest.raises(container.ContainerError, match="something else here"):
         container.verified(b"what was theme", container.unpack(FILE, OF))

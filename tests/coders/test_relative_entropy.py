@@ -40,7 +40,7 @@ CHOOSE = jax.jit(poisson.choose)
 
 
 @pytest.mark.parametrize("seed", range(2))
-def test_what_is_chosen_is_distributed_as_the_teacher(seed):
+def test_selected_completions_follow_the_teacher(seed):
     p, q = laws(seed, sharpness=1 + seed)
     messages = 20_000
     found = CHOOSE(jax.random.key(seed), predictive(p, messages), predictive(q, messages))
@@ -56,7 +56,7 @@ def test_what_is_chosen_is_distributed_as_the_teacher(seed):
 
 
 @pytest.mark.parametrize("seed", range(2))
-def test_the_decoder_finds_the_same_from_the_number_alone(seed):
+def test_decoder_finds_the_completion_from_its_index(seed):
     p, q = laws(seed)
     student, teacher = predictive(p, 500), predictive(q, 500)
     found = CHOOSE(jax.random.key(seed), student, teacher)
@@ -66,7 +66,7 @@ def test_the_decoder_finds_the_same_from_the_number_alone(seed):
 
 
 @pytest.mark.parametrize("sharpness", [0.5, 2.0, 8.0, 40.0])
-def test_a_message_is_shorter_than_is_proved(sharpness):
+def test_message_length_is_below_the_bound(sharpness):
     p, q = laws(7, size=64, sharpness=sharpness)
     messages = 4000
     found = CHOOSE(jax.random.key(1), predictive(p, messages), predictive(q, messages))
@@ -79,7 +79,7 @@ def test_a_message_is_shorter_than_is_proved(sharpness):
     assert np.mean(lengths) > divergence
 
 
-def test_rare_completions_are_proposed_as_often_as_is_believed():
+def test_proposals_follow_the_predictive():
     """Of the 2^32 draws that there are, those for each of three completions are counted; the rarest
     is believed to come once in 2^26, which makes 64."""
     rare = 2.0**-26
@@ -99,13 +99,13 @@ def test_rare_completions_are_proposed_as_often_as_is_believed():
     assert (highest == 1).all()
 
 
-def test_equal_beliefs_take_the_first_proposal():
+def test_equal_predictives_select_the_first_proposal():
     p, _ = laws(0)
     found = CHOOSE(jax.random.key(0), predictive(p, 300), predictive(p, 300))
     assert (found.number_B == 1).all()
 
 
-def test_the_search_takes_as_many_proposals_as_the_largest_ratio():
+def test_search_length_equals_the_largest_ratio():
     """Its cost grows with the teacher's surprise: where the teacher knows the answer, proposals are
     looked at until it comes, one in so many."""
     for ratio in (2, 16, 128):
@@ -117,7 +117,7 @@ def test_the_search_takes_as_many_proposals_as_the_largest_ratio():
         np.testing.assert_array_equal(found.proposals_B, found.number_B)
 
 
-def test_beliefs_add_up_and_are_those_of_the_observer():
+def test_predictive_sums_to_one_and_equals_the_observer():
     observer = transformer.make(2, 7, depth=1, width=8)
     params = jax.tree.map(
         lambda leaf: leaf + 0.3 * jax.random.normal(jax.random.key(leaf.size), leaf.shape),
@@ -185,7 +185,7 @@ def test_the_student_has_learned_what_was_sent(sides, sent):
     assert bits(sent.student.params) < 3.2
 
 
-def test_what_is_sent_is_shorter_than_is_proved_and_longer_than_it_tells(sent):
+def test_sent_bits_lie_between_kl_and_bound(sent):
     assert len(sent.bits) == sent.length_bits.sum()
     bound = sent.kl_bits + 2 * np.log2(1 + sent.kl_bits) + requential.MESSAGE_BITS
     error = sent.length_bits.std() / math.sqrt(sent.length_bits.size)
@@ -193,7 +193,7 @@ def test_what_is_sent_is_shorter_than_is_proved_and_longer_than_it_tells(sent):
     assert sent.length_bits.mean() + 4 * error < bound.mean()
 
 
-def test_bits_that_no_encoder_sends_are_refused(sides, sent):
+def test_bits_of_no_encoder_are_refused(sides, sent):
     inputs = [sides.inputs(jnp.int32(step)) for step in range(STEPS)]
     with pytest.raises(ValueError, match="end within a number"):
         relative_entropy.receive(sides, sent.bits[:-3], inputs)

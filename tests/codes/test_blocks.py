@@ -85,7 +85,7 @@ def test_random_labels_cannot_be_shortened_and_structure_can():
     assert found["constant"] > 16 * 8 * 2, "the first block is paid in full"
 
 
-def test_a_run_of_it_has_an_excess_and_no_loss_at_its_tail(tiny_config, tmp_path):
+def test_record_has_an_excess_and_no_tail_anchor(tiny_config, tmp_path):
     """From config to cell: many epochs over 32 examples, which the code charges once: no
     `run.repeats` has to allow that."""
     config = tiny_config | {"code": {"name": "blocks", "first_block": 8, "stage_steps": 10}}
@@ -105,7 +105,7 @@ def test_a_run_of_it_has_an_excess_and_no_loss_at_its_tail(tiny_config, tmp_path
             setups.assemble(runs.with_run(config, **change))
 
 
-def test_the_first_examples_over_and_over(tiny_config, tmp_path):
+def test_examples_repeat_within_a_block(tiny_config, tmp_path):
     """By the prequential code: 16 examples, five times; a generator that has fewer is refused."""
     config = runs.with_run(tiny_config, examples=16, repeats=5, steps=10)
     config["checkpoint"] |= {"every": None}
@@ -121,7 +121,7 @@ def test_the_first_examples_over_and_over(tiny_config, tmp_path):
 
 
 @pytest.mark.slow
-def test_devices_may_share_its_batch(tiny_config, tmp_path):
+def test_devices_share_a_batch(tiny_config, tmp_path):
     config = tiny_config | {"code": {"name": "blocks", "first_block": 8, "stage_steps": 10}}
     config["run"] |= {"steps": 30, "examples": 32, "repeats": 8, "seeds": 1}
     found = [
@@ -156,6 +156,6 @@ def test_devices_may_share_its_batch(tiny_config, tmp_path):
         ),
     ],
 )
-def test_what_is_not_accepted_is_named(observer, batch, arguments, part):
+def test_refused_arguments_are_named(observer, batch, arguments, part):
     with pytest.raises(ValueError, match=part):
         blocks.make(observer, batch, **arguments)

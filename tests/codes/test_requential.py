@@ -50,7 +50,7 @@ def trained(code, generator, steps, state=None, **hyper):
     return runs.stepped(code, generator, optim.make_hyper(0, **hyper), steps, state)
 
 
-def test_equal_weights_cost_exactly_nothing():
+def test_student_equal_to_teacher_costs_exactly_nothing():
     example = learner.training_examples(
         GENERATOR, optim.make_hyper(0), jnp.arange(6, dtype=jnp.uint32)
     )
@@ -59,7 +59,7 @@ def test_equal_weights_cost_exactly_nothing():
     assert (kl_nats(taught(0), taught(1), example) > 1e-3).all()
 
 
-def test_the_charge_is_the_divergence_of_all_strings():
+def test_charge_equals_kl_enumerated_over_all_strings():
     """Averaged over the teacher's draws, the KL at each token is that of the whole message, which a
     sum over all of them gives by the definition."""
     teacher, student = taught(0), taught(1)
@@ -78,7 +78,7 @@ def test_the_charge_is_the_divergence_of_all_strings():
     assert weight @ np.asarray(charged, np.float64) == pytest.approx(divergence, rel=1e-4)
 
 
-def test_what_is_drawn_follows_the_teacher_and_keeps_what_is_given():
+def test_draws_follow_the_teacher_and_keep_given_tokens():
     params, hyper = taught(3), optim.make_hyper(0)
     batch = Batch(4096, 64, decoded=256)
     learning = Learning(OBSERVER, batch)
@@ -103,7 +103,7 @@ def test_what_is_drawn_follows_the_teacher_and_keeps_what_is_given():
 
 
 @pytest.mark.slow
-def test_rows_do_not_depend_on_how_a_batch_is_cut():
+def test_rows_do_not_depend_on_microbatches():
     found = [
         trained(requential.make(OBSERVER, batch), GENERATOR, 12, lr=0.3)[1]
         for batch in (BATCH, Batch(8, 2, decoded=4))
@@ -120,7 +120,7 @@ def close(found, expected, message=""):
     )  # fmt: skip
 
 
-def test_a_step_is_made_of_a_lesson_a_charge_and_an_exercise():
+def test_step_updates_teacher_then_charges_then_updates_student():
     """By hand, where the teacher has waited for five of six steps: the rate is that of its own
     second lesson, its average spans 0.9 of one lesson and the student's 0.8 of six exercises, and
     the student pays before it learns."""
@@ -155,7 +155,7 @@ def test_a_step_is_made_of_a_lesson_a_charge_and_an_exercise():
     assert row["kl_nats"] != pytest.approx(price(after.learner.params), rel=1e-2)
 
 
-def test_the_student_is_never_clipped_and_its_teacher_is():
+def test_teacher_gradients_are_clipped_and_student_gradients_are_not():
     hypers = [optim.make_hyper(0, lr=0.3, warmup_steps=0, clip_norm=norm) for norm in (1e9, 1e-3)]
     before, _ = runs.stepped(WAITING, GENERATOR, hypers[0], 3)
     index = BATCH.indices(GENERATOR.spec.size, before.step)
@@ -173,7 +173,7 @@ def test_the_student_is_never_clipped_and_its_teacher_is():
     assert np.abs(kernels[0] - kernels[1]).max() > 1e-3
 
 
-def test_compute_is_that_of_lessons_exercises_and_draws():
+def test_flops_count_teacher_steps_student_steps_and_draws():
     """A lesson is a prediction and an update of 8 examples, and so is an exercise; to draw is one
     prediction, and the KL two. Nothing is spent by who waits."""
     forward, update = OBSERVER.flops(8)
@@ -200,7 +200,7 @@ def regained_after(losses, target, ema_steps=10):
     return None
 
 
-def test_a_loss_is_regained_by_the_mean_over_half_a_window():
+def test_recovered_when_the_running_mean_loss_is_back():
     """1 - exp(-k/10) is above one half from the seventh lesson on."""
     assert regained_after([0.99] * 100, target=1.0) == 7
     assert regained_after([1.01] * 300, target=1.0) is None
@@ -211,7 +211,7 @@ def test_a_loss_is_regained_by_the_mean_over_half_a_window():
     assert regained_after(losses, target=1.0) == 1 + int(np.argmax(np.array(means) <= 1.0)) > 20
 
 
-def test_a_teacher_is_projected_when_it_is_due_and_later_by_the_growth():
+def test_projections_are_spaced_by_the_growth_factor():
     hyper = optim.make_hyper(0)
     state = jax.jit(requential.make(OBSERVER, BATCH).init)(hyper)
     expert = state.teacher._replace(
@@ -230,7 +230,7 @@ def test_a_teacher_is_projected_when_it_is_due_and_later_by_the_growth():
     assert again.next_projection == 225
 
 
-def test_the_student_learns_while_its_teacher_waits():
+def test_student_learns_while_its_teacher_is_paused():
     state, rows = trained(WAITING, GENERATOR, 6, lr=0.3)
     assert rows["kl_nats"][0] > 0 and rows["sampled_tok"].tolist() == [32] * 6
     # The teacher learned once and then waits: the student gets no nearer than what it was told.
@@ -242,13 +242,13 @@ def test_the_student_learns_while_its_teacher_waits():
     assert unlimited.teacher.step == 6 and rows["coded_tok"].tolist() == [32] * 6
 
 
-def test_a_teacher_that_is_the_student_teaches_nothing():
+def test_projected_teacher_equals_student_and_charges_nothing():
     """At no rate to speak of both stay at the start: a uniform teacher, a uniform student."""
     _, rows = trained(requential.make(OBSERVER, BATCH), GENERATOR, 3, lr=1e-30)
     assert (np.asarray(rows["kl_nats"]) == 0).all()
 
 
-def test_both_rest_once_the_teacher_has_had_its_lessons():
+def test_both_stop_after_the_teacher_steps():
     code = requential.make(OBSERVER, BATCH, teacher_steps=4)
     state, rows = trained(code, GENERATOR, 7, lr=0.3)
     assert rows["coded_tok"].tolist() == rows["sampled_tok"].tolist() == [32] * 4 + [0] * 3
@@ -258,7 +258,7 @@ def test_both_rest_once_the_teacher_has_had_its_lessons():
     assert not rows["teacher_flops"][4:].any() and rows["finite"].all()
 
 
-def test_a_message_costs_its_divergence_and_what_sending_it_takes():
+def test_message_bits_are_kl_plus_overhead():
     """Between weights far enough apart for it to matter which examples share a message."""
     hyper = optim.make_hyper(0, lr=0.3)
     before, _ = trained(WAITING, GENERATOR, 4, lr=0.3)
@@ -278,14 +278,14 @@ def test_a_message_costs_its_divergence_and_what_sending_it_takes():
     assert otherwise != pytest.approx(overhead, rel=1e-3)
 
 
-def test_the_overhead_is_the_one_that_is_proved():
+def test_overhead_equals_the_published_bound():
     b = math.log2(math.e) / math.e + 1
     exact = 1 + b + 2 * math.log2(1 + b)
     assert exact == pytest.approx(5.2099, abs=1e-4) and exact < requential.MESSAGE_BITS
 
 
 @pytest.mark.slow
-def test_a_projected_teacher_becomes_the_student_and_makes_up_for_it():
+def test_projected_teacher_starts_from_the_student_and_recovers():
     code = requential.make(
         OBSERVER, BATCH, pacing="projection", first_projection=5, projection_growth=4.0
     )
@@ -316,7 +316,7 @@ def test_a_projected_teacher_becomes_the_student_and_makes_up_for_it():
         np.testing.assert_allclose(found, expected, rtol=1e-4, atol=1e-6)
 
 
-def test_a_loss_that_is_not_finite_stops_both():
+def test_loss_that_is_not_finite_freezes_both():
     observer = OBSERVER._replace(
         logits=lambda params, tokens, side: (
             OBSERVER.logits(params, tokens, side)
@@ -353,12 +353,12 @@ def test_a_loss_that_is_not_finite_stops_both():
         (dict(teacher_window=2.0), "code.teacher_window=2.0"),
     ],
 )
-def test_what_is_not_accepted_is_named(arguments, part):
+def test_refused_arguments_are_named(arguments, part):
     with pytest.raises(ValueError, match=part):
         requential.make(OBSERVER, BATCH, **arguments)
 
 
-def test_exact_counters_cannot_be_taught():
+def test_counts_observer_is_refused():
     with pytest.raises(
         ValueError, match=r"code.name='requential': accepted with observers that learn"
     ):
@@ -372,7 +372,7 @@ def bits(nats):
     return float(np.sum(np.asarray(nats, np.float64)) / math.log(2))
 
 
-def test_noise_and_repetition_hold_next_to_nothing():
+def test_noise_and_repetition_have_next_to_no_structure():
     """And the same data cost the prequential code all of their entropy, or nearly nothing."""
     batch, observer = Batch(32, 32, decoded=32), transformer.make(4, 8, depth=1, width=16)
     for law, entropy in (("uniform", 2.0), ("constant", 0.0)):
@@ -407,7 +407,7 @@ class NoisyLabels:
 
 
 @pytest.mark.slow
-def test_noise_in_labels_is_paid_for_by_one_code_and_not_by_the_other():
+def test_label_noise_is_charged_by_the_prequential_code_only():
     """Noise 0.2 among 10 classes: 1.36 bits an example that hold no structure."""
     batch, observer = Batch(64, 64, decoded=64), transformer.make(10, 2, depth=1, width=32)
     entropy = -0.8 * math.log2(0.8) - 0.2 * math.log2(0.2 / 9)
@@ -426,7 +426,7 @@ def test_noise_in_labels_is_paid_for_by_one_code_and_not_by_the_other():
     assert paid[0.2] < 0.25 * entropy
 
 
-def test_a_teacher_that_stands_still_is_paid_the_prequential_area():
+def test_static_teacher_costs_the_prequential_area():
     """Appendix B.2 of the paper: the student's KL to a converged teacher, summed, is the area of a
     prequential run on the same generator above the teacher's loss. Both learn by the same steps,
     from labels that follow from their inputs, so that what a converged teacher samples is the data
@@ -450,7 +450,7 @@ def test_a_teacher_that_stands_still_is_paid_the_prequential_area():
 
 
 @pytest.mark.slow
-def test_a_learner_that_is_under_way_draws_from_what_it_is_charged_for():
+def test_draws_come_from_the_weights_that_are_charged():
     """To 1e-6 nats a token, as in the contract of the observers, on real weights of real sizes."""
     for depth, width, cells, steps, lr in ((2, 32, 32, 150, 0.8), (3, 64, 64, 60, 0.3)):
         generator = eca.make(jax.random.key(0), rule=54, width=cells, steps=2)
@@ -483,7 +483,7 @@ def config(tiny_config):
     return config
 
 
-def test_a_run_is_resumed_to_the_bit(config, tmp_path):
+def test_run_resumes_bit_for_bit(config, tmp_path):
     """Student, teacher and what each of them waits for are all in the state that is kept."""
     whole = runs.rows(config, tmp_path / "whole")
     runs.rows(config, tmp_path / "stopped", stop_after=2)
@@ -498,7 +498,7 @@ def test_a_run_is_resumed_to_the_bit(config, tmp_path):
 
 @pytest.mark.slow
 @pytest.mark.parametrize("pacing", _teachers.PACINGS)
-def test_devices_may_share_its_batch(config, pacing, tmp_path):
+def test_devices_share_a_batch(config, pacing, tmp_path):
     """Also where the teacher becomes the student, from the third step on."""
     config["code"] = {"name": "requential", "pacing": pacing, "message": 2, "first_projection": 3}
     whole = runs.rows(config, tmp_path / "whole")
@@ -511,7 +511,7 @@ def test_devices_may_share_its_batch(config, pacing, tmp_path):
 
 
 @pytest.mark.slow
-def test_the_area_of_a_generator_with_noise_is_what_its_law_teaches():
+def test_area_of_a_noisy_generator_equals_the_structure_of_its_law():
     """A chain of four tokens, whose law keeps most of its entropy: the student is shown what the
     teacher draws, which is the generator but for the teacher's error. The area is taken above the
     teacher's own charge for the same tokens, as the noise of the tokens would hide it. To a

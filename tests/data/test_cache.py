@@ -18,7 +18,7 @@ def archive(tmp_path):
     return path
 
 
-def test_what_is_written_is_read(archive):
+def test_round_trip(archive):
     found = cache.read(archive, CONTENT, ["source"])
     assert {name: found[name].tolist() for name in CONTENT} == {"a": [0, 1, 2, 3, 4], "b": [7, 8]}
     assert str(found["source"]) == "somewhere"
@@ -29,12 +29,12 @@ def test_what_is_written_is_read(archive):
 
 
 @pytest.mark.parametrize("names", [[["b", "a"]], [["a"]], [["missing"]], [CONTENT, ["missing"]]])
-def test_other_content_is_damage(archive, names, caplog):
+def test_changed_content_is_refused(archive, names, caplog):
     assert cache.read(archive, *names) is None
     assert "is damaged" in caplog.text and str(archive) in caplog.text
 
 
-def test_nothing_there_is_no_damage(tmp_path, caplog):
+def test_missing_entry_is_none(tmp_path, caplog):
     (tmp_path / "file").touch()
     for path in (tmp_path / "none.npz", tmp_path / "file" / "none.npz"):
         assert cache.read(path, CONTENT) is None
@@ -54,7 +54,7 @@ def test_a_failed_write_leaves_what_was_there(archive, monkeypatch):
     assert [file.name for file in archive.parent.iterdir()] == [archive.name]
 
 
-def test_the_folder_is_of_the_environment_or_the_system(monkeypatch, tmp_path):
+def test_folder_comes_from_the_environment_or_the_system(monkeypatch, tmp_path):
     monkeypatch.delenv("EPX_CACHE", raising=False)
     monkeypatch.delenv("XDG_CACHE_HOME", raising=False)
     monkeypatch.setenv("HOME", str(tmp_path))

@@ -78,14 +78,14 @@ def test_deb_of_dpkg_is_read(tmp_path, compression):
     assert dict(debian.files(path)) == CONTENT
 
 
-def test_what_python_does_not_read_is_said(tmp_path):
+def test_unreadable_compression_is_refused(tmp_path):
     path = write_deb(tmp_path / "demo_1.0_all.deb", CONTENT, ".zst")
     with pytest.raises(ValueError, match=r"demo_1.0_all.deb.*\.xz; this holds data.tar.zst"):
         list(debian.files(path))
 
 
 @pytest.mark.parametrize("compression", ["", ".xz", ".gz"])
-def test_broken_off_deb_is_never_taken_for_whole(tmp_path, compression):
+def test_truncated_deb_is_refused(tmp_path, compression):
     path = write_deb(tmp_path / "demo_1.0_all.deb", CONTENT, compression)
     whole = path.read_bytes()
     for length in [0, 4, 30, *range(60, len(whole) - 1, 40)]:
@@ -165,7 +165,7 @@ def test_package_is_fetched_once_and_kept(apt, tmp_path, monkeypatch):
     assert debian.package("demo", folder) == path  # used as it is, without apt
 
 
-def test_nothing_of_the_machine_is_written(apt, tmp_path):
+def test_apt_writes_below_the_cache_only(apt, tmp_path):
     write_deb(apt / "store" / "demo_1.0_all.deb", CONTENT)
     folder = tmp_path / "downloads"
     debian.package("demo", folder)
@@ -203,7 +203,7 @@ URIs: http://other.example.org
 LIST = "# deb is what follows\ndeb [arch=amd64] http://one.example.org stable main\n"
 
 
-def test_source_is_asked_for_with_the_machines_own_sources(apt, tmp_path):
+def test_source_package_uses_the_configured_sources(apt, tmp_path):
     names = ["demo_1.0.orig.tar.gz", "demo_1.0.orig-extra.tar.gz", "demo_1.0-1.debian.tar.xz"]
     for name in names:
         (apt / "store" / name).write_bytes(gzip.compress(tar_bytes(CONTENT, "demo/")))
@@ -223,7 +223,7 @@ def test_source_is_asked_for_with_the_machines_own_sources(apt, tmp_path):
 
 
 @pytest.mark.parametrize("fetch", [debian.package, debian.source])
-def test_without_apt_the_way_round_is_named(tmp_path, monkeypatch, fetch):
+def test_missing_apt_names_the_manual_download(tmp_path, monkeypatch, fetch):
     no_apt(monkeypatch)
     with pytest.raises(debian.FetchError) as error:
         fetch("demo", tmp_path)
@@ -234,12 +234,12 @@ def test_without_apt_the_way_round_is_named(tmp_path, monkeypatch, fetch):
     assert not list(tmp_path.iterdir())
 
 
-def test_what_apt_complains_of_is_passed_on(apt, tmp_path):
+def test_apt_errors_are_passed_on(apt, tmp_path):
     with pytest.raises(debian.FetchError, match=r"W: a mirror.*; E: Unable to locate package demo"):
         debian.package("demo", tmp_path)
 
 
-def test_a_file_put_by_hand_is_used(tmp_path, monkeypatch):
+def test_manually_downloaded_file_is_used(tmp_path, monkeypatch):
     no_apt(monkeypatch)
     write_deb(tmp_path / "demo-doc_9_all.deb", {})  # of another package
     path = write_deb(tmp_path / "demo_1%3a2.0-1_amd64.deb", CONTENT)
@@ -247,7 +247,7 @@ def test_a_file_put_by_hand_is_used(tmp_path, monkeypatch):
     assert debian.version(path) == "1:2.0-1"
 
 
-def test_changes_of_the_packager_are_not_the_source(tmp_path, monkeypatch):
+def test_debian_patch_is_not_taken_for_the_source(tmp_path, monkeypatch):
     no_apt(monkeypatch)
     for name in ("demo_1.0-1.debian.tar.xz", "demo_1.0.orig.tar.gz.asc"):
         (tmp_path / name).touch()
@@ -264,5 +264,5 @@ def test_changes_of_the_packager_are_not_the_source(tmp_path, monkeypatch):
         ("a_7_all.deb", "7"),
     ],
 )
-def test_version_of_a_file(name, version):
+def test_version_is_read_from_a_file_name(name, version):
     assert debian.version(Path("folder") / name) == version

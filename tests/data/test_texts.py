@@ -157,7 +157,7 @@ def test_cache_leaves_no_partial_file(small):
     assert list(small.parent.iterdir()) == [small]
 
 
-def test_unwritable_cache_is_done_without(small, tmp_path, monkeypatch, caplog):
+def test_unwritable_cache_is_warned_about(small, tmp_path, monkeypatch, caplog):
     (tmp_path / "file").write_text("a file where the folder should be")
     monkeypatch.setenv("EPX_CACHE", str(tmp_path / "file"))
     caplog.set_level(logging.WARNING)
@@ -166,7 +166,7 @@ def test_unwritable_cache_is_done_without(small, tmp_path, monkeypatch, caplog):
     assert "EPX_CACHE" in caplog.text
 
 
-def test_listing_says_what_is_cached(small):
+def test_list_reports_what_is_cached(small):
     assert catalogue.status("pydoc").size is None
     made = catalogue.text("pydoc")
     rows = {row.entry.name: row for row in catalogue.listing()}
@@ -189,7 +189,7 @@ def test_training_downloads_nothing(monkeypatch, tmp_path):
     assert catalogue.text("gcide", tmp_path).source == made.source
 
 
-def test_verify(small, monkeypatch):
+def test_verify_compares_with_the_published_digest(small, monkeypatch):
     assert catalogue.verify("zen").state == "ok"
     assert catalogue.verify("pydoc").state == "not prepared"
     made = catalogue.text("pydoc")
@@ -203,7 +203,7 @@ def test_verify(small, monkeypatch):
         catalogue.verify("pydocs")
 
 
-def test_another_text_than_is_known_is_told(small, monkeypatch, caplog):
+def test_unknown_text_is_reported(small, monkeypatch, caplog):
     publish(monkeypatch, "nowhere 1", "0" * 64)
     catalogue.text("pydoc")
     assert "0" * 64 in caplog.text

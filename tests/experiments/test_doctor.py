@@ -26,7 +26,7 @@ def _doctor(tmp_path, *arguments, **environment):
     )
 
 
-def test_report(tmp_path):
+def test_doctor_prints_versions_and_corpora(tmp_path):
     done = _doctor(tmp_path)
     assert done.returncode == 0, done.stderr
     report = {line[:27].strip(): line[27:] for line in done.stdout.splitlines()}

@@ -283,7 +283,7 @@ def test_members_share_the_rendering(monkeypatch):
     ],
     ids=str,
 )
-def test_useful_errors(arguments, words):
+def test_refused_arguments_are_named(arguments, words):
     with pytest.raises(ValueError) as error:
         chess.make(KEY, **{**PLAYED, "length": 32, **arguments})
     assert all(word in str(error.value) for word in words), error.value

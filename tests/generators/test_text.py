@@ -237,7 +237,7 @@ def test_order_is_a_permutation_drawn_from_the_key():
 
 @pytest.mark.parametrize("direction", DIRECTIONS)
 @pytest.mark.parametrize("unit", ["byte", "char"])
-def test_decode(direction, unit, mixed):
+def test_decode_inverts_the_alphabet(direction, unit, mixed):
     generator = text.make(KEY, corpus=mixed, unit=unit, direction=direction, length=24)
     found = catalogue.text(mixed)
     cut = texts.held_out_start(found)
@@ -251,7 +251,7 @@ def test_decode_of_half_a_character():
     assert generator.decode(np.array([65, 0xC3])) == "A\ufffd"
 
 
-def test_symbols(mixed):
+def test_symbols_are_the_text(mixed):
     byte = text.make(KEY, corpus=mixed, unit="byte", length=8)
     assert byte.symbols(np.array([10, 32, 65, 126, 127, 255])) == [
         "\\x0a", " ", "A", "~", "\\x7f", "\\xff"
@@ -263,7 +263,7 @@ def test_symbols(mixed):
         assert len(symbols) == 8 and "".join(symbols) == generator.decode(tokens_T)
 
 
-def test_units(mixed):
+def test_units_divide_the_same_text(mixed):
     char, byte, word = (text.make(KEY, corpus=mixed, unit=unit, length=8) for unit in
                         ("char", "byte", "word"))  # fmt: skip
     assert char.spec.vocab == len(set(catalogue.text(mixed).text))
@@ -328,7 +328,7 @@ def test_members_share_the_tokenised_corpus(monkeypatch, mixed):
         ({"corpus": "zenn"}, ["corpus='zenn'", "'zen'"]),
     ],
 )
-def test_useful_errors(arguments, words):
+def test_refused_arguments_are_named(arguments, words):
     with pytest.raises(ValueError) as error:
         text.make(KEY, **{"corpus": "zen", "length": 8, **arguments})
     assert all(word in str(error.value) for word in words), error.value

@@ -27,7 +27,7 @@ def test_members_of_one_record_become_cells(tmp_path):
 
 
 def test_bits_per_byte_of_a_source(tmp_path):
-    """Beside bits per token, in a column of their own where a world has a source."""
+    """Beside bits per token, in a column of their own where a generator has a source."""
     run = write(tmp_path, [[3, 2, 1], [3, 2, 2]], np.full((2, 3), 10), np.ones((2, 2)),
                 np.full((2, 2), 20), generator={"name": "text"}, observer={})  # fmt: skip
     (plain,) = summary.cells([run], "raw")

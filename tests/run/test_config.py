@@ -136,12 +136,12 @@ def make(key, p: float = 1, depth: int | None = None, name_of: str | None = None
     [("p", "0.5", 0.5), ("depth", "3", 3), ("depth", "none", None), ("name_of", "x", "x"),
      ("name_of", "None", None), ("bare", "4", 4)],
 )  # fmt: skip
-def test_values_of_a_world_of_ones_own_are_read_as_annotated(
+def test_arguments_of_a_users_generator_are_read_as_annotated(
     tmp_path, monkeypatch, key, text, value
 ):
-    (tmp_path / "annotated_world.py").write_text(ANNOTATED)
+    (tmp_path / "annotated.py").write_text(ANNOTATED)
     monkeypatch.syspath_prepend(tmp_path)
-    overrides = {"generator.name": "annotated_world", f"generator.{key}": text}
+    overrides = {"generator.name": "annotated", f"generator.{key}": text}
     found = configs.load("life:tiny", overrides)["generator"][key]
     assert found == value and type(found) is type(value)
 

@@ -92,7 +92,7 @@ def test_a_full_disk_is_named_and_loses_nothing(undisturbed, tmp_path):
     same(record.load(tmp_path), undisturbed)
 
 
-def test_rows_that_do_not_fit_leave_no_half_file(tmp_path, monkeypatch):
+def test_full_disk_leaves_no_partial_rows_file(tmp_path, monkeypatch):
     def no_space(_):
         raise OSError(28, "No space left on device")
 
@@ -158,7 +158,7 @@ def test_a_record_of_an_older_version_is_read_with_todays_names(reference, tmp_p
     assert found["members"][0]["label.generator"] == "frames"
 
 
-def test_files_that_are_no_record_are_not_touched(reference, tmp_path):
+def test_foreign_files_are_not_touched(reference, tmp_path):
     (tmp_path / "thesis.tex").write_text("years of work")
     with pytest.raises(record.RecordError, match=r"no record: thesis.tex"):
         rows(reference[0], tmp_path)
@@ -166,7 +166,7 @@ def test_files_that_are_no_record_are_not_touched(reference, tmp_path):
 
 
 @pytest.mark.parametrize("left", [["env.json"], ["env.json.tmp"], ["env.json", "config.json.tmp"]])
-def test_stopped_while_it_began(reference, left, tmp_path):
+def test_run_stopped_while_it_began_starts_again(reference, left, tmp_path):
     for name in left:
         (tmp_path / name).write_text("{")
     same(rows(reference[0], tmp_path), reference[1])
@@ -197,7 +197,7 @@ def test_any_damage_to_an_array_file_is_named(reference, name, tmp_path):
     assert record.load(tmp_path).baselines.keys() == reference[1].baselines.keys()
 
 
-def test_data_that_changed_are_noticed(tmp_path, tiny_config):
+def test_changed_data_are_refused(tmp_path, tiny_config):
     corpus = tmp_path / "corpus.txt"
     corpus.write_text("\n\n".join(f"paragraph number {n}" for n in range(60)))
     generator = {"name": "text", "corpus": str(corpus), "length": 4, "unit": "byte"}
@@ -252,7 +252,7 @@ def test_a_damaged_checkpoint_falls_back_to_the_one_before(reference, how, tmp_p
 
 
 @pytest.mark.parametrize("broken", [10, 20])
-def test_a_truncated_row_file_is_made_again(reference, broken, tmp_path):
+def test_truncated_rows_file_is_made_again(reference, broken, tmp_path):
     """Rows from the damage on are computed again from a state that lies before it."""
     config = reference[0] | {"checkpoint": dict(every=10, keep=2)}
     rows(config, tmp_path, stop_after=4)
@@ -266,14 +266,14 @@ def test_a_truncated_row_file_is_made_again(reference, broken, tmp_path):
     same(rows(config, tmp_path), reference[1])
 
 
-def test_damage_after_the_end_is_mended(reference, tmp_path):
+def test_damaged_rows_of_a_finished_run_are_made_again(reference, tmp_path):
     rows(reference[0], tmp_path)
     file = record.row_path(tmp_path, 30)
     file.write_bytes(b"")
     same(rows(reference[0], tmp_path), reference[1])
 
 
-def test_a_member_that_fails_is_latched_and_the_others_finish(reference, tmp_path, caplog):
+def test_failed_member_is_frozen_and_the_others_finish(reference, tmp_path, caplog):
     config, wanted = reference
     members = [{"run.seed": 0}, {"run.seed": 1, "optim.lr": 1e30}]
     done = rows(config, tmp_path, members)
@@ -286,7 +286,7 @@ def test_a_member_that_fails_is_latched_and_the_others_finish(reference, tmp_pat
     assert np.isfinite(done.evals[40]["raw_nats"]).all(), "the last good state is kept"
 
 
-def test_a_run_without_a_well_member_stops_at_a_named_step(reference, tmp_path):
+def test_run_without_a_finite_member_stops_at_a_named_step(reference, tmp_path):
     config = reference[0] | {"optim": reference[0]["optim"] | {"lr": 1e30}}
     with pytest.raises(loop.RunError, match=r"member 0 at step \d+, member 1 at step \d+"):
         rows(config, tmp_path)

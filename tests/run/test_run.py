@@ -53,7 +53,7 @@ SLOW = {"another chunk": pytest.mark.slow}
 @pytest.mark.parametrize(
     "change", [pytest.param(v, id=k, marks=SLOW.get(k, ())) for k, v in VARIANTS.items()]
 )
-def test_the_same_rows_however_it_is_compiled(reference, change, tmp_path):
+def test_rows_do_not_depend_on_how_the_run_is_compiled(reference, change, tmp_path):
     config, wanted = reference
     found = rows(with_run(config, **change), tmp_path)
     np.testing.assert_array_equal(found.rows["coded_tok"], wanted.rows["coded_tok"])
@@ -63,14 +63,14 @@ def test_the_same_rows_however_it_is_compiled(reference, change, tmp_path):
     )  # fmt: skip
 
 
-def test_a_member_does_not_feel_the_others(reference, tmp_path):
+def test_member_rows_do_not_depend_on_other_members(reference, tmp_path):
     config, wanted = reference
     alone = rows(with_run(config, devices=1), tmp_path, members=[{"run.seed": 1}])
     np.testing.assert_allclose(alone.rows["nats"][0, :20], wanted.rows["nats"][1, :20], rtol=1e-4)
 
 
 @pytest.mark.parametrize("axis", [None, "device"])
-def test_indices_are_the_same_for_any_cut(axis):
+def test_batch_indices_do_not_depend_on_devices(axis):
     """Four devices and microbatches of two see the examples of one device, in order."""
     whole = Batch(16, 16).indices(None, jnp.int32(3))
     batch = Batch(16, 2, axis, 4 if axis else 1)
@@ -92,7 +92,7 @@ def test_indices_are_the_same_for_any_cut(axis):
         (4, 8, 1, 4),  # never more than there are
     ],
 )
-def test_a_core_takes_what_its_cache_holds(batch, length, devices, wanted):
+def test_microbatch_fits_the_cache_of_a_core(batch, length, devices, wanted):
     plan = Plan(steps=1, batch=batch, devices=devices)
     layout = make_layout("jit", devices, members=1, batch=batch)
     assert make_batch(plan, layout, length).microbatch == wanted
@@ -101,7 +101,7 @@ def test_a_core_takes_what_its_cache_holds(batch, length, devices, wanted):
         assert divided.microbatch == min(asked, batch // devices)
 
 
-def test_an_accelerator_takes_all_at_once():
+def test_accelerator_takes_the_whole_batch():
     class Accelerator:
         platform = "gpu"
 
@@ -116,12 +116,12 @@ def test_indices_wrap_and_count_passes():
 
 
 def test_tokens_do_not_depend_on_batch_or_device():
-    world = life.make(stream(0, "world"), height=4, width=4)
+    generator = life.make(stream(0, "world"), height=4, width=4)
     key = stream(5, "train")
 
     @jax.jit
     def draw(index_B):
-        return jax.vmap(lambda i: world.example(example_key(key, i), i).tokens_T)(index_B)
+        return jax.vmap(lambda i: generator.example(example_key(key, i), i).tokens_T)(index_B)
 
     together = draw(jnp.arange(16, dtype=jnp.uint32))
     spread = jax.pmap(draw)(jnp.arange(16, dtype=jnp.uint32).reshape(4, 4))
@@ -186,7 +186,7 @@ GOLDENS = Path(__file__).parents[1] / "goldens" / "rows.json"
 
 
 @pytest.mark.parametrize("name", ["transformer", "counts"])
-def test_rows_are_those_of_the_goldens(tiny_config, name, tmp_path):
+def test_rows_equal_the_goldens(tiny_config, name, tmp_path):
     observer = {"transformer": {"depth": 1, "width": 8}, "counts": {"order": 3}}[name]
     done = rows(tiny_config | {"observer": {"name": name} | observer}, tmp_path)
     measured = ledger.measure(done)
@@ -212,13 +212,13 @@ def test_rows_are_those_of_the_goldens(tiny_config, name, tmp_path):
         )  # fmt: skip
 
 
-def test_members_vary_only_what_they_may(tiny_config):
+def test_members_must_share_shapes(tiny_config):
     for key in ("observer.width", "run.batch", "generator.name", "eval.examples"):
         with pytest.raises(ValueError, match=key):
             setups.assemble(tiny_config, [{key: 1}])
 
 
-def test_measure_takes_a_world_for_every_seed():
+def test_measure_takes_a_generator_for_every_seed():
     measured = measure(
         lambda key: text.make(key, corpus="zen", unit="byte", length=8),
         counts.make(256, 8, order=1),
@@ -269,13 +269,13 @@ def test_members_may_vary_rates_and_arrays_but_not_shapes(tiny_config, tmp_path)
 def test_no_observer_beats_uniform_noise(name, tmp_path):
     """The leak detector: fewer bits than the entropy, by more than 5 standard errors, would mean
     that a token reaches its own prediction."""
-    world = iid.make(stream(0, "world"), law="uniform", vocab=4, length=16)
+    generator = iid.make(stream(0, "world"), law="uniform", vocab=4, length=16)
     observer = {
         "transformer": transformer.make(4, 16, depth=1, width=16),
         "counts": counts.make(4, 16, order=2),
     }[name]
     measured = measure(
-        world, observer, steps=60, batch=32, chunk=30, eval_examples=512, workdir=tmp_path
+        generator, observer, steps=60, batch=32, chunk=30, eval_examples=512, workdir=tmp_path
     )
     rows = record.load(tmp_path).rows
     excess = rows["nats"].astype(np.float64) - rows["coded_tok"] * np.log(4)
@@ -286,23 +286,23 @@ def test_no_observer_beats_uniform_noise(name, tmp_path):
 
 def test_a_uniform_observer_has_no_structure():
     """A learning rate of almost zero keeps the transformer uniform: |S| < 1e-6 of the total."""
-    world = life.make(stream(0, "world"), height=4, width=4)
+    generator = life.make(stream(0, "world"), height=4, width=4)
     observer = transformer.make(2, 32, depth=1, width=8)
-    measured = measure(world, observer, steps=50, batch=64, lr=1e-30, eval_examples=256)
+    measured = measure(generator, observer, steps=50, batch=64, lr=1e-30, eval_examples=256)
     assert (np.abs(measured.structure_nats) < 1e-6 * measured.charged_nats).all()
 
 
 def test_measure_keeps_a_record_and_goes_on_with_it(tmp_path):
-    world = iid.make(stream(0, "world"), law="bernoulli", p=0.2, length=8)
+    generator = iid.make(stream(0, "world"), law="bernoulli", p=0.2, length=8)
     observer = counts.make(2, 8, order=0)
-    found = measure(world, observer, steps=50, batch=16, workdir=tmp_path)
+    found = measure(generator, observer, steps=50, batch=16, workdir=tmp_path)
     again = ledger.measure(record.load(tmp_path))
     np.testing.assert_array_equal(found.structure_nats, again.structure_nats)
     entropy = -(0.2 * np.log(0.2) + 0.8 * np.log(0.8))
     np.testing.assert_allclose(found.anchor_nats, entropy, atol=5 * found.anchor_error_nats.max())
     with pytest.raises(record.RecordError, match="another config"):
         other = counts.make(2, 8, order=1)
-        measure(world, other, steps=50, batch=16, workdir=tmp_path)
+        measure(generator, other, steps=50, batch=16, workdir=tmp_path)
 
 
 def test_nats_by_position_add_up(tiny_config, tmp_path):

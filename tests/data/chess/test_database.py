@@ -76,7 +76,7 @@ def interrupted(name, after, **arguments):
 
 
 @pytest.mark.parametrize("name", ["selfplay-random", "selfplay-greedy", "pgn"])
-def test_a_book_is_prepared_once_and_read_back(name, pgn, tmp_path, ran):
+def test_games_are_prepared_once_and_read_back(name, pgn, tmp_path, ran):
     name = pgn if name == "pgn" else name
     made = catalogue.book(name, count=8, plies=6)
     assert len(ran) > 2
@@ -91,13 +91,13 @@ def test_a_book_is_prepared_once_and_read_back(name, pgn, tmp_path, ran):
 
 
 @pytest.mark.parametrize("workers", [1, 2])
-def test_workers_change_nothing(pgn, workers):
+def test_any_number_of_workers_gives_the_same_games(pgn, workers):
     said = []
     assert moves(catalogue.prepare(pgn, report=said.append, workers=workers)) == EXPECTED
     assert said == [f"{n} of 5 parts" for n in range(1, 6)]
 
 
-def test_self_play_is_that_of_the_rules():
+def test_prepared_self_play_is_what_play_makes():
     book = catalogue.book("selfplay-random", count=8, plies=6)
     for one, other in zip(book.games, play.play("random", 0, 8, 6)):
         np.testing.assert_array_equal(one, other)
@@ -107,7 +107,7 @@ def test_self_play_is_that_of_the_rules():
     )
 
 
-def test_self_play_of_its_default_size(monkeypatch):
+def test_self_play_default_size_is_prepared(monkeypatch):
     monkeypatch.setattr(database, "SELFPLAY_GAMES", 7)
     monkeypatch.setattr(database, "SELFPLAY_PLIES", 3)
     assert catalogue.book("selfplay-greedy").games.plies_G.tolist() == [3] * 7
@@ -118,19 +118,19 @@ def test_self_play_of_its_default_size(monkeypatch):
     }  # fmt: skip
 
 
-def test_loading_says_how_far_it_is(pgn, caplog):
+def test_loading_logs_progress(pgn, caplog):
     caplog.set_level(logging.INFO)
     catalogue.book(pgn)
     assert f"{pgn}: 5 of 5 parts" in caplog.text
 
 
-def test_the_first_games_cut_after_some_moves(pgn):
+def test_loading_limits_games_and_plies(pgn):
     assert moves(catalogue.book(pgn, count=3, plies=1)) == ["e4,", "d4,", "c4,"]
     assert moves(catalogue.book(pgn, plies=1)) == [f"{move}," for move in FIRST]
     assert moves(catalogue.book(pgn, count=10)) == EXPECTED
 
 
-def test_the_content_of_a_file_names_it(pgn, tmp_path, ran):
+def test_cache_is_keyed_by_file_content(pgn, tmp_path, ran):
     catalogue.book(pgn)
     ran.clear()
     renamed = tmp_path / "other.pgn"
@@ -144,7 +144,7 @@ def test_the_content_of_a_file_names_it(pgn, tmp_path, ran):
 
 
 @pytest.mark.parametrize("name", ["selfplay-random", "pgn"])
-def test_an_interrupted_preparation_goes_on(name, pgn, tmp_path, ran):
+def test_interrupted_preparation_resumes(name, pgn, tmp_path, ran):
     name, size = (pgn, {}) if name == "pgn" else (name, dict(count=14, plies=6))
     whole = catalogue.prepare(name, tmp_path / "undisturbed", **size)
     assert len(ran) == 5
@@ -158,7 +158,7 @@ def test_an_interrupted_preparation_goes_on(name, pgn, tmp_path, ran):
     assert len(stored(tmp_path / "cache")) == 1 and not list(tmp_path.rglob("*.parts"))
 
 
-def test_a_damaged_part_is_made_anew(pgn, tmp_path, ran, caplog):
+def test_damaged_chunk_is_made_again(pgn, tmp_path, ran, caplog):
     interrupted(pgn, after=3)
     damaged = next((tmp_path / "cache").rglob("*.parts/*.npz"))
     damaged.write_bytes(damaged.read_bytes()[:-100])
@@ -167,14 +167,14 @@ def test_a_damaged_part_is_made_anew(pgn, tmp_path, ran, caplog):
     assert "is damaged" in caplog.text and damaged.name in caplog.text
 
 
-def test_parts_that_were_cut_elsewhere_are_not_mixed_in(pgn, monkeypatch, tmp_path):
+def test_chunks_of_another_size_are_not_reused(pgn, monkeypatch, tmp_path):
     interrupted(pgn, after=2)
     monkeypatch.setattr(workers, "_PART_BYTES", 200)
     assert moves(catalogue.prepare(pgn)) == EXPECTED
     assert len(stored(tmp_path / "cache")) == 1
 
 
-def test_two_processes_at_the_same_book(pgn, tmp_path):
+def test_two_processes_prepare_the_same_file(pgn, tmp_path):
     """The other one finishes, and clears its parts away, while this one is at its second."""
 
     def meanwhile(line):
@@ -186,7 +186,7 @@ def test_two_processes_at_the_same_book(pgn, tmp_path):
     assert len(stored(tmp_path / "cache")) == 1
 
 
-def test_a_file_is_cut_between_games_only(tmp_path):
+def test_file_is_divided_between_games_only(tmp_path):
     """Wherever the parts end, all games are there, and the lines of the faulty ones are right."""
     texts = ["1. e4 {a\n\ncomment} e5 *", "1. Ke2 *", "1. d4", "1. c4 e5\n*", "1. a9 *", "1. b4 *"]
     path, starts = write(tmp_path, texts)
@@ -219,7 +219,7 @@ DAMAGES = {
 
 
 @pytest.mark.parametrize("damage", DAMAGES)
-def test_a_damaged_book_is_made_anew(pgn, tmp_path, damage, caplog):
+def test_damaged_cache_is_made_again(pgn, tmp_path, damage, caplog):
     catalogue.prepare(pgn)
     (file,) = (tmp_path / "cache").rglob("*.npz")
     file.write_bytes(DAMAGES[damage](file.read_bytes()))
@@ -231,7 +231,7 @@ def test_a_damaged_book_is_made_anew(pgn, tmp_path, damage, caplog):
 
 
 @pytest.mark.parametrize("name", ["selfplay-random", "pgn"])
-def test_an_unwritable_cache_is_done_without(name, pgn, tmp_path, monkeypatch, caplog):
+def test_unwritable_cache_is_warned_about(name, pgn, tmp_path, monkeypatch, caplog):
     (tmp_path / "file").write_text("a file where the folder should be")
     monkeypatch.setenv("EPX_CACHE", str(tmp_path / "file"))
     assert len(moves(catalogue.book(pgn if name == "pgn" else name, count=8, plies=2))) == 8
@@ -243,7 +243,7 @@ def test_an_unwritable_cache_is_done_without(name, pgn, tmp_path, monkeypatch, c
 
 
 @pytest.mark.parametrize("encoding", ["utf-8", "utf-8-sig", "latin-1"])
-def test_encodings(tmp_path, encoding):
+def test_pgn_encodings_are_read(tmp_path, encoding):
     path, _ = write(tmp_path, [f"1. {move} {{é}} e5 *" for move in FIRST], encoding=encoding)
     assert moves(catalogue.book(path)) == EXPECTED
 
@@ -260,7 +260,7 @@ def test_skipped_games_are_reported(tmp_path, caplog):
     assert catalogue.book(path).skipped == book.skipped
 
 
-def test_of_many_skipped_games_a_few_are_named(tmp_path, caplog):
+def test_many_skipped_games_are_summarised(tmp_path, caplog):
     path, _ = write(tmp_path, ["1. e4 *", *["1. Ke4 *"] * 50])
     assert len(catalogue.book(path).skipped) == 50
     (record,) = caplog.records
@@ -271,7 +271,7 @@ def test_of_many_skipped_games_a_few_are_named(tmp_path, caplog):
 
 @pytest.mark.parametrize("content", ["", "\n\n", "1. Ke4 *\n", "no chess at all\n"])
 @pytest.mark.parametrize("load", [catalogue.book, catalogue.prepare])
-def test_a_file_without_a_legal_game(tmp_path, content, load):
+def test_file_without_a_legal_game_is_refused(tmp_path, content, load):
     file = tmp_path / "none.pgn"
     file.write_text(content)
     for _ in range(2):  # made, and out of the cache
@@ -282,13 +282,13 @@ def test_a_file_without_a_legal_game(tmp_path, content, load):
         assert ("line 1: " in str(error.value)) == bool(content.strip())
 
 
-def test_more_games_than_there_are(pgn):
+def test_more_games_than_the_file_has_are_refused(pgn):
     with pytest.raises(ValueError, match=r"generator\.games=11: accepted 2 to 10, .*mine\.pgn"):
         catalogue.book(pgn, count=11)
 
 
 @pytest.mark.parametrize("name", ["selfplay-random.", "gnubok", "selfplay-stokfish"])
-def test_an_unknown_name_is_helped(name, tmp_path):
+def test_unknown_corpus_name_gets_a_suggestion(name, tmp_path):
     with pytest.raises(ValueError) as error:
         catalogue.book(name)
     message = str(error.value)
@@ -299,7 +299,7 @@ def test_an_unknown_name_is_helped(name, tmp_path):
         catalogue.book(str(tmp_path))
 
 
-def test_parts_are_kept_where_the_whole_is_not_written(pgn, tmp_path, ran, monkeypatch, caplog):
+def test_chunks_are_kept_when_the_cache_cannot_be_written(pgn, tmp_path, ran, monkeypatch, caplog):
     """The disk is full at the last file: nothing is done twice."""
     write_archive = cache.write
 
@@ -317,7 +317,7 @@ def test_parts_are_kept_where_the_whole_is_not_written(pgn, tmp_path, ran, monke
     assert len(stored(tmp_path / "cache")) == 1
 
 
-def test_a_worker_that_is_killed_is_said(pgn, monkeypatch):
+def test_killed_worker_is_reported(pgn, monkeypatch):
     def killed(*_):
         raise workers.BrokenProcessPool("A process in the process pool was terminated abruptly")
 
@@ -353,7 +353,7 @@ def package(tmp_path, pgn):
     return downloads / "gnuchess-book_9.orig.tar.gz"
 
 
-def test_gnubook_has_to_be_prepared(package, caplog):
+def test_gnubook_must_be_prepared(package, caplog):
     with pytest.raises(ValueError, match=r"gnubook.*prepare it first"):
         catalogue.book("gnubook")
     assert catalogue.verify("gnubook").state == "not prepared"
@@ -364,13 +364,13 @@ def test_gnubook_has_to_be_prepared(package, caplog):
     assert made.source == "gnuchess-book 9"
 
 
-def test_gnubook_from_a_damaged_package(package):
+def test_gnubook_refuses_a_damaged_package(package):
     package.write_bytes(package.read_bytes()[:-40])
     with pytest.raises(ValueError, match="is damaged"):
         catalogue.prepare("gnubook")
 
 
-def test_a_damaged_gnubook_is_not_fetched_in_passing(package, tmp_path):
+def test_damaged_gnubook_is_not_downloaded_by_load(package, tmp_path):
     catalogue.prepare("gnubook")
     (file,) = (tmp_path / "cache").rglob("*.npz")
     file.write_bytes(b"")
@@ -378,7 +378,7 @@ def test_a_damaged_gnubook_is_not_fetched_in_passing(package, tmp_path):
         catalogue.book("gnubook")
 
 
-def test_verify_and_listing(package, tmp_path, monkeypatch):
+def test_verify_and_list_report_gnubook(package, tmp_path, monkeypatch):
     made = catalogue.prepare("gnubook")
     row = catalogue.status("gnubook")
     assert (row.sha256, row.size) == (made.sha256, row.file.stat().st_size)
@@ -396,7 +396,7 @@ def test_verify_and_listing(package, tmp_path, monkeypatch):
         catalogue.verify("gnubok")
 
 
-def test_listing_leaves_no_trace(tmp_path):
+def test_list_writes_nothing(tmp_path):
     assert {row.size for row in catalogue.listing(tmp_path / "none")} == {None}
     assert not (tmp_path / "none").exists()
 
@@ -404,7 +404,7 @@ def test_listing_leaves_no_trace(tmp_path):
 # --- Without the package chess ---
 
 
-def test_a_book_in_the_cache_needs_no_package_chess(monkeypatch):
+def test_cached_games_need_no_package_chess(monkeypatch):
     catalogue.book("selfplay-random", count=5, plies=2)
     monkeypatch.setitem(sys.modules, "chess", None)
     assert len(catalogue.book("selfplay-random", count=5, plies=2).games.results_G) == 5
@@ -412,7 +412,7 @@ def test_a_book_in_the_cache_needs_no_package_chess(monkeypatch):
         catalogue.book("selfplay-random", count=6, plies=2)
 
 
-def test_only_three_modules_import_the_package_chess():
+def test_package_chess_is_imported_by_three_modules():
     folder = Path(database.__file__).parent
     files = [
         file

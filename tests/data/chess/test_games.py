@@ -135,7 +135,7 @@ def thousand():
     return told, found
 
 
-def test_a_thousand_games_are_eventful(thousand):
+def test_fixture_has_every_kind_of_move(thousand):
     told, _ = thousand
     sans = [move for game in told for move in game.moves["san"]]
     for pattern, least in {
@@ -152,20 +152,20 @@ def test_a_thousand_games_are_eventful(thousand):
 
 
 @pytest.mark.parametrize("form", notation.NOTATIONS)
-def test_notations_are_those_of_the_package(thousand, form):
+def test_notations_equal_python_chess(thousand, form):
     told, found = thousand
     for game, text in zip(told, texts(found, form), strict=True):
         moves = game.moves[form]
         assert text == "".join(f"{move}{',;'[n % 2]}" for n, move in enumerate(moves))
 
 
-def test_results_are_those_written(thousand):
+def test_results_equal_the_pgn(thousand):
     told, found = thousand
     assert [RESULTS[number] for number in found.results_G] == [game.result for game in told]
 
 
 @pytest.mark.parametrize("plies", [0, 1, 2, 9, 20, 33, 50, 77, 10**6])
-def test_boards_are_those_of_the_package(thousand, plies):
+def test_boards_equal_python_chess(thousand, plies):
     """After so many half-moves, or at the end."""
     told, found = thousand
     short = games.truncate(found, plies)
@@ -193,13 +193,13 @@ def test_known_notations():
 # --- Games in an array ---
 
 
-def test_a_game_cut_at_its_start():
+def test_game_truncated_to_nothing():
     nothing = games.truncate(only(OPERA), 0)
     assert notation.boards(nothing) == [chess.STARTING_FEN.encode()]
     assert texts(nothing) == [""] and RESULTS[nothing.results_G[0]] == "*"
 
 
-def test_cut_take_and_join(thousand):
+def test_truncate_take_and_join(thousand):
     _, found = thousand
     parts = [games.take(found, slice(*ends)) for ends in ((0, 1), (1, 1), (1, 700), (700, 1000))]
     assert_same(games.join(parts), found)
@@ -216,14 +216,14 @@ def _spaced(found):
     return [text.replace(",", " ").replace(";", " ") for text in texts(found)]
 
 
-def test_no_games_at_all():
+def test_empty_games():
     nothing = games.take(only(OPERA), slice(0))
     assert texts(nothing) == [] and notation.boards(nothing) == []
     assert_same(pgn.parse("")[0], nothing)
     assert_same(games.truncate(nothing, 3), nothing)
 
 
-def test_fields_fill_their_bits_and_no_others():
+def test_bit_fields_do_not_overlap():
     full = {name: 2**field.bits - 1 for name, field in games.FIELDS.items()}
     for name, most in full.items():
         packed = np.array([games.pack(**{name: most})], np.uint32)
@@ -266,7 +266,7 @@ CUT_OFF = "breaks off"
     ],
 )
 @pytest.mark.parametrize("newline", ["\n", "\r\n"])
-def test_a_faulty_game_is_left_out_alone(moves, words, newline):
+def test_only_the_faulty_game_is_skipped(moves, words, newline):
     """It stands between two good ones, and its line is told."""
     faulty = GAME.replace("\n\n", "\n", 1) if moves.startswith("[") else GAME
     text = GAME.format(1, "1. a3 *") + faulty.format(2, moves) + GAME.format(3, "1. h3 1-0")
@@ -277,7 +277,7 @@ def test_a_faulty_game_is_left_out_alone(moves, words, newline):
     assert all(word in skipped[0].reason for word in words), skipped
 
 
-def test_lines_are_counted_from_the_first_line_given():
+def test_line_numbers_start_at_the_given_line():
     lines = ["\n", '[Event "1"]\n', "\n", "1. e4\n", "\n", "\n", "% escaped\n"]
     lines += ['[Event "2"]\n', "\n", "{two\n", "\n", "lines} 1. e4 e5\n", "2. Ke3 *\n", "\n"]
     lines += ['[Event "3"]\n', "1. e4 e5 2. Ke3 *\n", '[Event "4"]\n', "\n", "1. e4"]
@@ -289,7 +289,7 @@ def test_lines_are_counted_from_the_first_line_given():
     assert [line for line, _ in skipped] == starts
 
 
-def test_a_game_that_breaks_off_without_a_blank_line_takes_nothing_of_the_next():
+def test_unterminated_game_does_not_swallow_the_next():
     """Its tag of a result would be one for the moves before it."""
     text = '[Event "1"]\n\n1. e4 e5\n[Event "2"]\n[Result "1-0"]\n\n1. d4 d5 1-0\n'
     found, skipped = pgn.parse(text)
@@ -297,7 +297,7 @@ def test_a_game_that_breaks_off_without_a_blank_line_takes_nothing_of_the_next()
     assert [(line, CUT_OFF in reason) for line, reason in skipped] == [(1, True)]
 
 
-def test_the_rest_of_a_torn_game_is_no_game():
+def test_remainder_of_a_torn_game_is_skipped():
     """A blank line ends a game in PGN; what follows it would be legal from the start by chance."""
     text = GAME.format(1, "1. e4 e5\n\n2. Nf3 Nc6 *") + GAME.format(2, "1. d4 *")
     found, skipped = pgn.parse(text)
@@ -328,12 +328,12 @@ def test_games_without_tags():
     ],
 )
 @pytest.mark.parametrize("newline", ["\n", "\r\n"])
-def test_what_is_beside_the_moves_is_passed_over(moves, newline):
+def test_comments_and_variations_are_skipped(moves, newline):
     found = only(("\ufeff% x\n\n" + moves).replace("\n", newline))
     assert texts(found) == ["e4,e5;Nf3,Nc6;Bc4,Bc5;O-O,"]
 
 
-def test_a_text_in_pieces_is_the_text(thousand):
+def test_pgn_read_in_pieces_equals_the_whole(thousand):
     """Wherever it is cut between games."""
     pgns = [GAME.format(n, moves) for n, moves in enumerate([OPERA, "1. Ke2 *", *FENS])]
     whole, skipped = pgn.parse("".join(pgns))
@@ -358,7 +358,7 @@ def played():
 
 
 @pytest.mark.parametrize("player", PLAYERS)
-def test_self_play_is_that_of_its_recipe(player, played):
+def test_self_play_follows_its_recipe(player, played):
     found = games.take(played[player], slice(10))
     content = "\n".join([*texts(found), *(RESULTS[n] for n in found.results_G)])
     assert hashlib.sha256(content.encode()).hexdigest()[:12] == GOLDENS[player], (
@@ -370,13 +370,13 @@ def test_self_play_is_that_of_its_recipe(player, played):
 
 
 @pytest.mark.parametrize("player", PLAYERS)
-def test_a_game_does_not_depend_on_the_range_it_is_asked_in(player, played):
+def test_self_play_game_depends_on_its_index_only(player, played):
     assert_same(play.play(player, 7, 12, 200), games.take(played[player], slice(7, 12)))
     assert len({*texts(played[player])}) == 60, "no two games are the same"
 
 
 @pytest.mark.parametrize("player", PLAYERS)
-def test_a_shorter_game_is_the_beginning_of_a_longer(player, played):
+def test_self_play_plies_truncate_a_longer_game(player, played):
     found = played[player]
     lengths = set(found.plies_G[found.results_G > 0].tolist())
     assert lengths, "some games end before they are cut"
@@ -388,7 +388,7 @@ def test_a_shorter_game_is_the_beginning_of_a_longer(player, played):
 
 
 @pytest.mark.parametrize("player", PLAYERS)
-def test_games_end_by_the_rules(player, played):
+def test_self_play_ends_by_the_rules(player, played):
     found = played[player]
     for boards, number in zip(replay(found), found.results_G):
         assert not any(board.outcome() for board in boards[:-1])
@@ -396,7 +396,7 @@ def test_games_end_by_the_rules(player, played):
         assert len(boards) == 200 or number
 
 
-def test_random_plays_every_move_alike():
+def test_random_player_is_uniform():
     counts = {}
     for text in texts(play.play("random", 0, 2000, 1)):
         counts[text] = counts.get(text, 0) + 1
@@ -413,7 +413,7 @@ def _ahead(board: chess.Board) -> int:
     return sum(WORTH[c.lower()] * (1 if c.isupper() else -1) for c in placement if c.isalpha())
 
 
-def test_greedy_takes_the_most(played):
+def test_greedy_player_takes_the_most_valuable_piece(played):
     """Of all legal moves, none would leave it further ahead; and it takes any of those that tie."""
     gains = ties = 0
     for boards in replay(games.take(played["greedy"], slice(15))):
@@ -432,7 +432,7 @@ def test_greedy_takes_the_most(played):
     assert gains > 300 and ties > 300
 
 
-def test_greedy_would_rather_take_a_queen_than_make_one():
+def test_greedy_player_prefers_a_capture_to_a_promotion():
     """The one costs a pawn."""
     board = chess.Board("7k/P7/8/3q4/3R4/8/8/K7 w - - 0 1")
     chosen = {play._Greedy(str(n))(board, list(board.legal_moves)).uci() for n in range(20)}
@@ -440,7 +440,7 @@ def test_greedy_would_rather_take_a_queen_than_make_one():
 
 
 @pytest.mark.skipif(not STOCKFISH, reason="Stockfish is not installed")
-def test_stockfish_plays_the_same_twice():
+def test_stockfish_is_deterministic():
     once = play.play("stockfish", 0, 3, 16)
     assert_same(play.play("stockfish", 0, 3, 16), once)
     assert_same(play.play("stockfish", 1, 3, 16), games.take(once, slice(1, 3)))
@@ -448,7 +448,7 @@ def test_stockfish_plays_the_same_twice():
     assert len({*texts(once)}) == 3 and once.plies_G.tolist() == [16] * 3
 
 
-def test_stockfish_is_not_installed(monkeypatch):
+def test_missing_stockfish_is_named(monkeypatch):
     monkeypatch.setattr(play.shutil, "which", lambda *names, **path: None)
     with pytest.raises(ValueError, match=r"Stockfish.*PATH"):
         play.play("stockfish", 0, 1, 8)
@@ -483,7 +483,7 @@ def _extracted(pgn: Path, notation: str) -> tuple[list[tuple[str, str, str]], in
 @pytest.mark.skipif(not PGN_EXTRACT, reason="pgn-extract is not installed")
 @pytest.mark.skipif(not (PREPARED / "downloads").is_dir(), reason=f"no gnubook in {PREPARED}")
 @pytest.mark.parametrize("form", notation.NOTATIONS)
-def test_the_whole_book_is_that_of_pgn_extract(form, tmp_path):
+def test_gnubook_equals_pgn_extract(form, tmp_path):
     """EPX_TEST_CACHE names the cache where `python -m experiments.data prepare gnubook` put it."""
     book = catalogue.book("gnubook", folder=PREPARED)
     source = debian.source("gnuchess-book", PREPARED / "downloads")
