@@ -11,7 +11,6 @@ from epx.data import catalogue, texts
 from epx.generators import text
 from epx.run import provenance
 from epx.run import setup as setups
-from epx.run import setup as setups
 
 KEY = jax.random.key(7)
 UNITS = ("byte", "char", "word")
