@@ -1,4 +1,4 @@
-"""The notebooks run from top to bottom on a small record."""
+"""The notebooks run from top to bottom: on the committed records, or else on a small one."""
 
 from pathlib import Path
 
@@ -14,15 +14,13 @@ NOTEBOOKS = sorted((ROOT / "notebooks").glob("*.ipynb"))
 
 
 @pytest.mark.parametrize("path", NOTEBOOKS, ids=lambda path: path.stem)
-def test_runs_on_a_small_record(path, tiny_config, tmp_path, monkeypatch):
+def test_runs_from_top_to_bottom(path, tiny_config, tmp_path, monkeypatch):
     monkeypatch.setenv("PYTHONPATH", str(ROOT))
-    config = tiny_config | {"observer": {"name": "counts"}}
-    for _ in loop.train(setups.assemble(config), tmp_path / "records"):
-        pass
     notebook = nbformat.read(path, as_version=4)
-    source = notebook.cells[1].source
-    assert source.startswith("records = ")
-    notebook.cells[1].source = f"records = {str(tmp_path)!r}"
-    NotebookClient(notebook, timeout=120, resources={"metadata": {"path": tmp_path}}).execute()
-    assert (tmp_path / "notebook.png").exists()
-    assert all(not cell.get("outputs") for cell in nbformat.read(path, as_version=4).cells)
+    assert all(not cell.get("outputs") for cell in notebook.cells)
+    if notebook.cells[1].source.startswith("records = "):
+        config = tiny_config | {"observer": {"name": "counts"}}
+        for _ in loop.train(setups.assemble(config), tmp_path / "records"):
+            pass
+        notebook.cells[1].source = f"records = {str(tmp_path)!r}"
+    NotebookClient(notebook, timeout=120, resources={"metadata": {"path": path.parent}}).execute()

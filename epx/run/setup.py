@@ -19,7 +19,8 @@ from epx.types import Code, Generator, Hyper, Observer, PyTree, Spec, refusal, r
 
 DTYPES = ("float32", "bfloat16")
 # Tokens that a core works on at once, which leaves the activations of a layer in its cache: best of
-# 64 to 12288 at width 64 to 512, and within a sixth of the best at width 16 (experiments/bench).
+# 64 to 12288 at width 64 to 512, and within a sixth of the best at width 16; measured in
+# notebooks/02_bench_studies.ipynb.
 CORE_TOKENS = 256
 # Examples that a core samples side by side, token by token.
 DECODED = 16

@@ -1,7 +1,7 @@
 """Measures how fast this machine comes to a codelength: a table, and JSON to compare with.
 
     python -m experiments.bench --fast                                  two minutes on 2 cores
-    python -m experiments.bench --json=bench.json                       50 minutes
+    python -m experiments.bench --json=bench.json                       40 minutes
     python -m experiments.bench --only=steps --width=128 --length=128
     python -m experiments.bench --only=steps,parts --compare=bench.json
 
@@ -10,18 +10,14 @@ same moments: quote these, as seconds move with the machine. Nothing else should
 
 Sections:
 
-    steps         training by size (--depth, --width, --length, --batch, ...)
-    parts         what a step is made of, at the sizes named or else at three
-    pairs         the requential code: teacher, sampling and student apart
-    choices       host devices, microbatches and packed cells, each alone and together
-    microbatches  tokens that a core takes at once
-    growth        cost by width, length and members
-    compiling     seconds to compile, with an empty and a filled cache
-    generators    examples by generator
-    kernels       automata and ChaCha20
-    starting      seconds to the demo's first line and of a short run, with and without caches
-    precision     what bfloat16 changes of a codelength; only where it is named
-    memory        what the process needed at most
+    steps       training by size (--depth, --width, --length, --batch, ...)
+    parts       what a step is made of, at the sizes named or else at three
+    pairs       the requential code: teacher, sampling and student apart
+    compiling   seconds to compile, with an empty and a filled cache
+    generators  examples by generator
+    kernels     automata and ChaCha20
+    starting    seconds to the demo's first line and of a short run, with and without caches
+    memory      what the process needed at most
 """
 
 import itertools
@@ -42,7 +38,7 @@ from experiments.bench.workloads import Case, Members
 from experiments.cli import app, configs, running
 
 FLAGS = flags.FLAGS
-flags.DEFINE_list("only", None, "sections to measure; none: all but precision")
+flags.DEFINE_list("only", None, "sections to measure; none: all")
 flags.DEFINE_bool("fast", False, "the quick sections alone, and steps of one size")
 flags.DEFINE_string("json", None, "file for the numbers")
 flags.DEFINE_string("compare", None, "JSON of an earlier bench, whose ratio to this one is shown")
@@ -89,30 +85,19 @@ def main() -> int:
 def _sections(cases: list[Case]) -> dict[str, Callable[[], training.Rows]]:
     devices = len(jax.devices())
     both, tiny, wide = Case(members=devices), Case(1, 16, members=devices), Case(3, 256)
-    sizes = (tiny, both._replace(width=64, length=64), both, wide, wide._replace(width=512))
-    widths, lengths = (64, 128, 256, 512), (64, 128, 256, 512)
-    counts = (1, *(devices * times for times in (1, 2, 4, 8)))
-    series = {"width": widths, "length": lengths, "members": dict.fromkeys(counts)}
-    burned = [case._replace(burnin=1000) for case in (Case(), both, tiny)]
     named = any(FLAGS[size].value for size in SIZES)
     known = {
         "steps": lambda: training.steps(cases),
         "parts": lambda: training.parts(cases if named else (both, wide, tiny)),
         "pairs": lambda: training.pairs(cases if named else (Case(), both), (4, 16, 48)),
-        "choices": lambda: training.choices(burned),
-        "microbatches": lambda: training.microbatches(sizes, (1, 2, 4, 8, 16, 96)),
-        "growth": lambda: training.growth(both._replace(width=64), series),
         "compiling": lambda: training.compiling((Case(1, 16), Case(), both)),
         "generators": lambda: generation.generators(configs.shipped()),
         "kernels": generation.kernels,
         "starting": generation.starting,
-        "precision": training.precision,
         "memory": _memory,
     }
     quick = ("steps", "compiling", "kernels", "starting", "memory")
-    wanted = FLAGS.only or (
-        quick if FLAGS.fast else [name for name in known if name != "precision"]
-    )
+    wanted = FLAGS.only or (quick if FLAGS.fast else known)
     for name in wanted:
         if name not in known:
             app.fail(f"--only={name}: accepted are {', '.join(known)}", 2)

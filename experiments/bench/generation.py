@@ -23,7 +23,6 @@ from epx.run.devices import Layout, compile_over, make_layout, place
 from epx.sweeps import grid
 from experiments.bench import timing
 from experiments.bench.training import Rows
-from experiments.bench.workloads import unpacked_eca
 from experiments.cli import app, configs
 
 RULE = 30
@@ -109,6 +108,17 @@ def kernels() -> Rows:
         "ChaCha20",
         {"megabytes_per_s": megabytes / found.seconds, timing.PEAK: found.peak / 1e9},
     )
+
+
+def unpacked_eca(ring_W: jax.Array, rule: jax.Array | int, steps: int) -> jax.Array:
+    """`eca.evolve`, one cell to a byte (uint8)."""
+    rule = jnp.asarray(rule, jnp.uint8)
+
+    def step(_, now_W):
+        neighbourhood_W = 4 * jnp.roll(now_W, 1) + 2 * now_W + jnp.roll(now_W, -1)
+        return (rule >> neighbourhood_W) & 1
+
+    return lax.fori_loop(0, steps, step, ring_W)
 
 
 def unpacked_life(board_HxW: jax.Array, steps: int) -> jax.Array:

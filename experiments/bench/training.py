@@ -1,20 +1,15 @@
-"""Sections of the bench about training: its speed by size, what it is made of, and the choices that
-make it fast. Each yields rows, a name and numbers with their units."""
+"""Sections of the bench about training: its speed by size, and what it is made of. Each yields
+rows, a name and numbers with their units."""
 
 import itertools
-import statistics
 import tempfile
 from collections.abc import Iterable, Iterator
 
 import jax
 from jax.experimental.compilation_cache import compilation_cache
 
-from epx.analysis import measurement
-from epx.observers import transformer
-from epx.run import loop
-from epx.types import Generator
 from experiments.bench import timing
-from experiments.bench.workloads import Case, Members, Pairs, Prepared, Unpacked
+from experiments.bench.workloads import Case, Members, Pairs, Prepared
 
 Rows = Iterator[tuple[str, dict[str, float]]]
 
@@ -32,48 +27,6 @@ def steps(cases: Iterable[Case]) -> Rows:
                 yield f"{case.name}: does not fit", {}
             else:
                 yield case.name, found
-
-
-def growth(base: Case, series: dict[str, Iterable[int]]) -> Rows:
-    """Cost against one size at a time; a token of any member counts, on all devices together."""
-    peak = timing.Peak()
-    for key, values in series.items():
-        for value in values:
-            found = _step(base._replace(**{key: value}), peak)
-            own = ("program_mebibytes", timing.PEAK)
-            microseconds = {"microseconds_per_token": 1e6 / found["tokens_per_s"]}
-            yield f"{key} {value}", microseconds | {name: found[name] for name in own}
-
-
-def microbatches(cases: Iterable[Case], counts: Iterable[int]) -> Rows:
-    """Examples that a core takes at once: the measurement behind `setup.CORE_TOKENS`."""
-    peak = timing.Peak()
-    for case, count in itertools.product(cases, counts):
-        case = case._replace(microbatch=count)
-        yield case.name, {"tokens_at_once": count * case.length} | _step(case, peak)
-
-
-def choices(cases: Iterable[Case]) -> Rows:
-    """One host device for each core, microbatches and packed cells: each alone and together."""
-    peak = timing.Peak()
-    for case in cases:
-        neither = case._replace(devices=1, microbatch=case.batch)
-        unpacked = Unpacked(case.generator, case.burnin)
-        chosen = {
-            "nothing": (neither, unpacked),
-            "packed cells": (neither, None),
-            "packed cells, host devices": (neither._replace(devices=None), None),
-            "packed cells, microbatches": (neither._replace(microbatch=None), None),
-            "host devices, microbatches": (case, unpacked),
-            "packed cells, host devices, microbatches": (case, None),
-        }
-        first = None
-        for choice, (chosen_case, generator) in chosen.items():
-            found = _step(chosen_case, peak, generator, repeats=5)
-            first = first or found["share_of_peak"]
-            times = {"times_nothing": found["share_of_peak"] / first}
-            name = f"{case.name}, {case.burnin} steps of burn-in: {choice}"
-            yield name, times | found
 
 
 def parts(cases: Iterable[Case]) -> Rows:
@@ -131,36 +84,12 @@ def compiling(cases: Iterable[Case]) -> Rows:
         _use_cache(kept)
 
 
-def precision(seeds: int = 5, steps: int = 500) -> Rows:
-    """What bfloat16 changes of a codelength. Both learn from and are held against the same
-    examples, seed by seed, so that the spread of the differences is all their error."""
-    generator = Case(length=64, burnin=64).generator
-    vocab, length = generator.spec.vocab, generator.spec.length
-    found = []
-    for dtype in transformer.DTYPES:
-        observer = transformer.make(vocab, length, 2, 32, dtype=dtype)
-        found.append(loop.measure(generator, observer, steps=steps, batch=64, seeds=seeds, lr=0.8))
-    for name in ("structure", "entropy"):
-        bits = [getattr(one, f"{name}_nats") / measurement.LN2 for one in found]
-        difference = measurement.interval(bits[1] - bits[0])
-        yield (
-            f"{name}, bfloat16 - float32",
-            {
-                "float32_bits": statistics.fmean(bits[0]),
-                "difference_bits": difference.mean,
-                "half_width_bits": difference.half_width,
-            },
-        )
+def _step(case: Case, peak: timing.Peak) -> dict[str, float]:
+    return _measured(Members(case).steps(peak.flops_per_s()), peak)
 
 
-def _step(
-    case: Case, peak: timing.Peak, generator: Generator | None = None, repeats: int = 3
-) -> dict[str, float]:
-    return _measured(Members(case, generator).steps(peak.flops_per_s()), peak, repeats)
-
-
-def _measured(piece: Prepared, peak: timing.Peak, repeats: int = 3) -> dict[str, float]:
-    found = timing.timed(piece.call, peak, repeats)
+def _measured(piece: Prepared, peak: timing.Peak) -> dict[str, float]:
+    found = timing.timed(piece.call, peak)
     return {
         "share_of_peak": piece.flops / found.seconds / found.peak,
         "tokens_per_s": piece.tokens / found.seconds,

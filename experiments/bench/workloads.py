@@ -3,7 +3,6 @@ out. What the bench measures."""
 
 import time
 from collections.abc import Callable
-from dataclasses import dataclass, field
 from typing import Any, NamedTuple
 
 import jax
@@ -19,7 +18,7 @@ from epx.run import evaluation, loop
 from epx.run.devices import Layout, compile_over, make_layout, place
 from epx.run.plan import Plan
 from epx.run.setup import make_batch, stack
-from epx.types import Example, Generator, Observer, Spec, require
+from epx.types import Observer, require
 
 RULE, STEPS = 54, 16
 # A call does about so much work at a third of the peak, and at most so many steps.
@@ -37,8 +36,6 @@ class Case(NamedTuple):
     dtype: str = "float32"
     activation: str = "gelu_tanh"
     microbatch: int | None = None
-    devices: int | None = None
-    burnin: int = 0
     decoded: int | None = None
 
     @property
@@ -53,7 +50,7 @@ class Case(NamedTuple):
     @property
     def generator(self) -> eca.Eca:
         """The automaton whose examples have this length."""
-        return eca.make(jax.random.key(0), RULE, self.length // 2, steps=STEPS, burnin=self.burnin)
+        return eca.make(jax.random.key(0), RULE, self.length // 2, steps=STEPS)
 
     @property
     def observer(self) -> Observer:
@@ -66,12 +63,12 @@ class Case(NamedTuple):
     @property
     def plan(self) -> Plan:
         """How a batch is cut."""
-        return Plan(1, self.batch, microbatch=self.microbatch, devices=self.devices)
+        return Plan(1, self.batch, microbatch=self.microbatch)
 
     @property
     def layout(self) -> Layout:
         """Where its members and batches live."""
-        return make_layout("jit", self.devices, self.members, self.batch)
+        return make_layout("jit", None, self.members, self.batch)
 
     def check(self) -> None:
         """Raises ValueError where a size is none, before anything is compiled."""
@@ -80,38 +77,6 @@ class Case(NamedTuple):
         require("members", self.members, self.members >= 1, "1 or more")
         make_batch(self.plan, self.layout, self.length)
         _ = self.observer
-
-
-@jax.tree_util.register_dataclass
-@dataclass(frozen=True)
-class Unpacked:
-    """The same automaton with one cell to a byte: what packing is measured against."""
-
-    packed: eca.Eca
-    burnin: int = field(metadata={"static": True})
-
-    @property
-    def spec(self) -> Spec:
-        return self.packed.spec
-
-    def example(self, key: jax.Array, index: jax.Array) -> Example:
-        """The example of the packed automaton."""
-        ring_W = jax.random.bernoulli(key, 0.5, (self.packed.width,)).astype(jnp.uint8)
-        first_W = unpacked_eca(ring_W, self.packed.rule, self.burnin)
-        later_W = unpacked_eca(first_W, self.packed.rule, self.packed.steps)
-        coded_T = jnp.arange(self.spec.length) >= self.packed.width
-        return Example(jnp.concatenate([first_W, later_W]).astype(jnp.int32), coded_T)
-
-
-def unpacked_eca(ring_W: jax.Array, rule: jax.Array | int, steps: int) -> jax.Array:
-    """`eca.evolve`, one cell to a byte (uint8)."""
-    rule = jnp.asarray(rule, jnp.uint8)
-
-    def step(_, now_W):
-        neighbourhood_W = 4 * jnp.roll(now_W, 1) + 2 * now_W + jnp.roll(now_W, -1)
-        return (rule >> neighbourhood_W) & 1
-
-    return lax.fori_loop(0, steps, step, ring_W)
 
 
 class Prepared(NamedTuple):
@@ -136,9 +101,8 @@ class Members:
 
     make = staticmethod(prequential.make)
 
-    def __init__(self, case: Case, generator: Generator | None = None) -> None:
-        self.case, generator = case, generator or case.generator
-        self.observer = case.observer
+    def __init__(self, case: Case) -> None:
+        self.case, self.observer = case, case.observer
         self.layout = case.layout
         self.batch = make_batch(case.plan, self.layout, case.length)
         if case.decoded:
@@ -146,7 +110,7 @@ class Members:
         self.learning = Learning(self.observer, self.batch)
         self.code = self.make(self.observer, self.batch)
         hypers = [optim.make_hyper(seed, lr=0.01) for seed in range(case.members)]
-        self.shared = place(self.layout, (stack([generator] * case.members), stack(hypers)))
+        self.shared = place(self.layout, (stack([case.generator] * case.members), stack(hypers)))
         self.state = compile_over(self.layout, self.code.init, self.shared[1])(self.shared[1])
 
     def steps(self, peak: float) -> Prepared:
