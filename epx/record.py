@@ -96,10 +96,10 @@ def write_json(path: Path, value: dict[str, Any]) -> None:
         handle.write(text.encode())
 
 
-def write_arrays(path: Path, arrays: Arrays) -> None:
+def write_arrays(path: Path, arrays: Arrays, *, compressed: bool = False) -> None:
     """Writes npz whole or not at all. Raises RecordError where the disk does not take it."""
     with _writing(path) as handle:
-        np.savez(handle, **arrays)
+        (np.savez_compressed if compressed else np.savez)(handle, **arrays)
 
 
 @contextlib.contextmanager
@@ -305,3 +305,29 @@ def load(path: Path | str) -> Record:
 def find(root: Path | str) -> list[Path]:
     """Every record below a folder, in the order of their paths."""
     return sorted(file.parent for file in Path(root).rglob("config.json"))
+
+
+def export(source: Path | str, target: Path | str, keep: int | None = None) -> None:
+    """Writes a small copy of a complete record, to be read and not continued: without states, its
+    arrays compressed and its rows in one file.
+
+    Args:
+      source: the record.
+      target: folder of the copy, which does not exist yet.
+      keep: newest evaluations to copy; None copies all. A number of the end needs the last alone.
+
+    Raises:
+      RecordError: the record is not complete or cannot be read, or the target exists.
+    """
+    run, target = load(source), Path(target)
+    if not run.done:
+        raise RecordError(f"{source} is not complete; start its command again before it is copied")
+    if target.exists():
+        raise RecordError(f"{target} exists; remove it or choose another folder")
+    arrays = {row_path(target, 0): run.rows, target / "baselines.npz": run.baselines}
+    for step in sorted(run.evals)[-(keep or 0) :]:
+        arrays[eval_path(target, step)] = run.evals[step]
+    for path, values in arrays.items():
+        write_arrays(path, values, compressed=True)
+    for name in ("config", "env", "done"):
+        write_json(target / f"{name}.json", getattr(run, name))

@@ -90,8 +90,9 @@ def log_if_wide(axis: Axes, values: np.ndarray, factor: float = 20.0) -> None:
         axis.set_yscale("symlog", linthresh=10.0 ** np.ceil(np.log10(small)))
 
 
-def save(figure: Figure, path: Path | str) -> Figure:
-    """Writes the figure in the format of the path's ending; returns the figure."""
+def save(figure: Figure, path: Path | str | None) -> Figure:
+    """Writes the figure, if there is a path, in the format of its ending; returns the figure."""
     paths.check("figure", path, paths.FIGURES)
-    figure.savefig(path, dpi=DPI)
+    if path is not None:
+        figure.savefig(path, dpi=DPI)
     return figure

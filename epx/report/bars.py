@@ -19,7 +19,7 @@ BASELINES = (
 ROW_INCHES = 0.62
 
 
-def generators_by_observers(cells: Sequence[Cell], path: Path | str) -> Figure:
+def generators_by_observers(cells: Sequence[Cell], path: Path | str | None = None) -> Figure:
     """Draws S and H side by side: a row for each generator, a bar for each observer.
 
     Bars are means over seeds in bits per coded token, whiskers 95 % intervals. Marks in the panel
@@ -29,7 +29,7 @@ def generators_by_observers(cells: Sequence[Cell], path: Path | str) -> Figure:
 
     Args:
       cells: cells of `summary.cells`.
-      path: file to write; its ending (png, pdf, svg) chooses the format.
+      path: file to write; its ending (png, pdf, svg) chooses the format. None writes none.
 
     Returns:
       The figure, which a notebook shows.

@@ -19,7 +19,7 @@ FEWEST = 10
 BINS = 12
 
 
-def frontiers(curves: dict[str, Curve], path: Path | str) -> Figure:
+def frontiers(curves: dict[str, Curve], path: Path | str | None = None) -> Figure:
     """Draws S_T, H_T and S_T + H_T against compute, a small panel for each generator.
 
     Steps are values, bands 95 % intervals, small dots the points of the runs. Bits are of the whole
@@ -27,7 +27,7 @@ def frontiers(curves: dict[str, Curve], path: Path | str) -> Figure:
 
     Args:
       curves: frontiers by name.
-      path: file to write; its ending (png, pdf, svg) chooses the format.
+      path: file to write; its ending (png, pdf, svg) chooses the format. None writes none.
 
     Returns:
       The figure.
@@ -68,7 +68,7 @@ def _step_with_band(
         )
 
 
-def losses(curves: dict[str, dict[str, LossCurve]], path: Path | str) -> Figure:
+def losses(curves: dict[str, dict[str, LossCurve]], path: Path | str | None = None) -> Figure:
     """Draws online loss against tokens, a panel for each generator, a line for each observer.
 
     Marks are held-out evaluations of the last weights. A generator with more than six observers
@@ -76,7 +76,7 @@ def losses(curves: dict[str, dict[str, LossCurve]], path: Path | str) -> Figure:
 
     Args:
       curves: loss curves by generator and observer.
-      path: file to write; its ending (png, pdf, svg) chooses the format.
+      path: file to write; its ending (png, pdf, svg) chooses the format. None writes none.
 
     Returns:
       The figure.
@@ -121,7 +121,9 @@ def _label_edges(axes: list[Axes]) -> None:
             axis.set_ylabel("")
 
 
-def estimates(laws: dict[str, LossLaw], test_tokens: float, path: Path | str) -> Figure:
+def estimates(
+    laws: dict[str, LossLaw], test_tokens: float, path: Path | str | None = None
+) -> Figure:
     """Draws S and H of scaling laws against compute, in bits of the whole coded set.
 
     A mark at the right edge is the value without bound.
@@ -129,7 +131,7 @@ def estimates(laws: dict[str, LossLaw], test_tokens: float, path: Path | str) ->
     Args:
       laws: by name.
       test_tokens: size of the coded set.
-      path: file to write; its ending (png, pdf, svg) chooses the format.
+      path: file to write; its ending (png, pdf, svg) chooses the format. None writes none.
 
     Returns:
       The figure.
@@ -158,7 +160,7 @@ def messages(
     length_bits: np.ndarray,
     proposals: np.ndarray,
     message_bits: float,
-    path: Path | str,
+    path: Path | str | None = None,
 ) -> Figure:
     """Draws the length of messages and the search for them against their KL.
 
@@ -168,7 +170,7 @@ def messages(
     Args:
       kl_bits, length_bits, proposals: of each message, in any shape.
       message_bits: of the bound KL + 2 log2(1 + KL) + message_bits.
-      path: file to write; its ending (png, pdf, svg) chooses the format.
+      path: file to write; its ending (png, pdf, svg) chooses the format. None writes none.
 
     Returns:
       The figure.

@@ -185,6 +185,24 @@ def table(cells: Sequence[Cell], columns: Columns = COLUMNS) -> str:
     return "\n".join([*(line.rstrip() for line in text.split("\n")), *notes(cells)])
 
 
+def generators_by_observers(cells: Sequence[Cell], key: str) -> str:
+    """One number of all cells: a row for each generator, a column for each observer.
+
+    Args:
+      cells: cells of `summary.cells`.
+      key: of an estimate of theirs, such as `S_bits`.
+    """
+    rows: dict[str, dict[str, str]] = {}
+    for cell in measured(cells):
+        if key in cell:
+            rows.setdefault(cell["generator"], {})[cell["observer"]] = rounded(*cell[key])
+    observers = list(dict.fromkeys(observer for row in rows.values() for observer in row))
+    body = [
+        [name, *(row.get(observer, "") for observer in observers)] for name, row in rows.items()
+    ]
+    return tabulate(body, [key, *observers], "simple", disable_numparse=True)
+
+
 def markdown(cells: Sequence[Cell], columns: Columns = COLUMNS) -> str:
     """Every column that a cell has, in a table of Markdown, the notes below it."""
     columns = [column for column in columns if any(column[1] in cell for cell in cells)]

@@ -1,6 +1,7 @@
 """Tables: tuning, names, rounding, and the widths of terminals."""
 
 import io
+import re
 
 import pytest
 
@@ -88,6 +89,15 @@ def test_a_table_fits_its_terminal(width, codes):
     for word in ("automaton", "congruential", "sorted", "transformer", "bit/token", "8.4e12"):
         assert word in text
     assert text.count("e6") == 9, "every row has its numbers"
+
+
+def test_one_number_for_each_generator_and_observer():
+    cells = [cell("a", S_bits=[7.0, None]), cell("a", "p", S_bits=[12345.6, 78.9]),
+             cell("b", "p", S_bits=[0.5, 0.1]), cell("b", missing="no evaluation")]  # fmt: skip
+    lines = tables.generators_by_observers(cells, "S_bits").splitlines()
+    rows = [re.split("  +", line.strip()) for line in lines]
+    assert rows[0] == ["S_bits", "o", "p"]
+    assert rows[2:] == [["a", "7", "12350 ± 80"], ["b", "0.50 ± 0.10"]]
 
 
 def test_symbols_have_ascii_names_where_a_stream_cannot_show_them():

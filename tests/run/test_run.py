@@ -241,6 +241,22 @@ def test_a_complete_run_returns_at_once(reference, tmp_path):
     assert list(train(config, tmp_path)) == []
 
 
+def test_an_exported_record_holds_the_same_numbers(reference, tmp_path):
+    _, run = reference
+    copy, short = tmp_path / "copy", tmp_path / "short"
+    record.export(run.path, copy)
+    exported = record.load(copy)
+    np.testing.assert_equal(exported._replace(path=run.path), run)
+    assert record.is_complete(copy, 40) and not (copy / "ckpt").exists()
+    record.export(copy, short, keep=1)
+    assert list(record.load(short).evals) == [40]
+    with pytest.raises(record.RecordError, match="exists"):
+        record.export(run.path, copy)
+    (copy / "done.json").unlink()
+    with pytest.raises(record.RecordError, match="not complete"):
+        record.export(copy, tmp_path / "other")
+
+
 def test_counting_does_not_depend_on_the_batch(tiny_config, tmp_path):
     config = tiny_config | {"observer": {"name": "counts", "order": 2}}
     small = with_run(config, batch=4, steps=80)
