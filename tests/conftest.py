@@ -5,7 +5,10 @@ import shutil
 import tempfile
 from pathlib import Path
 
-os.environ.setdefault("JAX_PLATFORMS", "cpu")  # before JAX reads it
+# Before JAX reads them. XLA's optimiser takes half of the time of the tests, and changes roundings
+# alone: JAX_DISABLE_MOST_OPTIMIZATIONS=0 compiles as users do, and goldens are always compiled so.
+os.environ.setdefault("JAX_PLATFORMS", "cpu")
+os.environ.setdefault("JAX_DISABLE_MOST_OPTIMIZATIONS", "1")
 
 import jax
 import pytest
@@ -30,6 +33,15 @@ def _programs_end_with_their_module():
     """Thousands of compiled programs would take gigabytes, and slow Python's collector down."""
     yield
     jax.clear_caches()
+
+
+@pytest.fixture
+def optimized():
+    """Programs are compiled as users compile them."""
+    jax.config.update("jax_disable_most_optimizations", False)
+    yield
+    asked = os.environ["JAX_DISABLE_MOST_OPTIMIZATIONS"] not in ("0", "false")
+    jax.config.update("jax_disable_most_optimizations", asked)
 
 
 @pytest.fixture

@@ -186,7 +186,7 @@ GOLDENS = Path(__file__).parents[1] / "goldens" / "rows.json"
 
 
 @pytest.mark.parametrize("name", ["transformer", "counts"])
-def test_rows_equal_the_goldens(tiny_config, name, tmp_path):
+def test_rows_equal_the_goldens(tiny_config, name, tmp_path, optimized):
     observer = {"transformer": {"depth": 1, "width": 8}, "counts": {"order": 3}}[name]
     done = rows(tiny_config | {"observer": {"name": name} | observer}, tmp_path)
     measured = ledger.measure(done)
