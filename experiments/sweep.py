@@ -11,6 +11,7 @@ Runs of equal shapes share one compiled program and one record. The same command
 was stopped.
 """
 
+import shutil
 from pathlib import Path
 
 from absl import flags
@@ -133,7 +134,7 @@ def report(label: str, groups: list[Ensemble], workdir: Path, tuned: bool) -> No
         record.write_json(workdir / "times.json", {"seconds": seconds})
         if summary.measured(cells):
             bars.generators_by_observers(cells, workdir / "figure.png")
-    print(tables.table(cells))
+    print(tables.compact(cells, shutil.get_terminal_size((100, 24)).columns))
     written = "numbers in summary.json" + ", figure in figure.png" * bool(summary.measured(cells))
     app.say(
         f"{label}: {written} of {workdir}; again from records alone: python -m experiments.report "

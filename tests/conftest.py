@@ -1,5 +1,6 @@
 """Four simulated devices and a cache of this test run's own."""
 
+import contextlib
 import os
 import shutil
 import tempfile
@@ -35,13 +36,26 @@ def _programs_end_with_their_module():
     jax.clear_caches()
 
 
+@contextlib.contextmanager
+def _optimizer():
+    before = jax.config.jax_disable_most_optimizations
+    jax.config.update("jax_disable_most_optimizations", False)
+    yield
+    jax.config.update("jax_disable_most_optimizations", before)
+
+
 @pytest.fixture
 def optimized():
     """Programs are compiled as users compile them."""
-    jax.config.update("jax_disable_most_optimizations", False)
-    yield
-    asked = os.environ["JAX_DISABLE_MOST_OPTIMIZATIONS"] not in ("0", "false")
-    jax.config.update("jax_disable_most_optimizations", asked)
+    with _optimizer():
+        yield
+
+
+@pytest.fixture(scope="module")
+def all_optimized():
+    """The programs of all tests of a module are compiled as users compile them."""
+    with _optimizer():
+        yield
 
 
 @pytest.fixture

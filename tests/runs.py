@@ -23,14 +23,22 @@ def rows(config, path, members=None, stop_after=None):
 
 def train(config, path, members=None):
     """The chunks of a run; the programs of equal configs are compiled once."""
-    setup, programs = _compiled(json.dumps([config, members], sort_keys=True))
+    described = json.dumps([config, members], sort_keys=True)
+    setup, programs = _compiled(described, jax.config.jax_disable_most_optimizations)
     return loop.train(setup, path, programs)
 
 
 @functools.lru_cache(maxsize=4)
-def _compiled(described):
+def _compiled(described, _):
     setup = setups.assemble(*json.loads(described))
     return setup, loop.Programs.start(setup)
+
+
+def jitted(observer):
+    """The observer with compiled functions: uncompiled ones compile every operation alone."""
+    names = ("init", "logits", "start", "step", "update")
+    functions = {name: getattr(observer, name) for name in names}
+    return observer._replace(**{name: f and jax.jit(f) for name, f in functions.items()})
 
 
 def with_run(config, **changes):

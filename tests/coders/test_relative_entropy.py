@@ -18,6 +18,9 @@ from epx.observers import transformer
 from epx.report import curves
 from epx.types import Spec
 from tests.binaries import refused, run
+from tests.runs import jitted
+
+pytestmark = pytest.mark.usefixtures("all_optimized")  # long searches
 
 SPEC = Spec(vocab=2, length=7, size=None, version=1, given=3)
 
@@ -118,7 +121,7 @@ def test_search_length_equals_the_largest_ratio():
 
 
 def test_predictive_sums_to_one_and_equals_the_observer():
-    observer = transformer.make(2, 7, depth=1, width=8)
+    observer = jitted(transformer.make(2, 7, depth=1, width=8))
     params = jax.tree.map(
         lambda leaf: leaf + 0.3 * jax.random.normal(jax.random.key(leaf.size), leaf.shape),
         observer.init(jax.random.key(0)),

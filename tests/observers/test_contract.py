@@ -10,6 +10,7 @@ import pytest
 
 import epx.observers
 from epx.learning import nll
+from tests.runs import jitted
 
 VOCAB, LENGTH, BATCH = 5, 12, 3
 MODULES = pkgutil.iter_modules(epx.observers.__path__)
@@ -25,9 +26,7 @@ def eager(request):
 @pytest.fixture(scope="module")
 def observer(eager):
     """The same observer with compiled functions, as every run calls them."""
-    names = ("init", "logits", "start", "step", "update")
-    functions = {name: getattr(eager, name) for name in names}
-    return eager._replace(**{name: f and jax.jit(f) for name, f in functions.items()})
+    return jitted(eager)
 
 
 def tokens_BxT(seed=0):
