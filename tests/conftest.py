@@ -38,7 +38,7 @@ def _programs_end_with_their_module():
 
 @contextlib.contextmanager
 def _optimizer():
-    before = jax.config.jax_disable_most_optimizations
+    before = jax.config.read("jax_disable_most_optimizations")
     jax.config.update("jax_disable_most_optimizations", False)
     yield
     jax.config.update("jax_disable_most_optimizations", before)
@@ -60,10 +60,10 @@ def all_optimized():
 
 @pytest.fixture
 def tiny_config():
-    """A working run of two seconds: a 3 x 3 torus, the smallest transformer, two seeds."""
+    """A working run of two seconds: a 3 x 3 torus, the simplest learner, two seeds."""
     return {
         "generator": {"name": "life", "height": 3, "width": 3, "burnin": 1},
-        "observer": {"name": "transformer", "depth": 1, "width": 8},
+        "observer": {"name": "tests.linear"},
         "code": {"name": "prequential"},
         "optim": dict(
             lr=0.03, warmup_steps=5, b1=0.9, b2=0.95, eps=1e-20, clip_norm=1.0, ema_steps=10

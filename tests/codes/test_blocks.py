@@ -16,10 +16,10 @@ from epx.learning.batch import Batch
 from epx.observers import counts, transformer
 from epx.report import summary, tables
 from epx.run import setup as setups
-from tests import runs
+from tests import linear, runs
 
 GENERATOR = eca.make(jax.random.key(0), rule=54, width=4, steps=1)
-OBSERVER = transformer.make(2, 8, depth=1, width=8)
+OBSERVER = linear.make(2, 8)
 HYPER = optim.make_hyper(0, lr=0.3, warmup_steps=0)
 
 
@@ -63,7 +63,7 @@ def test_a_long_block_is_charged_exactly():
     part, which is what an untrained observer pays."""
     generator, count = iid.make(jax.random.key(0), "uniform", vocab=2, length=1), 2**15
     code = blocks.make(
-        transformer.make(2, 1, depth=1, width=8), Batch(1, 1, examples=count), count, stage_steps=1
+        linear.make(2, 1), Batch(1, 1, examples=count), count, stage_steps=1
     )
     _, rows = trained(code, generator)
     assert rows["coded_tok"][0] == count

@@ -21,10 +21,10 @@ from epx.observers import counts, transformer
 from epx.report import summary
 from epx.run import evaluation
 from epx.types import Example, Learner, Spec
-from tests import runs
+from tests import linear, runs
 
 GENERATOR = eca.make(jax.random.key(0), rule=54, width=4, steps=1)
-OBSERVER = transformer.make(2, 8, depth=1, width=8)
+OBSERVER = linear.make(2, 8)
 BATCH = Batch(8, 4, decoded=8)
 LEARNING = Learning(OBSERVER, BATCH)
 # A teacher that learns once and then waits for a student that never gets near enough.

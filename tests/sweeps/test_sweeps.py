@@ -13,7 +13,7 @@ from epx.run import setup as setups
 from epx.sweeps import grid, local
 from epx.sweeps.ensembles import Ensemble, ensembles
 from experiments.cli import progress
-from tests.experiments.test_sample import binary
+from tests.binaries import run
 
 SWEEP = """
 from configs import base
