@@ -77,9 +77,9 @@ def test_what_is_cut_damaged_or_foreign_is_refused(sent, tmp_path):
     flipped = bytearray(whole)
     flipped[len(whole) // 2] ^= 1
     for content, part in (
-        (whole[: len(whole) // 2], "cut short or damaged"),
-        (bytes(flipped), "cut short or damaged"),
-        ((folder / "text").read_bytes(), "is no compressed file of this program"),
+        (whole[: len(whole) // 2], "truncated or damaged"),
+        (bytes(flipped), "truncated or damaged"),
+        ((folder / "text").read_bytes(), "is not a compressed file of this program"),
     ):
         (tmp_path / "bad").write_bytes(content)
         done = compress(
