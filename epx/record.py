@@ -114,7 +114,7 @@ def _writing(path: Path) -> Iterator[BinaryIO]:
     except OSError as error:
         raise RecordError(
             f"cannot write {path}: {error.strerror or error}; everything saved before it is "
-            "intact: free disk space and run the same command again"
+            "intact: free disk space and start the same command again"
         ) from error
 
 

@@ -21,7 +21,7 @@ class OldCheckpointError(RecordError):
 
 
 def save(folder: Path, step: int, state: State, keep: int | None) -> None:
-    """Writes the state after `step` steps, then drops all but the newest `keep` (None: none).
+    """Write the state after `step` steps, then drops all but the newest `keep` (None: none).
 
     A state comes and goes by one rename between `folder` and its neighbour `*.tmp`, so that
     nobody ever finds half of one, however the process ends.
@@ -41,7 +41,7 @@ def save(folder: Path, step: int, state: State, keep: int | None) -> None:
         shutil.rmtree(aside, ignore_errors=True)
         raise RecordError(
             f"cannot write the checkpoint of step {step} in {folder}: {_reason(error)}; what "
-            "was saved before it is intact: make room and start the same command again"
+            "was saved before it is intact: free disk space and start the same command again"
         ) from error
     if keep is not None:
         for old in steps(folder)[:-keep]:

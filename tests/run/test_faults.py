@@ -86,7 +86,7 @@ def test_a_full_disk_is_named_and_loses_nothing(undisturbed, tmp_path):
 
     environment = os.environ | {"JAX_ENABLE_COMPILATION_CACHE": "false"}
     output = finish(train(tmp_path, preexec_fn=limit, env=environment), 1)
-    assert "cannot write" in output and "make room and start the same command again" in output
+    assert "cannot write" in output and "free disk space and start the same command again" in output
     assert not (tmp_path / "done.json").exists()
     finish(train(tmp_path))
     same(record.load(tmp_path), undisturbed)
