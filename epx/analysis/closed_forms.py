@@ -79,7 +79,7 @@ def slices(
 
 
 def coupon_collector(examples: np.ndarray, concepts: int, saved: float = 1.0) -> np.ndarray:
-    """Expected EDL where each of K equally likely concepts costs `saved` at its first occurrence.
+    """Expected EDL where each of K equally likely concepts costs `saved` at its first example.
 
     EDL = saved (K (1 - q) - n q), with q = (1 - 1/K)^n, the probability that a concept is unseen.
     EDL/n rises to 0.2984 x saved at n = 1.793 K and then falls: the curve of teaching.

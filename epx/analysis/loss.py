@@ -1,4 +1,4 @@
-"""Loss curves: online and held-out bits per coded token against tokens, averaged over members."""
+"""Loss curves: online and held-out bits per coded token against tokens, as member means."""
 
 from collections.abc import Sequence
 from typing import NamedTuple

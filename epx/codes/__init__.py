@@ -1,1 +1,1 @@
-"""Codes: how bits are charged while an observer learns, `make(observer, batch, ...) -> Code`."""
+"""Codes: how bits are charged during training, `make(observer, batch, ...) -> Code`."""
