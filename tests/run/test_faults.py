@@ -247,7 +247,7 @@ def test_a_damaged_checkpoint_falls_back_to_the_one_before(reference, how, tmp_p
     chunks = chunks_of(config, tmp_path)
     assert next(chunks).step == 20
     chunks.close()
-    assert "checkpoint of step 30" in caplog.text and "going back" in caplog.text
+    assert "checkpoint of step 30" in caplog.text and "resuming from an earlier one" in caplog.text
     same(rows(config, tmp_path), reference[1])
 
 
