@@ -259,8 +259,8 @@ def test_paths_that_cannot_be_read_are_refused_in_one_line(kind, tmp_path, monke
         str(tmp_path / "empty"): "is empty",
         str(tmp_path / "empty" / "inside"): "Not a directory",
         str(tmp_path / "none"): "no such file",
-        "~nobody-of-this-name/x": "no path",
-        "a\0b": "no path",
+        "~nobody-of-this-name/x": "not a path",
+        "a\0b": "not a path",
     }.items():
         with pytest.raises(ValueError, match=reason) as error:
             load(name)

@@ -122,7 +122,7 @@ def test_ctrl_c_is_one_line(capsys):
     with pytest.raises(SystemExit) as raised:
         app._interruptible(interrupted, [])
     assert raised.value.code == 130
-    assert capsys.readouterr().err.endswith(": stopped; to go on, start the same command again\n")
+    assert capsys.readouterr().err.endswith(": stopped; to resume, start the same command again\n")
 
 
 ANNOTATED = """

@@ -60,7 +60,7 @@ def test_sigterm_saves_and_says_how_to_go_on(undisturbed, tmp_path):
     wait_for(tmp_path, "rows/*.npz", process)
     process.send_signal(signal.SIGTERM)
     output = finish(process, 128 + signal.SIGTERM)
-    assert "the same command goes on from there" in output and str(tmp_path) in output
+    assert "the same command resumes from there" in output and str(tmp_path) in output
     steps = checkpoint.steps(tmp_path / "ckpt")
     assert steps and steps[-1] == record.intact_steps(tmp_path)
     found = record.load(tmp_path).rows["nats"][:, :10]
