@@ -1,11 +1,11 @@
-"""epx: how much can a learner with a given amount of compute learn from this data?
+"""How much can a learner with a given amount of compute learn from this data?
 
     eca = epx.generator("eca", rule=54, width=8, steps=2)
     learner = epx.observer("transformer", eca, depth=1, width=16)
     measured = epx.measure(eca, learner, steps=200, batch=32)
     measured.structure_bits, measured.entropy_bits_per_tok
 
-JAX is loaded by the first call that needs it, so that records can be read without it.
+The first call that needs JAX loads it; records can be read without it.
 """
 
 __version__ = "0.2.0"

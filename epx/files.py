@@ -1,4 +1,4 @@
-"""Files that are whole or not there: atomic writes, and digests of arrays."""
+"""Atomic writes, and digests of arrays."""
 
 import contextlib
 import hashlib
@@ -12,13 +12,13 @@ import numpy as np
 
 @contextlib.contextmanager
 def replacing(path: Path) -> Iterator[BinaryIO]:
-    """Opens a file for writing that appears under its name only when it is complete.
+    """Open a file for writing that appears under its name only when it is complete.
 
-    The content goes to `path.tmp`, is flushed to the disk, and is renamed: a reader sees the old
-    file or the new one, however the process ends.
+    The content goes to `path.tmp`, is flushed to the disk, and is renamed. A reader sees the old
+    file or the new one, even if the process is killed.
 
     Raises:
-      OSError: the disk does not take it; the old file, if there was one, is left as it was.
+      OSError: it cannot be written; an old file stays unchanged.
     """
     path.parent.mkdir(parents=True, exist_ok=True)
     temporary = path.with_name(path.name + ".tmp")
@@ -34,11 +34,11 @@ def replacing(path: Path) -> Iterator[BinaryIO]:
 
 
 def digest(arrays: Iterable[np.ndarray], *, shapes: bool = False) -> str:
-    """The sha256, hexadecimal, of the bytes of arrays, one after the other.
+    """The sha256, hexadecimal, of the bytes of arrays in order.
 
     Args:
-      arrays: anything that numpy can hold.
-      shapes: also digest each array's dtype and shape, so that equal bytes of another form differ.
+      arrays: numpy arrays, or values that numpy converts.
+      shapes: also digest dtypes and shapes, so that equal bytes of different arrays differ.
     """
     sha256 = hashlib.sha256()
     for array in map(np.asarray, arrays):

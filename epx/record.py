@@ -1,7 +1,8 @@
-"""A run's directory: what was charged, kept so that any estimate can be computed later without
-training. Plain JSON and npz, read without pickle, written to a temporary file and renamed.
+"""A run's directory, from which any estimate can be computed later without training.
 
-    config.json            what was run: every key, the members, static facts
+Plain JSON and npz, read without pickle, written to a temporary file and renamed.
+
+    config.json            every key, the members, static facts
     env.json               versions, devices and flags; where it was resumed or extended
     rows/<first step>.npz  sums per step, arrays of shape (M, K)
     evals/<step>.npz       held-out nats per example, arrays of shape (M, E)
@@ -24,8 +25,8 @@ from epx import files
 
 Arrays = dict[str, np.ndarray]
 
-# Keys that may differ when a run goes on: they change where and how it runs and what else is
-# stored, not the rows. `run.steps` may grow, and `run.repeats` allows it to.
+# Keys that may differ when a run resumes: they change where and how it runs and what else is
+# stored, not the rows. `run.steps` may grow, and `run.repeats` with it.
 FREE_KEYS = (
     "run.steps",
     "run.repeats",
@@ -40,7 +41,7 @@ FREE_KEYS = (
     "checkpoint.every",
     "checkpoint.keep",
 )
-# Keys that had another name in earlier versions.
+# Keys of earlier versions, and their names today.
 RENAMED = {
     "label.world": "label.generator",
     "code.teacher": "code.pacing",
@@ -53,8 +54,11 @@ class RecordError(Exception):
 
 
 class Record(NamedTuple):
-    """A record in memory. `rows` are whole-run arrays of shape (M, steps); `evals` maps a step to
-    its arrays; `baselines` and `done` are empty until the run is complete."""
+    """A record in memory.
+
+    `rows` are arrays of shape (M, steps); `evals` maps a step to its arrays; `baselines` and `done`
+    are empty until the run is complete.
+    """
 
     path: Path
     config: dict[str, Any]
@@ -67,10 +71,10 @@ class Record(NamedTuple):
 
 @contextlib.contextmanager
 def lock(path: Path) -> Iterator[None]:
-    """Holds the directory for one process; the kernel drops it with the process, however it ends.
+    """Lock a directory for this process; the kernel frees the lock when the process ends.
 
     Raises:
-      RecordError: another process holds it.
+      RecordError: another process holds the lock.
     """
     try:
         path.mkdir(parents=True, exist_ok=True)
@@ -79,8 +83,8 @@ def lock(path: Path) -> Iterator[None]:
         raise RecordError(f"cannot use {path}: {error.strerror or error}") from error
     with handle:
         try:
-            # Of two processes that start at once the second is refused, or, where the first has
-            # ended by then, finds a complete record: both outcomes are right.
+            # If two processes start at once, the second is refused, or finds a complete record
+            # where the first has already ended. Both outcomes are correct.
             fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except BlockingIOError:
             raise RecordError(
@@ -90,14 +94,14 @@ def lock(path: Path) -> Iterator[None]:
 
 
 def write_json(path: Path, value: dict[str, Any]) -> None:
-    """Writes JSON whole or not at all. Raises RecordError where the disk does not take it."""
+    """Write JSON atomically. Raises RecordError where it cannot be written."""
     text = json.dumps(value, indent=1, sort_keys=True, allow_nan=False) + "\n"
     with _writing(path) as handle:
         handle.write(text.encode())
 
 
 def write_arrays(path: Path, arrays: Arrays, *, compressed: bool = False) -> None:
-    """Writes npz whole or not at all. Raises RecordError where the disk does not take it."""
+    """Write npz atomically. Raises RecordError where it cannot be written."""
     with _writing(path) as handle:
         (np.savez_compressed if compressed else np.savez)(handle, **arrays)
 
@@ -109,13 +113,13 @@ def _writing(path: Path) -> Iterator[BinaryIO]:
             yield handle
     except OSError as error:
         raise RecordError(
-            f"cannot write {path}: {error.strerror or error}; what was saved before it is intact: "
-            "make room and start the same command again"
+            f"cannot write {path}: {error.strerror or error}; everything saved before it is "
+            "intact: free disk space and start the same command again"
         ) from error
 
 
 def read_json(path: Path) -> dict[str, Any]:
-    """Reads JSON. Raises RecordError naming the file where it is damaged."""
+    """Read JSON. Raises RecordError, naming the file, where it is damaged."""
     try:
         return json.loads(path.read_text())
     except (OSError, ValueError) as error:
@@ -123,7 +127,7 @@ def read_json(path: Path) -> dict[str, Any]:
 
 
 def read_arrays(path: Path) -> Arrays:
-    """Reads every array of an npz file. Raises RecordError naming the file where it is damaged."""
+    """Read all arrays of an npz file. Raises RecordError, naming the file, where it is damaged."""
     try:
         with np.load(path, allow_pickle=False) as archive:
             return {name: archive[name] for name in archive.files}
@@ -132,24 +136,24 @@ def read_arrays(path: Path) -> Arrays:
 
 
 def begin(path: Path, config: dict[str, Any], env: dict[str, Any]) -> list[str]:
-    """Starts a record, or checks that one may go on or be extended.
+    """Start a record, or check that an existing one may be resumed or extended.
 
-    A run is extended by asking for more steps: its rows are then those of the longer run made at
-    once, as the learning rate does not depend on how long a run is.
+    A larger `run.steps` extends a run. The rows equal those of a longer run from the start, because
+    the learning rate does not depend on the length of a run.
 
     Returns:
-      Differences between the environment of the record and this one, a line each: the numbers of
-      such a run agree to rounding, not to the bit.
+      Differences between the environment of the record and this one, one per line. If there are
+      any, the numbers agree to rounding only.
 
     Raises:
-      RecordError: the directory holds a run of another config (the differences are in the
-        message) or a longer one, or files that are no record.
+      RecordError: the directory holds a run of another config (the message lists the differences),
+        a longer run, or files that are no record.
     """
-    config = json.loads(json.dumps(config))  # compare what a file can hold: tuples become lists
+    config = json.loads(json.dumps(config))  # in the form of the file: tuples become lists
     if not (path / "config.json").exists():
-        # A run that was stopped here before may have left its own beginning.
-        own = ("lock", "env.json", "env.json.tmp", "config.json.tmp")
-        others = sorted(p.name for p in path.iterdir() if p.name not in own)
+        # Files that an earlier start leaves if it is stopped here.
+        leftovers = ("lock", "env.json", "env.json.tmp", "config.json.tmp")
+        others = sorted(p.name for p in path.iterdir() if p.name not in leftovers)
         if others:
             raise RecordError(f"{path} holds files that are no record: {', '.join(others[:5])}")
         write_json(path / "env.json", env)
@@ -159,33 +163,33 @@ def begin(path: Path, config: dict[str, Any], env: dict[str, Any]) -> list[str]:
     changed = difference(config, recorded, ignore=FREE_KEYS)
     if changed:
         raise RecordError(
-            f"{path} holds a run of another config; choose another --workdir, or go back from what "
-            "this command says to what the record has:\n  " + "\n  ".join(changed)
+            f"{path} holds a run of another config; choose another --workdir, or change the keys "
+            "of this command back to those of the record:\n  " + "\n  ".join(changed)
         )
     steps, recorded_steps = config["run"]["steps"], recorded["run"]["steps"]
     if steps < recorded_steps:
         raise RecordError(
-            f"{path} holds a run of run.steps={recorded_steps}: accepted are that many or more, as "
-            f"a record is extended and never shrunk, and not {steps}"
+            f"{path} holds a run of run.steps={recorded_steps}: accepted are that many or more, "
+            f"not {steps}: a record can be extended but not shortened"
         )
-    known = read_json(path / "env.json")
-    changed = difference((known.get("resumed_in") or [_plain(known)])[-1], env)
+    recorded_env = read_json(path / "env.json")
+    changed = difference((recorded_env.get("resumed_in") or [_plain(recorded_env)])[-1], env)
     if changed:
-        known["resumed_in"] = [*known.get("resumed_in", []), env]
+        recorded_env["resumed_in"] = [*recorded_env.get("resumed_in", []), env]
     if steps > recorded_steps:
-        known["extended"] = [*known.get("extended", []), recorded_steps]
-    write_json(path / "env.json", known)
+        recorded_env["extended"] = [*recorded_env.get("extended", []), recorded_steps]
+    write_json(path / "env.json", recorded_env)
     write_json(path / "config.json", config)
     return changed
 
 
 def _plain(env: dict[str, Any]) -> dict[str, Any]:
-    """The environment that a record was begun in, without its history."""
+    """The environment in which a record was begun, without its history."""
     return {key: value for key, value in env.items() if key not in ("resumed_in", "extended")}
 
 
 def _read_config(path: Path) -> dict[str, Any]:
-    """The config of a record, with today's names of its keys."""
+    """The config of a record, with the current names of its keys."""
     config = read_json(path / "config.json")
     for old, new in RENAMED.items():
         (section, old_key), (_, new_key) = old.split("."), new.split(".")
@@ -200,7 +204,7 @@ def _read_config(path: Path) -> dict[str, Any]:
 
 
 def difference(old: dict, new: dict, ignore: tuple[str, ...] = ()) -> list[str]:
-    """Lines 'key: old -> new' for the keys (dotted) in which two configs differ."""
+    """A line 'key: old -> new' for each dotted key in which two configs differ."""
     old, new = flatten(old), flatten(new)
     return [
         f"{key}: {old.get(key, 'absent')} -> {new.get(key, 'absent')}"
@@ -230,7 +234,7 @@ def eval_path(path: Path, step: int) -> Path:
 
 
 def intact_steps(path: Path) -> int:
-    """Steps from the start whose rows and evaluations can be read without a gap."""
+    """Steps from the start whose rows and evaluations are readable without a gap."""
     steps = 0
     try:
         while row_path(path, steps).exists():
@@ -246,7 +250,7 @@ def intact_steps(path: Path) -> int:
 
 
 def is_complete(path: Path, steps: int) -> bool:
-    """Whether a record holds all of a run of this many steps, undamaged."""
+    """Whether a record holds a complete, undamaged run of this many steps."""
     if not (path / "done.json").exists():
         return False
     try:
@@ -256,7 +260,7 @@ def is_complete(path: Path, steps: int) -> bool:
 
 
 def truncate(path: Path, step: int) -> None:
-    """Removes what was written after the state that a run goes on from: it is made again."""
+    """Remove what was written after a step, from which the run resumes."""
     for file in _numbered(path / "rows"):
         if int(file.stem) >= step:
             file.unlink()
@@ -274,10 +278,10 @@ def _numbered(folder: Path) -> list[Path]:
 
 
 def load(path: Path | str) -> Record:
-    """Reads a record, complete or not.
+    """Read a record, complete or not.
 
     Raises:
-      RecordError: no record there, or a file of it is damaged (the message names it).
+      RecordError: there is no record, or one of its files is damaged (the message names it).
     """
     path = Path(path)
     if not (path / "config.json").exists():
@@ -303,7 +307,7 @@ def load(path: Path | str) -> Record:
 
 
 def find(root: Path | str) -> list[Path]:
-    """Every record below a folder, in the order of their paths."""
+    """The folders of all records below a folder, in order."""
     return sorted(file.parent for file in Path(root).rglob("config.json"))
 
 

@@ -1,11 +1,12 @@
-"""Every random key. A stream is a function of a seed and a name, an example's key is a function of
-the stream and the example's index: x_i = generator.example(fold_in(stream, i), i). Tokens are
-therefore the same for any batch size, chunk length or device count, and a resumed run needs no
-saved key.
+"""All random keys of the program.
 
-The streams: `init` (an observer's parameters), `world` (what a generator's `make` draws), `train`,
-`eval`, `teacher` (what a teacher draws for its student), `proposals` (for its messages) and
-`sample` (what a trained observer generates). The names are hashed: another name is another stream.
+A stream is a function of a seed and a name; an example's key is a function of the stream and the
+example's index: x_i = generator.example(fold_in(stream, i), i). Tokens are therefore the same for
+any batch size, chunk length or device count, and a resumed run needs no saved key.
+
+The streams: `init` (an observer's parameters), `world` (draws of a generator's `make`), `train`,
+`eval`, `teacher` (samples of a teacher for its student), `proposals` (for its messages) and
+`sample` (samples of a trained observer). Names are hashed into keys and must not change.
 """
 
 import zlib
@@ -25,7 +26,7 @@ def example_key(stream_key: jax.Array, index: jax.Array) -> jax.Array:
 
 
 def permutation(key: jax.Array, training: int, held_out: int) -> jax.Array:
-    """The order in which a finite generator gives its examples.
+    """The order of a finite generator's examples.
 
     Returns:
       int32 of shape (training + held_out,): a permutation of the first `training` examples drawn

@@ -1,15 +1,17 @@
-"""The page of types. Five words carry the program: a generator makes examples, an observer
-predicts them, a code charges for them, a record keeps the charges, and a run connects the four.
+"""Types of the library, the legend of dimensions, and the form of a refusal.
 
-Dimension legend, used as suffixes (`logits_BxTxV`):
+A generator makes examples, an observer predicts them, a code charges for them, a record keeps the
+charges, and a run connects the four.
+
+Legend of dimensions, used as suffixes (`logits_BxTxV`):
 
     B  examples in a batch          M  members of an ensemble     D  width of a model
     T  tokens in an example         E  held-out examples          L  depth of a model
-    N  any other count: of parts,   F  width of an MLP            I, O  inputs and outputs
+    N  any other count: parts,      F  width of an MLP            I, O  inputs and outputs
        windows, tokens of a batch   K  steps in a chunk           H, W  rows and columns of a board
     V  vocabulary
 
-Codelengths are in nats on the device. They become bits (nats / ln 2) only where they are reported.
+Codelengths are in nats on the device. Reports convert them to bits (nats / ln 2).
 """
 
 from __future__ import annotations
@@ -19,7 +21,7 @@ from dataclasses import dataclass
 from numbers import Integral
 from typing import TYPE_CHECKING, Any, NamedTuple, Protocol
 
-if TYPE_CHECKING:  # so that reports and corpora, which need no JAX, can use this page
+if TYPE_CHECKING:  # reports and corpora import this module and need no JAX
     import jax
     import numpy as np
 
@@ -27,12 +29,12 @@ PyTree = Any
 
 
 def refusal(key: str, value: Any, accepted: str) -> ValueError:
-    """The one form in which a value is refused: `key=value: accepted X`.
+    """The error that refuses a value: `key=value: accepted X`.
 
     Args:
       key: the config key, flag or argument.
-      value: what was given; a long one is cut.
-      accepted: what would be accepted, and why where that is not obvious.
+      value: the refused value; a long one is truncated.
+      accepted: the accepted values, and the reason where it is not obvious.
     """
     shown = repr(value)
     shown = shown if len(shown) <= 200 else f"{shown[:200]}..."
@@ -40,18 +42,18 @@ def refusal(key: str, value: Any, accepted: str) -> ValueError:
 
 
 def require(key: str, value: Any, legal: bool, accepted: str) -> None:
-    """Raises `refusal(key, value, accepted)` unless the value is legal."""
+    """Raise `refusal(key, value, accepted)` unless the value is legal."""
     if not legal:
         raise refusal(key, value, accepted)
 
 
 def require_whole(key: str, value: Any, least: int, most: int, reason: str = "") -> None:
-    """Raises a refusal unless the value is a whole number from `least` to `most`.
+    """Raise a refusal unless the value is an integer from `least` to `most`.
 
     Args:
       key, value: as in `refusal`.
       least, most: the bounds, both accepted.
-      reason: why there is such a bound, where that is not obvious.
+      reason: of the bounds, where it is not obvious.
     """
     whole = isinstance(value, Integral) and not isinstance(value, bool)
     accepted = f"whole numbers from {least} to {most}" + (f": {reason}" if reason else "")
@@ -64,7 +66,7 @@ class Example(NamedTuple):
     Attributes:
       tokens_T: int32, every token below the vocabulary of the generator's `Spec`.
       coded_T: bool, marks the tokens that are charged; the others are context.
-      side: free context that is neither charged nor predicted (a pytree), or None.
+      side: a pytree of free context, neither charged nor predicted, or None.
     """
 
     tokens_T: jax.Array
@@ -79,12 +81,12 @@ class Spec:
     Attributes:
       vocab: number of different tokens.
       length: tokens in one example, T.
-      size: examples for training, or None where the generator is endless. Indices from `size` to
-        `size + held_out` are the held-out examples of a finite generator.
+      size: training examples, or None where the generator is endless. A finite generator has its
+        held-out examples at the indices from `size` to `size + held_out - 1`.
       version: rises whenever the stream of examples changes.
       held_out: examples that a finite generator keeps for evaluation. An endless one has 0 and is
         evaluated on an independent stream.
-      given: leading tokens that are coded in no example, which a sampler need not draw one by one.
+      given: leading tokens that are coded in no example; a sampler reads them in one pass.
     """
 
     vocab: int
@@ -96,34 +98,37 @@ class Spec:
 
 
 class Generator(Protocol):
-    """Makes examples: a frozen dataclass registered as a pytree.
+    """Maker of examples: a frozen dataclass registered as a pytree.
 
-    What members of an ensemble may vary (a rule, a transition table, tokens) are array leaves; what
-    changes shapes is static. It is passed to compiled code as an argument, never closed over.
+    Array leaves hold what members of an ensemble may vary (a rule, a transition table, tokens);
+    static fields hold what changes shapes. Compiled code takes it as an argument and never closes
+    over it.
     """
 
     @property
     def spec(self) -> Spec: ...
 
     def example(self, key: jax.Array, index: jax.Array) -> Example:
-        """The example with this index: pure, unbatched, traceable. `key` is the example's own."""
+        """The example with this index; pure, unbatched, traceable. `key` belongs to it alone."""
 
     def oracle_nats(self, example: Example) -> jax.Array | None:
-        """Nats per token, float32 of shape T, that the generator's own law pays given the earlier
-        tokens; None where the law has no tractable form."""
+        """Nats per token under the generator's own law, given the earlier tokens.
+
+        float32 of shape T; None where the law has no tractable form.
+        """
 
 
 class Readable(Protocol):
-    """What a generator may offer beside, on the host, so that people can read its tokens.
+    """Optional methods of a generator, on the host, that make its tokens readable.
 
     Attributes:
-      bytes_per_token: source bytes to a token, of a generator that is cut from a source.
+      bytes_per_token: bytes of the source per token, where tokens are cut from a source.
     """
 
     bytes_per_token: float
 
     def symbols(self, tokens_T: np.ndarray) -> list[str]:
-        """What a person reads for each token, in the order in which the observer sees them."""
+        """The text that shows each token, in the observer's order."""
 
 
 class Observer(NamedTuple):
@@ -133,16 +138,16 @@ class Observer(NamedTuple):
       init: key -> params.
       logits: (params, tokens_BxT, side) -> logits_BxTxV. `logits[:, t]` predicts `tokens[:, t]`
         from earlier tokens only.
-      flops: length -> (forward, update): FLOPs to predict one example of that many tokens, and to
-        learn from it once it is predicted.
+      flops: length -> (forward, update): FLOPs to predict one example of that length, and to learn
+        from it after the prediction.
       scales: params -> pytree of learning-rate multipliers, shaped like params; a multiplier is a
-        number or an array of numbers, and 0 freezes a weight. None for exact counters.
+        number or an array, and 0 freezes a weight. None for exact counters.
       start: (params, tokens_BxT, side) -> cache. Primes a cache with the T given tokens (T may be
         0); `step` then predicts one token at a time.
-      step: (params, cache, tokens_B, side) -> (cache, logits_BxV). Feeds the token before the one
-        that is predicted; at the first position the token is ignored.
-      update: (params, tokens_BxT, coded_BxT) -> (params, nats_BxT). Of exact counters, in place of
-        an optimiser: charges token by token, in order, and counts each token after its charge.
+      step: (params, cache, tokens_B, side) -> (cache, logits_BxV). Takes the token before the
+        predicted one; at the first position it ignores the token.
+      update: (params, tokens_BxT, coded_BxT) -> (params, nats_BxT). Replaces the optimiser of an
+        exact counter: charges token by token, in order, and counts each token after its charge.
     """
 
     init: Callable[[jax.Array], PyTree]
@@ -155,13 +160,13 @@ class Observer(NamedTuple):
 
 
 class Hyper(NamedTuple):
-    """What the members of an ensemble may vary, as traced scalars.
+    """Hyper-parameters that the members of an ensemble may vary, as traced scalars.
 
     Attributes:
-      seed: uint32, names the streams of the member.
-      lr: base learning rate, reached after `warmup_steps` and constant from then on.
+      seed: uint32, selects the streams of the member.
+      lr: base learning rate, constant after the warm-up.
       warmup_steps: steps of linear warm-up.
-      b1, b2, eps: Adam's moments and denominator.
+      b1, b2, eps: Adam's decay rates and the constant in its denominator.
       clip_norm: largest global norm of a gradient.
       ema_steps: time constant, in steps, of the average of the weights.
     """
@@ -177,7 +182,7 @@ class Hyper(NamedTuple):
 
 
 class Learner(NamedTuple):
-    """What learns, wherever it stands: an observer, a teacher, a student, one of a record.
+    """Parameters with the state of their training: of an observer, a teacher or a student.
 
     Attributes:
       params: the observer's parameters.
@@ -195,10 +200,10 @@ class State(NamedTuple):
 
     Attributes:
       step: int32, steps done.
-      failed_step: int32, the step whose loss was not finite and after which the member stands
-        still; -1 while its loss is finite.
-      learner: what is charged and evaluated; of the requential code the student.
-      teacher: what the requential code's student learns from; () in other codes.
+      failed_step: int32, the step whose loss was not finite, from which on the member is frozen; -1
+        while its loss is finite.
+      learner: charged and evaluated; in the requential code the student.
+      teacher: in the requential code, what the student learns from; () in other codes.
     """
 
     step: jax.Array
@@ -215,11 +220,11 @@ class Code(NamedTuple):
     """A way to charge for data while learning.
 
     Attributes:
-      init: (hyper, params=None) -> the state of a member before its first step. It begins with the
-        given parameters, such as those of a record, or with new ones.
+      init: (hyper, params=None) -> the state of a member before its first step, with the given
+        parameters, such as those of a record, or with new ones.
       step: charges a batch and learns from it. A row is a flat dict of sums, never of means:
         `nats`, `coded_tok`, `all_tok`, `flops`, `passes`, `grad_norm`, `finite`.
-      steps: how many it takes, where the code itself says so.
+      steps: steps of a run, where the code fixes them; else None.
     """
 
     init: Callable[..., State]
@@ -227,7 +232,7 @@ class Code(NamedTuple):
     steps: int | None = None
 
 
-# What changes a generator between two chunks, such as the weights of a mixture, as a function of
-# the rows so far (arrays of shape (M, steps)): numpy, pure, so that a resumed run needs its rows
-# alone. It returns new values for array leaves of the generator, by field name.
+# Changes a generator between two chunks, such as the weights of a mixture. A pure numpy function of
+# the rows so far (arrays of shape (M, steps)), so that a resumed run needs its rows only. Returns
+# new values for array leaves of the generator, by field name.
 Policy = Callable[[Mapping[str, "np.ndarray"]], dict[str, "np.ndarray"]]

@@ -1,4 +1,4 @@
-"""Lists the binaries, a line each."""
+"""List the binaries, one per line."""
 
 import ast
 from pathlib import Path
@@ -9,14 +9,14 @@ FOLDER = Path(__file__).parent
 def binaries() -> dict[str, str]:
     """The first line of the docstring of each binary, by name."""
     files = [*FOLDER.glob("*.py"), *FOLDER.glob("*/__main__.py")]
-    found = {}
+    first_lines = {}
     for file in sorted(files):
         text = file.read_text()
         if '__name__ == "__main__"' in text and file != Path(__file__):
             name = file.parent.name if file.stem == "__main__" else file.stem
             doc = ast.get_docstring(ast.parse(text)) or ""
-            found[name] = doc.partition("\n")[0]
-    return found
+            first_lines[name] = doc.partition("\n")[0]
+    return first_lines
 
 
 if __name__ == "__main__":

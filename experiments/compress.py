@@ -1,13 +1,13 @@
-"""Compresses a file by learning from it, and gets it back: the prequential code, really sent.
+"""Compress a file by the prequential code, or decompress it.
 
     python -m experiments.compress --config=compress --input=FILE --output=FILE.epx
     python -m experiments.compress --config=compress --decompress --input=FILE.epx --output=FILE
     python -m experiments.compress --config=eca:tiny --examples=512
 
-Both sides learn the same model from the same bytes as they go, so nothing of it is in the file. It
-can be read again on a CPU with the same config and versions of JAX; anything else is refused. With
---examples the first examples of a generator go there and back in place of a file; both sides know
-their uncoded tokens. Prints what the trainer charges, what was sent, gzip, xz and zstd.
+Both sides train the same model on the same bytes, so the file contains no model. It can be read on
+a CPU with the same config and versions of JAX; anything else is refused. With --examples the first
+examples of a generator are encoded and decoded instead of a file; both sides know their uncoded
+tokens. Prints the trainer's charge, the bits sent, and the sizes under gzip, xz and zstd.
 """
 
 import importlib.metadata
@@ -26,8 +26,7 @@ from epx.analysis.measurement import LN2
 from epx.coders import arithmetic, container
 from epx.learning.learner import training_examples
 from epx.run import provenance
-from epx.run import setup as setups
-from epx.run.setup import Setup
+from epx.run.setup import Setup, assemble
 from epx.types import Example, Spec, require
 from experiments.cli import app, host, progress, running
 
@@ -35,15 +34,15 @@ FLAGS = flags.FLAGS
 flags.DEFINE_string("config", None, "config file, or the name of a shipped one, and its size")
 flags.DEFINE_string("input", None, "file to read")
 flags.DEFINE_string("output", None, "file to write")
-flags.DEFINE_bool("decompress", False, "the other way round")
-flags.DEFINE_integer("examples", None, "examples of the generator, in place of a file", 1, 2**24)
+flags.DEFINE_bool("decompress", False, "decompress instead")
+flags.DEFINE_integer("examples", None, "examples of the generator, instead of a file", 1, 2**24)
 flags.DEFINE_bool("quiet", False, "no progress")
 
 BYTES = 256
 
 
 def main(config: dict[str, Any]) -> int:
-    """Writes the output, or says in one line why not; returns the exit code."""
+    """Write the output, or exit with one line; return the exit code."""
     if FLAGS.examples:
         given = [name for name in ("input", "output", "decompress") if FLAGS[name].present]
         if given:
@@ -52,11 +51,11 @@ def main(config: dict[str, Any]) -> int:
         _check_files()
     running.prepare_host()
     if jax.default_backend() != "cpu":
-        app.fail("only a CPU gives the same bits again; set JAX_PLATFORMS=cpu", 2)
+        app.fail("only a CPU computes the same bits twice; set JAX_PLATFORMS=cpu", 2)
     with app.config_errors():
-        setup = setups.assemble(config | {"run": config["run"] | {"seeds": 1, "devices": 1}})
+        setup = assemble(config | {"run": config["run"] | {"seeds": 1, "devices": 1}})
         name, spec = config["code"]["name"], setup.spec
-        require("code.name", name, name == "prequential", "prequential, which is what is sent")
+        require("code.name", name, name == "prequential", "prequential, the code that is sent")
         (_check_count if FLAGS.examples else _check_bytes)(spec)
         arithmetic.package()
     if FLAGS.examples:
@@ -86,13 +85,13 @@ def _check_files() -> None:
 
 
 def _check_bytes(spec: Spec) -> None:
-    accepted = "generators of 256 tokens that give none, for files, as in configs/compress.py"
+    accepted = "for files a vocabulary of 256 and no given tokens, as in configs/compress.py"
     require("generator", (spec.vocab, spec.given), (spec.vocab, spec.given) == (BYTES, 0), accepted)
 
 
 def _check_count(spec: Spec) -> None:
     legal = spec.size is None or FLAGS.examples <= spec.size
-    require("--examples", FLAGS.examples, legal, f"1 to {spec.size}, those of this generator")
+    require("--examples", FLAGS.examples, legal, f"1 to {spec.size}, the examples of the generator")
 
 
 def _identity(setup: Setup) -> container.Identity:
@@ -106,11 +105,11 @@ def _identity(setup: Setup) -> container.Identity:
 
 
 def _program_digests(setup: Setup) -> list[str]:
-    """Digests of what the observer computes and of how it learns, whatever its source is called."""
+    """Digests of the programs of the observer's prediction and of its training."""
     generator, hyper = setup.member(0)
     state = jax.eval_shape(setup.code.init, hyper)
-    predicts = provenance.digest_observer(setup.observer, setup.spec)
-    return [predicts, provenance.digest_function(setup.code.step, generator, hyper, state)]
+    prediction = provenance.digest_observer(setup.observer, setup.spec)
+    return [prediction, provenance.digest_function(setup.code.step, generator, hyper, state)]
 
 
 def _prepared(setup: Setup, side: Any = None) -> arithmetic.CompiledCoder:
@@ -134,7 +133,7 @@ def _decompressed(coder: arithmetic.CompiledCoder, sent: container.Payload) -> b
 
 
 def _examples(content_N: np.ndarray, length: int) -> Example:
-    """Bytes cut into examples, the last one filled up; its filling is not coded."""
+    """Bytes cut into examples, the last one padded with uncoded tokens."""
     count = -(-len(content_N) // length)
     tokens_N, coded_N = np.zeros(count * length, np.int32), np.zeros(count * length, bool)
     tokens_N[: len(content_N)], coded_N[: len(content_N)] = content_N, True
@@ -142,7 +141,7 @@ def _examples(content_N: np.ndarray, length: int) -> Example:
 
 
 def _send_examples(setup: Setup) -> int:
-    """Sends the first examples of the generator there and back; returns the exit code."""
+    """Encode and decode the first examples of the generator; return the exit code."""
     generator, hyper = setup.member(0)
     index_N = jnp.arange(FLAGS.examples, dtype=jnp.uint32)
     examples = jax.device_get(jax.jit(training_examples)(generator, hyper, index_N))
@@ -150,14 +149,14 @@ def _send_examples(setup: Setup) -> int:
     coder = _prepared(setup, side)
     try:
         sent, nats = _encoded(coder, examples)
-        found = _decoded(coder, sent, examples)
+        decoded = _decoded(coder, sent, examples)
     except ValueError as error:
         app.fail(str(error), 1)
-    if not np.array_equal(found, examples.tokens_T):
-        app.fail("the decoder found other tokens", 1)
+    if not np.array_equal(decoded, examples.tokens_T):
+        app.fail("the decoder computed other tokens", 1)
     sizes = {"ledger": nats / LN2, "sent": 8.0 * len(sent)}
     _print(sizes, examples.tokens_T[examples.coded_T], setup.spec.vocab, "token")
-    print(f"the decoder, which saw no coded token, found all {examples.coded_T.sum()} of them")
+    print(f"the decoder recovered all {examples.coded_T.sum()} coded tokens")
     return 0
 
 
@@ -177,13 +176,13 @@ def _counted(show: progress.Show, examples: Example):
 
 
 def _print(sizes: dict[str, float], tokens_N: np.ndarray, vocab: int, unit: str) -> None:
-    """The table: these sizes in bits, and what compressors make of the same tokens."""
-    known = dict(compressors.COMPRESSORS)
+    """Print these sizes in bits, and those of the same tokens under compressors."""
+    available = dict(compressors.COMPRESSORS)
     if importlib.util.find_spec("zstandard"):
-        known["zstd"] = _zstd
+        available["zstd"] = _zstd
     else:
         app.say("no zstd in the table: pip install zstandard")
-    sizes |= compressors.compressed_bits(tokens_N, vocab, known)
+    sizes |= compressors.compressed_bits(tokens_N, vocab, available)
     for name, bits in sizes.items():
         per_token = f"{bits / len(tokens_N):8.4f} bit/{unit}" if len(tokens_N) else ""
         print(f"{name.removesuffix('_bits'):8}{bits:14.0f} bit {per_token}")
@@ -196,7 +195,7 @@ def _zstd(data: bytes) -> bytes:
 
 
 def _write(content: bytes) -> None:
-    """All of the output or nothing."""
+    """Write the output atomically."""
     with files.replacing(Path(FLAGS.output).resolve()) as handle:
         handle.write(content)
 

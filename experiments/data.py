@@ -1,11 +1,11 @@
-"""Lists, prepares and verifies the texts and chess games that generators read. Needs no JAX.
+"""List, prepare and verify the texts and chess games that generators read. Needs no JAX.
 
     python -m experiments.data list
     python -m experiments.data prepare NAME...    downloads what it needs; resumes
-    python -m experiments.data verify NAME...     exit status 1 where one is damaged or not prepared
+    python -m experiments.data verify NAME...     exit status 1 if one is damaged or not prepared
 
-NAME is a name of the list, or a file in PGN: its games are parsed by all cores, and `verify` names
-those that were skipped. All take seconds, except that `prepare gnubook` takes minutes.
+NAME is a name of the list, or a file in PGN, whose games are parsed on all cores; `verify` lists
+the skipped games. `prepare gnubook` takes minutes, the others seconds.
 """
 
 from epx.data import cache, catalogue
@@ -15,10 +15,10 @@ COMMANDS = ("list", "prepare", "verify")
 
 
 def main(words: list[str], overrides: dict[str, str]) -> int:
-    """Runs one command; returns the exit code."""
+    """Run one command; return the exit code."""
     command, *names = words or [""]
     if command == "show":
-        app.fail("show is a binary of its own: python -m experiments.show CONFIG", 2)
+        app.fail("show is a separate binary: python -m experiments.show CONFIG", 2)
     _expect(command in COMMANDS, f"{command or 'no command'}: commands are {', '.join(COMMANDS)}")
     _expect(not overrides, f"--config.{next(iter(overrides), '')}: {command} takes no config")
     if command == "list":
@@ -29,8 +29,8 @@ def main(words: list[str], overrides: dict[str, str]) -> int:
     for name in names:
         with app.config_errors():
             catalogue.find(name)
-    act = prepare if command == "prepare" else verify
-    return max(map(act, names))
+    run_command = prepare if command == "prepare" else verify
+    return max(map(run_command, names))
 
 
 def _expect(legal: object, message: str) -> None:
@@ -39,7 +39,7 @@ def _expect(legal: object, message: str) -> None:
 
 
 def table() -> str:
-    """The prepared corpora, one a line."""
+    """A table of the prepared corpora."""
     lines = [("name", "generator", "in the cache", "sha256", "licence", "")]
     for row in catalogue.listing():
         entry, sha256 = row.entry, (row.sha256 or "")[:12]
@@ -50,7 +50,7 @@ def table() -> str:
 
 
 def prepare(name: str) -> int:
-    """Puts a corpus into the cache, unless it is there; 1 where that fails."""
+    """Put a corpus into the cache if it is missing; return 1 if that fails, else 0."""
     app.say(f"{name}: preparing it in {cache.folder()}")
     try:
         catalogue.prepare(
@@ -65,7 +65,7 @@ def prepare(name: str) -> int:
 
 
 def verify(name: str) -> int:
-    """Prints whether a corpus is the one that was prepared; 1 where it is not."""
+    """Print the verification of a corpus; return 1 if it is not ok, else 0."""
     result = catalogue.verify(name)
     print(f"{result.name}: {result.state}: {result.detail}")
     return int(result.state != "ok")

@@ -1,14 +1,14 @@
-"""The same data holds different structure for different observers: measures it in minutes.
+"""Measure the structure of seven kinds of data for three observers, in minutes.
 
     python -m experiments.demo          about 8 minutes on 2 cores
     python -m experiments.demo --fast   under 90 s: two seeds, half the steps, no larger model,
                                         no chess, no ChaCha20
-    python -m experiments.demo --tune   the learning-rate sweep behind configs/studies/demo.py
+    python -m experiments.demo --tune   the sweep that chose the rates of configs/studies/demo.py
 
-Game of Life frames, elementary automata, English prose read forward and in reverse, chess as moves
-then board and board then moves, a generator's low and high bits, ChaCha20, and noise, each under an
-exact counter, a small and a larger transformer. Writes records, summary.json and figure.png below
---workdir and prints the table. The same command goes on where it was stopped.
+The data are frames of the Game of Life, elementary automata, English read forward and in reverse,
+chess as moves then board and board then moves, low and high bits of a weak generator, ChaCha20, and
+noise; the observers an exact counter, a small and a larger transformer. Writes records,
+summary.json and figure.png below --workdir and prints the table. The same command resumes.
 """
 
 import time
@@ -28,12 +28,12 @@ flags.DEFINE_bool("quiet", False, "no progress")
 
 
 def main() -> int:
-    """Runs what is not done yet, then reports; returns the exit code."""
+    """Run the unfinished ensembles and report; return the exit code."""
     began = time.monotonic()
     if FLAGS.fast and FLAGS.tune:
         app.fail("--fast and --tune: one or the other", 2)
-    app.say("demo: it starts; loading JAX")
-    from configs.studies import demo  # after the first word: these imports take seconds
+    app.say("demo: starting; loading JAX")
+    from configs.studies import demo  # after the first line, because these imports take seconds
     from experiments import sweep
 
     kind = "-tune" if FLAGS.tune else "-fast" if FLAGS.fast else ""

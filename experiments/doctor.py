@@ -1,9 +1,8 @@
-"""What epx finds on this machine: versions, devices, caches, corpora, free disk space; warns of a
-GPU that is visible but unused.
+"""Print what epx finds on this machine: versions, devices, caches, corpora, free disk.
 
     python -m experiments.doctor
 
-Takes a few seconds.
+Warns of a GPU that is visible but unused. Takes a few seconds.
 """
 
 import os
@@ -15,8 +14,7 @@ from pathlib import Path
 import jax
 
 import epx
-from epx.data import cache as caches
-from epx.data import catalogue
+from epx.data import cache, catalogue
 from experiments.cli import app, host
 
 _PACKAGES = (
@@ -38,8 +36,8 @@ def _version(package: str) -> str:
         return "not installed"
 
 
-def _held(folder: Path) -> str:
-    """MB of the files in a folder."""
+def _used(folder: Path) -> str:
+    """The size of the files in a folder, in MB."""
     if not os.path.isdir(folder):
         return "empty"
     return (
@@ -48,19 +46,19 @@ def _held(folder: Path) -> str:
 
 
 def _free(folder: Path) -> str:
-    """GB free on the disk that holds, or would hold, the folder."""
-    there = next(path for path in (folder, *folder.parents) if os.path.exists(path))
-    return f"{shutil.disk_usage(there).free / 1e9:.1f} GB"
+    """Free space on the disk of a folder, which need not exist, in GB."""
+    existing = next(path for path in (folder, *folder.parents) if os.path.exists(path))
+    return f"{shutil.disk_usage(existing).free / 1e9:.1f} GB"
 
 
 def software() -> list[tuple[str, str]]:
-    """Versions: name and value."""
+    """Names and values of versions."""
     versions = [(package, _version(package)) for package in _PACKAGES]
     return [("python", platform.python_version()), ("epx", epx.__version__), *versions]
 
 
 def hardware() -> list[tuple[str, str]]:
-    """What JAX runs on: name and value."""
+    """Names and values of JAX's backend, devices and cores."""
     devices = jax.devices()
     kinds = ", ".join(sorted({device.device_kind for device in devices}))
     return [
@@ -71,11 +69,11 @@ def hardware() -> list[tuple[str, str]]:
 
 
 def _storage() -> list[tuple[str, str]]:
-    cache = caches.folder().absolute()
-    parts = {"xla cache": host.compile_cache(), "corpora cache": cache / "corpora"}
-    parts |= {"books cache": cache / "books", "downloads": cache / "downloads"}
-    held = [(name, f"{folder}: {_held(folder)}") for name, folder in parts.items()]
-    return [*held, ("free disk", _free(cache))]
+    root = cache.folder().absolute()
+    folders = {"xla cache": host.compile_cache(), "corpora cache": root / "corpora"}
+    folders |= {"games cache": root / "books", "downloads": root / "downloads"}
+    used = [(name, f"{folder}: {_used(folder)}") for name, folder in folders.items()]
+    return [*used, ("free disk", _free(root))]
 
 
 def _corpora() -> list[tuple[str, str]]:
@@ -84,17 +82,17 @@ def _corpora() -> list[tuple[str, str]]:
 
 
 def _programs() -> list[tuple[str, str]]:
-    """What some corpora need beside Python."""
-    needs = {"apt-get": "downloads of corpora", "stockfish": "selfplay-stockfish"}
+    """Programs that some corpora need."""
+    uses = {"apt-get": "downloads of corpora", "stockfish": "selfplay-stockfish"}
     path = os.pathsep.join([os.environ.get("PATH", os.defpath), "/usr/games"])
     return [
         (name, f"{shutil.which(name, path=path) or 'not installed'}; for {use}")
-        for name, use in needs.items()
+        for name, use in uses.items()
     ]
 
 
 def main() -> int:
-    """Prints the report; the exit status is 1 where JAX finds no backend to run on."""
+    """Print the report; return 1 if JAX cannot start a backend, else 0."""
     rows, warning, status = software(), None, 0
     try:
         host.prepare()

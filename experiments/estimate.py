@@ -1,12 +1,12 @@
-"""Estimates epiplexity from scaling laws of a loss, without training.
+"""Estimate epiplexity from scaling laws of a loss, without training.
 
     python -m experiments.estimate
     python -m experiments.estimate --laws=laws.csv --flops=1e22 --test_tokens=1e11 --format=csv
     python -m experiments.estimate --figure=estimate.png
 
 `laws.csv` has the columns domain, alpha, beta, N0, D0, E of L = E + (N0/N)^alpha + (D0/D)^beta in
-nats per token; or domain, gamma, N0, C0, E, C_unit, delta, vocab, context, aspect of a law against
-compute in PF-days, which is converted.
+nats per token; or the columns domain, gamma, N0, C0, E, C_unit, delta, vocab, context, aspect of a
+law against compute in PF-days, which is converted.
 """
 
 from pathlib import Path
@@ -18,7 +18,7 @@ from epx.report import curves, paths, tables
 from experiments.cli import app
 
 FLAGS = flags.FLAGS
-flags.DEFINE_string("laws", None, "CSV of laws; none: those that are published")
+flags.DEFINE_string("laws", None, "CSV of laws; none: the published laws")
 flags.DEFINE_float("flops", 1e25, "compute budget T, to train and to code the set")
 flags.DEFINE_float("test_tokens", 1e12, "tokens of the coded set")
 flags.DEFINE_enum("format", "table", list(tables.FORMATS), "how to print the numbers")
@@ -27,7 +27,7 @@ flags.DEFINE_string("figure", None, "draw S and H against compute to this file (
 
 
 def main() -> int:
-    """Prints the table and draws the figure asked for."""
+    """Print the table, and draw the figure of --figure; return the exit code."""
     try:
         paths.check("figure", FLAGS.figure, paths.FIGURES)
         laws = (

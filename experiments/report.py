@@ -1,4 +1,4 @@
-"""Recomputes every number and figure from records alone, without JAX.
+"""Recompute all numbers and figures from records, without JAX.
 
     python -m experiments.report --records=runs/demo
     python -m experiments.report --records=runs/demo --anchor=raw --sensitivity
@@ -22,30 +22,30 @@ from experiments.cli import app
 
 FLAGS = flags.FLAGS
 flags.DEFINE_string("records", None, "a record, or a folder with records below it")
-flags.DEFINE_string("anchor", None, "ema, raw, tail or oracle; none: ema where there is one")
-flags.DEFINE_float("test_tokens", None, "size of the coded set; none: as the config says")
+flags.DEFINE_string("anchor", None, "ema, raw, tail or oracle; none: ema, or raw for counters")
+flags.DEFINE_float("test_tokens", None, "size of the coded set; none: that of the config")
 flags.DEFINE_enum("format", "table", list(tables.FORMATS), "how to print the numbers")
 flags.DEFINE_bool("wide", False, "print a table with all columns, wider than a terminal")
-flags.DEFINE_float("surplus", None, "state SDL above this loss, in bits per coded token", 0)
+flags.DEFINE_float("surplus", None, "also SDL above this loss, in bits per coded token", 0)
 flags.DEFINE_bool("sensitivity", False, "also print S and H under every anchor")
 flags.DEFINE_multi_string(
     "compare",
     [],
-    "given twice: two generators, observers or records; prints their paired difference",
+    "twice: two generators, observers or records, whose paired difference is printed",
 )
 flags.DEFINE_string("summary", None, "also write the numbers as JSON to this file")
 flags.DEFINE_string("frontier", None, "draw S, H and S + H against compute to this file")
 flags.DEFINE_enum("compute", "exact", list(frontier.ACCOUNTINGS), "accounting of the frontier")
-flags.DEFINE_float("tolerance", 0.0, "of the frontier's hull: part by which it may rise", 0)
+flags.DEFINE_float("tolerance", 0.0, "fraction by which the frontier's hull may rise", 0)
 flags.DEFINE_string("curve", None, "draw loss curves to this file (png, pdf, svg)")
 flags.DEFINE_string("figure", None, "draw S and H as bars to this file (png, pdf, svg)")
 FIGURES = ("figure", "frontier", "curve")
 
 
 def main() -> int:
-    """Prints the table and writes the files asked for.
+    """Print the table, and write the files of the flags; return the exit code.
 
-    With a format for machines, everything but the table goes to standard error.
+    With a machine-readable format, everything but the table goes to standard error.
     """
     say = print if FLAGS.format == "table" else app.say
     if not FLAGS.records:
@@ -96,11 +96,11 @@ def _table(cells: list[summary.Cell]) -> str:
 
 
 def load(folder: str) -> list[record.Record]:
-    """Loads every record below a folder. Raises RecordError where there is none."""
-    found = record.find(folder)
-    if not found:
+    """Load all records below a folder. Raises RecordError if there is none."""
+    paths_found = record.find(folder)
+    if not paths_found:
         raise record.RecordError(f"{folder} holds no records")
-    return [record.load(path) for path in found]
+    return [record.load(path) for path in paths_found]
 
 
 def make_cells(
@@ -109,19 +109,19 @@ def make_cells(
     test_tokens: float | None = None,
     target_loss: float | None = None,
 ) -> list[summary.Cell]:
-    """The cells of the records, with names that differ. Arguments as in `summary.cells`."""
+    """The cells of records, with distinct names. Arguments as in `summary.cells`."""
     return summary.disambiguate(summary.cells(records, anchor, test_tokens, target_loss))
 
 
 def read(folder: str) -> list[summary.Cell]:
-    """The cells of every record below a folder."""
+    """The cells of all records below a folder."""
     return make_cells(load(folder))
 
 
 def loss_curves(
     records: list[record.Record], cells: list[summary.Cell]
 ) -> dict[str, dict[str, loss.LossCurve]]:
-    """Loss curves by generator and observer, of all that can be measured."""
+    """Loss curves of all measurable runs, by generator and observer."""
     result: dict[str, dict[str, loss.LossCurve]] = {}
     several = len({cell["code"] for cell in cells}) > 1
     for cell, run in zip(cells, summary.runs(records), strict=True):
@@ -132,10 +132,10 @@ def loss_curves(
 
 
 def frontiers(records: list[record.Record], cells: list[summary.Cell]) -> dict[str, frontier.Curve]:
-    """The frontier of every generator and code that can be measured, over all its runs.
+    """The frontier of every measurable generator and code, over all its runs.
 
-    The coded set is the same for all: --test_tokens, or the one of all configs where they agree, or
-    else the tokens that the longest run has learned from.
+    All have the same coded set: --test_tokens, or that of the configs if they agree, or else the
+    tokens that the longest run has learned from.
     """
     runs: dict[str, list] = {}
     several = len({cell["code"] for cell in cells}) > 1

@@ -1,10 +1,10 @@
-"""Prints what a trained observer generates, next to real examples: held-out ones whose coded tokens
-are sampled again, each given all tokens before it. A sample is as long as the real example.
+"""Print samples of a trained observer next to real examples.
 
     python -m experiments.train --config=life:tiny --workdir=runs/life
     python -m experiments.sample --record=runs/life
     python -m experiments.sample --record=runs/text --prompt=20 --examples=2 --weights=raw
 
+A sample is a held-out example whose coded tokens are drawn again, each from all tokens before it.
 Takes a few seconds.
 """
 
@@ -19,25 +19,24 @@ from epx import record, streams
 from epx.analysis.measurement import LN2
 from epx.learning import nll, sampling
 from epx.run import checkpoint, evaluation, provenance
-from epx.run import setup as setups
-from epx.run.setup import Setup
+from epx.run.setup import Setup, assemble
 from epx.types import PyTree, State, require
 from experiments.cli import app, rendering, running
 
 WIDTH = 56  # characters of a column
 
 FLAGS = flags.FLAGS
-flags.DEFINE_string("record", None, "folder of a record that has a saved state")
+flags.DEFINE_string("record", None, "folder of a record with a saved state")
 flags.DEFINE_integer("examples", 4, "held-out examples", 1, 4096)
-flags.DEFINE_integer("prompt", 0, "leading tokens that are given, with those not coded", 0)
+flags.DEFINE_integer("prompt", 0, "leading tokens that are given, as well as uncoded ones", 0)
 flags.DEFINE_integer("member", 0, "member of the ensemble", lower_bound=0)
-flags.DEFINE_integer("step", None, "steps after which the state was saved; none: the newest")
-flags.DEFINE_integer("seed", 0, "of the samples", 0, 2**32 - 1)
+flags.DEFINE_integer("step", None, "steps of the saved state; none: the newest")
+flags.DEFINE_integer("seed", 0, "seed of the samples", 0, 2**32 - 1)
 flags.DEFINE_enum("weights", "ema", ["ema", "raw"], "averaged weights, or the last")
 
 
 def main() -> int:
-    """Prints real and sampled examples in two columns; returns the exit code."""
+    """Print real and sampled examples in two columns; return the exit code."""
     if not FLAGS.record:
         app.fail("--record is missing: which folder holds the record?", 2)
     running.prepare_host()
@@ -74,26 +73,25 @@ def main() -> int:
 
 
 def _setup(trained: record.Record) -> Setup:
-    """The run of a record, as it was assembled.
+    """The setup of a record's run.
 
     Raises:
-      RecordError: it was not made from a config, or its generator is no longer the same.
-      ValueError: no such member, no token left to sample, or an observer that cannot be sampled
-        from.
+      RecordError: it was not made from a config, or its generator or observer has changed.
+      ValueError: there is no such member, no token to sample, or the observer cannot sample.
     """
     config = dict(trained.config)
     facts, members = config.pop("facts"), config.pop("members", None)
     if members is None:
         raise record.RecordError(
-            f"{trained.path} was made by measure(): only its program knows how"
+            f"{trained.path} was made by measure() and has no config from which to repeat it"
         )
     last = len(members) - 1
     require("--member", FLAGS.member, FLAGS.member <= last, f"0 to {last}, the record's members")
-    # Where it was trained does not matter here.
-    here = {"require_accelerator": False, "devices": None, "microbatch": None}
-    setup = setups.assemble(config | {"run": config["run"] | here}, members)
+    # The devices of the training are not needed.
+    any_device = {"require_accelerator": False, "devices": None, "microbatch": None}
+    setup = assemble(config | {"run": config["run"] | any_device}, members)
     last = setup.spec.length - 1
-    accepted = f"0 to {last}, so that one token is left to sample"
+    accepted = f"0 to {last}, so that at least one token is sampled"
     require("--prompt", FLAGS.prompt, FLAGS.prompt <= last, accepted)
     can_sample = bool(setup.observer.start and setup.observer.step)
     accepted = "observers with start and step, which sampling needs"
@@ -101,17 +99,17 @@ def _setup(trained: record.Record) -> Setup:
     changed = record.difference(facts, provenance.static_facts(setup))
     if changed:
         raise record.RecordError(
-            f"{trained.path}: generator or observer are not what it was trained on: {changed}"
+            f"{trained.path}: the generator or the observer has changed since training: {changed}"
         )
     return setup
 
 
 def _state(setup: Setup, folder: Path) -> tuple[int, State]:
-    """The saved state of the chosen member and step.
+    """The step and the saved state of --step and --member.
 
     Raises:
-      RecordError: there is none, or it is damaged.
-      ValueError: there is none of this step.
+      RecordError: there is no state, or it is damaged.
+      ValueError: there is no state of this step.
     """
     steps = checkpoint.steps(folder / "ckpt")
     if not steps:
@@ -126,7 +124,7 @@ def _state(setup: Setup, folder: Path) -> tuple[int, State]:
 def _bits(
     setup: Setup, params: PyTree, tokens_BxT: jax.Array, side: PyTree, charged_BxT: jax.Array
 ) -> np.ndarray:
-    """Mean bits that the observer pays for the charged tokens of each example; 0 for none."""
+    """Mean bits per charged token of each example; 0 if no token is charged."""
     nats_BxT = nll.nats(setup.observer.logits(params, tokens_BxT, side), tokens_BxT)
     nats_B = nll.coded_sum(nats_BxT, charged_BxT, axis=1)
     return np.asarray(nats_B / jnp.maximum(charged_BxT.sum(1), 1)) / LN2

@@ -1,8 +1,8 @@
-"""Shows what a generator makes before anything is trained on it: decoded examples and statistics.
+"""Show decoded examples and statistics of a generator, without training.
 
     python -m experiments.show eca:tiny --config.generator.rule=30 --examples=3
 
-It takes a config as experiments.train takes its --config, and uses the first seed of that config.
+It takes a config in the form of the --config of experiments.train, and uses its first seed.
 """
 
 import jax
@@ -13,19 +13,19 @@ from absl import flags
 from epx import streams
 from epx.analysis import compressors
 from epx.analysis.measurement import LN2
-from epx.run import config as components
+from epx.run import config as run_config
 from epx.run import evaluation
 from epx.types import Example, Generator
 from experiments.cli import app, configs, rendering, running
 
-SAMPLE = 256  # examples of which the statistics are taken
+SAMPLE = 256  # examples for the statistics
 
 FLAGS = flags.FLAGS
 flags.DEFINE_integer("examples", 4, "examples to print", lower_bound=0)
 
 
 def main(words: list[str], overrides: dict[str, str]) -> int:
-    """Shows the generator of one config; returns the exit code."""
+    """Show the generator of one config; return the exit code."""
     if len(words) != 1:
         shipped = ", ".join(configs.shipped())
         app.fail(f"show takes one config, such as eca:tiny; shipped are {shipped}", 2)
@@ -33,7 +33,7 @@ def main(words: list[str], overrides: dict[str, str]) -> int:
 
 
 def show(reference: str, overrides: dict[str, str], count: int) -> int:
-    """Prints examples and statistics of a generator, made as for training.
+    """Print examples and statistics of a generator with its training stream.
 
     Args:
       reference, overrides: as in `configs.load`.
@@ -44,7 +44,7 @@ def show(reference: str, overrides: dict[str, str], count: int) -> int:
         config = configs.load(reference, overrides)
         seed = config["run"]["seed"]
         key = streams.stream(seed, "world")
-        generator = components.make("generator", config["generator"], key=key)
+        generator = run_config.make("generator", config["generator"], key=key)
     size = generator.spec.size
     drawn = SAMPLE if size is None else min(SAMPLE, size)
     batch = sample(generator, seed, drawn)
@@ -60,14 +60,14 @@ def show(reference: str, overrides: dict[str, str], count: int) -> int:
 
 
 def sample(generator: Generator, seed: int, count: int) -> Example:
-    """The first examples that training with this seed sees, on the host, with a leading axis."""
+    """The first training examples of a seed, on the host, with a leading axis B."""
     key = streams.stream(seed, "train")
     draw = jax.vmap(lambda i: generator.example(streams.example_key(key, i), i))
     return jax.device_get(jax.jit(draw)(jnp.arange(count, dtype=jnp.uint32)))
 
 
 def statistics(generator: Generator, batch: Example) -> dict[str, str]:
-    """Statistics of a sample, by name, as text.
+    """Statistics of a sample as text, by name.
 
     Sizes, and bits per coded token of simple predictors, compressors and the generator's own law.
     """
@@ -94,7 +94,7 @@ def _bits(generator: Generator, batch: Example, coded: np.ndarray) -> dict[str, 
     """Baselines in bits per coded token."""
     sizes = compressors.compressed_bits(coded, generator.spec.vocab)
     law = evaluation.oracle(generator, batch)
-    oracle_bits = "not known"
+    oracle_bits = "unknown"
     if law:
         per_token = law["oracle_nats"].sum() / law["oracle_tok"].sum() / LN2
         oracle_bits = f"{per_token:.4f}, of the first {len(law['oracle_tok'])} examples"
@@ -108,7 +108,7 @@ def _bits(generator: Generator, batch: Example, coded: np.ndarray) -> dict[str, 
 
 
 def entropy_bits(tokens: np.ndarray) -> float:
-    """Order-0 entropy of tokens, in bits per token; too low where they are few."""
+    """Order-0 entropy of tokens, in bits per token; biased low for few tokens."""
     counts = np.unique(tokens, return_counts=True)[1]
     return float(-(counts / tokens.size) @ np.log2(counts / tokens.size))
 

@@ -1,14 +1,13 @@
-"""Runs a sweep, a list of overrides, and reports on its records.
+"""Run a sweep, a list of overrides, and report on its records.
 
     python -m experiments.sweep --sweep=chess_orders --workdir=runs/chess_orders
     python -m experiments.sweep --sweep=chess_orders --tune --workdir=runs/tune
     python -m experiments.sweep --config=eca:tiny --vary=optim.lr=0.05,0.1,0.2 \\
         --vary=run.seed=0,1 --workdir=runs/rates
 
-A sweep file defines `sweep()`, which returns the overrides of each run, and `get_config()`, what
-they share. `--vary` writes such a list on the command line: every combination of its values.
-Runs of equal shapes share one compiled program and one record. The same command goes on where it
-was stopped.
+A sweep file defines `sweep()`, which returns the overrides of each run, and `get_config()`, the
+shared config. `--vary` gives keys and values on the command line, and all combinations are run.
+Runs of equal shapes share one compiled program and one record. The same command resumes.
 """
 
 import shutil
@@ -24,27 +23,27 @@ from epx.sweeps.ensembles import Ensemble, ensembles
 from experiments.cli import app, configs, progress, running
 
 FLAGS = flags.FLAGS
-# Rates that --tune tries where a file names none.
+# Learning rates of --tune for a file without RATES.
 RATES = (0.02, 0.05, 0.1, 0.2, 0.4, 0.8, 1.6, 3.2)
 
 
 def define_flags() -> None:
-    """The flags of this binary; `demo` runs sweeps without them."""
-    flags.DEFINE_string("sweep", None, "file with sweep() and get_config(), or the name of one")
-    flags.DEFINE_string("config", None, "in place of a sweep file: what the runs of --vary share")
+    """Define the flags of this binary; `demo` runs sweeps without them."""
+    flags.DEFINE_string("sweep", None, "file with sweep() and get_config(), or a shipped name")
+    flags.DEFINE_string("config", None, "instead of a sweep file: the shared config of --vary")
     flags.DEFINE_multi_string("vary", [], "KEY=VALUE,VALUE,...: a key and its values; may repeat")
-    flags.DEFINE_string("workdir", None, "where records and results go")
-    flags.DEFINE_bool("tune", False, "vary the learning rate on one seed instead")
+    flags.DEFINE_string("workdir", None, "folder of the records and results")
+    flags.DEFINE_bool("tune", False, "instead vary the learning rate on one seed")
     flags.DEFINE_bool("quiet", False, "no progress")
 
 
 def main() -> int:
-    """Runs what is not done yet, then reports; returns the exit code."""
+    """Run the unfinished ensembles and report; return the exit code."""
     if not FLAGS.workdir or bool(FLAGS.sweep) == bool(FLAGS.config):
-        app.fail("--workdir and one of --sweep and --config are needed: where the records go, and "
-                 "what to run", 2)  # fmt: skip
+        app.fail("--workdir and one of --sweep and --config are needed: the folder of the records, "
+                 "and what to run", 2)  # fmt: skip
     if FLAGS.sweep and FLAGS.vary:
-        app.fail("--vary goes with --config; a sweep file says itself what varies", 2)
+        app.fail("--vary needs --config; a sweep file already defines what varies", 2)
     with app.config_errors():
         config, overrides, rates = read(FLAGS.sweep) if FLAGS.sweep else _from_flags()
     return run("sweep", config, overrides, Path(FLAGS.workdir), rates if FLAGS.tune else None)
@@ -55,7 +54,7 @@ def read(path: str) -> tuple[Config, list[Overrides], tuple[float, ...]]:
     file = configs.module(path, "sweep", "sweep")
     overrides = configs.call(file, "sweep", "sweep")
     if not hasattr(file, "get_config"):
-        raise configs.UsageError(f"--sweep={path}: defines no get_config, what the runs share")
+        raise configs.UsageError(f"--sweep={path}: defines no get_config, the shared config")
     config = configs.call(file, "sweep", "get_config")
     return config, overrides, getattr(file, "RATES", RATES)
 
@@ -81,46 +80,46 @@ def run(
     workdir: Path,
     rates: tuple[float, ...] | None = None,
 ) -> int:
-    """Runs a sweep and reports on it.
+    """Run a sweep and report on it.
 
     Args:
       label: the name of the binary, at the start of every line.
-      config: what the runs share.
+      config: shared by the runs.
       overrides: of each run.
-      workdir: where records and results go.
-      rates: tune instead: each run at every rate, on a seed of its own.
+      workdir: folder of the records and results.
+      rates: if given, tune: each run at every rate, on the seed for tuning.
 
     Returns:
-      0; 1 where no member of an ensemble has a finite loss; 128 + the signal that stopped it.
+      0; 1 if an ensemble has no member of finite loss; 128 + the signal that stopped the sweep.
     """
     running.prepare_host()
     with app.config_errors(), running.run_errors():
-        chosen = grid.tuning(overrides, rates) if rates else overrides
-        groups = local.in_order(ensembles(config, chosen))
+        runs = grid.tuning(overrides, rates) if rates else overrides
+        groups = local.in_order(ensembles(config, runs))
         local.check_workdir(groups, workdir)
         setups = local.prepare(groups)
-    runs = sum(setup.members for setup in setups)
+    count = sum(setup.members for setup in setups)
     app.say(
-        f"{label}: {len(groups)} ensembles, {runs} runs in {workdir}. Stop it whenever you like: "
-        "the same command goes on"
+        f"{label}: {len(groups)} ensembles, {count} runs in {workdir}. Stop it at any time: the "
+        "same command resumes"
     )
     failed: list[str] = []
     with running.run_errors(), progress.display(label, FLAGS.quiet) as show:
         stopped = progress.follow_sweep(local.train(groups, setups, workdir), show, failed)
-    for line in failed:  # the others can still be measured
+    for line in failed:  # the other ensembles are reported below
         app.say(f"{label}: {line}")
     if stopped:
-        app.say(f"{label}: stopped; the same command goes on from {workdir}")
+        app.say(f"{label}: stopped; the same command resumes from {workdir}")
         return 128 + stopped
     report(label, groups, workdir, tuned=rates is not None)
     return int(bool(failed))
 
 
 def report(label: str, groups: list[Ensemble], workdir: Path, tuned: bool) -> None:
-    """Prints the table and writes summary.json, times.json and figure.png.
+    """Print the table, and write summary.json, times.json and figure.png.
 
-    Of a sweep of rates it prints the description length at each rate. Where nothing could be
-    measured there is no figure.
+    For a tuned sweep print only the description length at each rate. There is no figure if nothing
+    could be measured.
     """
     with running.run_errors():
         records = [record.load(local.folder(workdir, group)) for group in groups]
@@ -137,8 +136,8 @@ def report(label: str, groups: list[Ensemble], workdir: Path, tuned: bool) -> No
     print(tables.compact(cells, shutil.get_terminal_size((100, 24)).columns))
     written = "numbers in summary.json" + ", figure in figure.png" * bool(summary.measured(cells))
     app.say(
-        f"{label}: {written} of {workdir}; again from records alone: python -m experiments.report "
-        f"--records={workdir}"
+        f"{label}: {written} of {workdir}; to recompute them from the records: "
+        f"python -m experiments.report --records={workdir}"
     )
 
 

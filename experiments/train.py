@@ -1,11 +1,10 @@
-"""Trains one observer on one generator and keeps the record.
+"""Train one observer on one generator and keep the record.
 
     python -m experiments.train --config=configs/life.py:tiny --workdir=runs/life
     python -m experiments.report --records=runs/life
 
 Takes 10 s for a `tiny` config and one to two minutes for a `cpu` one on 2 cores. Override any key
-with --config.KEY=VALUE. The same command goes on where it was stopped; with more run.steps it
-extends a finished run.
+with --config.KEY=VALUE. The same command resumes; with more run.steps it extends a finished run.
 """
 
 from typing import Any
@@ -15,8 +14,8 @@ from absl import flags, logging
 
 from epx import record
 from epx.analysis import ledger
-from epx.run import setup as setups
 from epx.run import train
+from epx.run.setup import assemble
 from experiments.cli import app, host, progress, running
 
 FLAGS = flags.FLAGS
@@ -26,18 +25,18 @@ flags.DEFINE_bool("quiet", False, "no progress")
 
 
 def main(config: dict[str, Any]) -> int:
-    """Trains, or goes on; returns the exit code."""
+    """Train, or resume; return the exit code."""
     if not FLAGS.workdir:
-        app.fail("--workdir is missing: where is the record to be kept?", 2)
+        app.fail("--workdir is missing: the folder of the record", 2)
     running.prepare_host()
     with app.config_errors():
-        setup = setups.assemble(config)
+        setup = assemble(config)
     _log_start()
     with running.run_errors():
         with progress.display("train", FLAGS.quiet) as show:
             stopped = progress.follow(train(setup, FLAGS.workdir), show)
         if stopped:
-            logging.info("state saved in %s; the same command goes on from there", FLAGS.workdir)
+            logging.info("state saved in %s; the same command resumes from there", FLAGS.workdir)
             return 128 + stopped
         _log_result(record.load(FLAGS.workdir))
     return 0

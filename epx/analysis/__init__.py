@@ -1,1 +1,1 @@
-"""From rows to numbers, in numpy."""
+"""Analysis: from rows to numbers, in numpy."""

@@ -1,6 +1,7 @@
-"""Baselines for H: the size of the same tokens under general-purpose compressors.
+"""Baselines for H: the size of the coded tokens under general-purpose compressors.
 
-They see the coded tokens alone, without the context that an observer may read."""
+Compressors see the coded tokens only, an observer also their context.
+"""
 
 import functools
 import gzip
@@ -27,11 +28,10 @@ COMPRESSORS = MappingProxyType({"gzip": _gzip, "xz": _xz})
 def compressed_bits(
     tokens: np.ndarray, vocab: int, compressors: Mapping[str, Compressor] = COMPRESSORS
 ) -> dict[str, int]:
-    """Compresses a sequence of tokens with gzip -9, xz -9e or others.
+    """Compress a sequence of tokens with gzip -9, xz -9e or others.
 
-    Each compressor takes the better of two layouts, one token to a whole number of bytes and tokens
-    packed into the fewest bits that hold the vocabulary: bytes show repetition, packing is fair to
-    noise.
+    Each compressor takes the better of two layouts: tokens in 1, 2 or 4 bytes each, which preserve
+    repetitions, and tokens packed into the fewest bits for the vocabulary, which suit noise.
 
     Args:
       tokens: integers below `vocab`, of any integer dtype.
@@ -48,7 +48,7 @@ def compressed_bits(
     }
 
 
-# Observers that are compared are measured on the same tokens: a size is computed once.
+# Observers compared on the same tokens need each size only once.
 @functools.lru_cache(maxsize=64)
 def _size(compressor: Compressor, data: bytes) -> int:
     return len(compressor(data))
@@ -59,7 +59,7 @@ def _bytes(tokens: np.ndarray, vocab: int) -> bytes:
 
 
 def pack(tokens: np.ndarray, vocab: int) -> bytes:
-    """Packs tokens into the fewest bits that hold the vocabulary, high bits first."""
+    """Pack tokens into the fewest bits for the vocabulary, high bits first."""
     width = max(1, (vocab - 1).bit_length())
     bits = tokens.astype(np.uint32)[:, None] >> np.arange(width - 1, -1, -1, dtype=np.uint32) & 1
     return np.packbits(bits.astype(np.uint8).reshape(-1)).tobytes()

@@ -1,10 +1,10 @@
-"""Two-part code against compute: the shortest description of a coded set at each budget.
+"""The frontier: the shortest two-part code of a coded set at each compute budget.
 
 Every evaluation of every run is a point (T, S, H): the compute to train so far and to code the set,
-the length of the model and that of the data given the model. The procedure of arXiv 2601.03220,
-appendix B.1: the lower convex hull of S + H against T, and of every run only the hull point with
-the median T, which takes out that S swings along one run. S_T and H_T are those of the last point
-that is kept with T_point <= T.
+the length of the model, and the length of the data given the model. The procedure is that of arXiv
+2601.03220, appendix B.1: take the lower convex hull of S + H against T, and keep of every run only
+the hull point with the median T, which removes oscillations of S within a run. S_T and H_T are
+those of the last kept point with T_point <= T.
 """
 
 from collections.abc import Sequence
@@ -21,15 +21,15 @@ ACCOUNTINGS = ("exact", "paper")
 
 
 class Points(NamedTuple):
-    """Points in any order, float64 arrays of one shape, S and H in bits of the whole coded set.
+    """Points in any order: arrays of equal length, S and H in bits of the full coded set.
 
     Attributes:
       run: index of the run (int).
       seed: index of the member of the run (int).
       step: training steps done (int).
-      flops: T.
-      structure_bits: S; below 0 where the last loss is above the online loss.
-      entropy_bits: H.
+      flops: T, float64.
+      structure_bits: S, float64; below 0 where the last loss is above the online loss.
+      entropy_bits: H, float64.
     """
 
     run: np.ndarray
@@ -42,10 +42,11 @@ class Points(NamedTuple):
     @property
     def description_bits(self) -> np.ndarray:
         """MDL = S + H."""
+        # arXiv 2601.03220, section 3.
         return self.structure_bits + self.entropy_bits
 
     def take(self, index: np.ndarray) -> "Points":
-        """The points at these indices, in their order."""
+        """The points at these indices, in this order."""
         return Points(*(array[index] for array in self))
 
 
@@ -55,14 +56,14 @@ def points(
     anchor: str | None = None,
     accounting: str = "exact",
 ) -> Points:
-    """Makes a point of every evaluation of every finite member, by the code of its record.
+    """Make a point of every evaluation of every finite member, by the code of its record.
 
     Args:
-      runs: runs on one generator, of different observers or rates: a record each, with those of its
-        members that differ in their seed alone, or None for all.
-      test_tokens: 𝒟, the same for all, or their MDL could not be compared.
+      runs: runs on one generator with different observers or rates: for each a record and its
+        members that differ only in their seed, or None for all members.
+      test_tokens: 𝒟, the same for all points, so that their MDL can be compared.
       anchor: as in `ledger.measure`.
-      accounting: of compute, `exact` or the `paper`'s.
+      accounting: of compute, `exact` or `paper`.
 
     Raises:
       ValueError: an unknown accounting, or test tokens that are not above 0.
@@ -85,19 +86,19 @@ def points(
 
 
 def hull(flops: np.ndarray, bits: np.ndarray, tolerance: float = 0.0) -> np.ndarray:
-    """Finds the lower convex hull in linear coordinates; returns indices by rising T.
+    """Indices of the lower convex hull in linear coordinates, by rising T.
 
     Args:
       flops: T of each point.
       bits: its description length; it may be negative.
-      tolerance: fraction of the lowest value so far by which a point may lie above it. The paper
-        takes 0 for chess, 0.01 for emergence and 0.02 for three automata (where it also bends the
-        hull, which is not done here); at 0 the description length never rises with T.
+      tolerance: fraction by which a point may lie above the lowest value so far. The paper takes 0
+        for chess, 0.01 for emergence and 0.02 for three automata, where it also loosens the
+        convexity test, unlike this function. At 0 the description length never rises with T.
     """
     kept: list[int] = []
     last_flops, lowest, ceiling = -np.inf, np.inf, np.inf
     for i in np.lexsort((bits, flops)):
-        if bits[i] > ceiling or flops[i] == last_flops:  # the first of equal T is the shortest
+        if bits[i] > ceiling or flops[i] == last_flops:  # of equal T the shortest comes first
             continue
         while len(kept) > 1 and _is_above(kept[-1], kept[-2], i, flops, bits):
             kept.pop()
@@ -114,9 +115,9 @@ def _is_above(middle: int, left: int, right: int, flops: np.ndarray, bits: np.nd
 
 
 def frontier(points: Points, tolerance: float = 0.0) -> Points:
-    """Keeps the points of the hull, and of every run only the one with the median T, by rising T.
+    """The hull point with the median T of every run, by rising T.
 
-    Of two points in the middle the one of less compute is kept.
+    Of two middle points the one with less compute is kept.
     """
     on_hull = points.take(hull(points.flops, points.description_bits, tolerance))
     kept = []
@@ -127,9 +128,9 @@ def frontier(points: Points, tolerance: float = 0.0) -> Points:
 
 
 def at(kept: Points, flops: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """S_T and H_T in bits at each budget; nan below the cheapest point.
+    """S_T and H_T in bits at each budget: those of the last kept point within the budget.
 
-    They are those of the last point whose compute is within the budget.
+    nan below the cheapest point.
     """
     index = np.searchsorted(kept.flops, flops, side="right") - 1
     affordable = index >= 0
@@ -140,9 +141,9 @@ def at(kept: Points, flops: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
 
 
 def mean_over_seeds(points: Points) -> Points:
-    """Averages over seeds: one point for every run and evaluation, with `seed` 0.
+    """Average over seeds: one point for every run and evaluation, with `seed` 0.
 
-    The compute of seeds can differ and is averaged, too.
+    Compute can differ between seeds and is averaged as well.
     """
     index, group = np.unique(np.stack([points.run, points.step]), axis=1, return_inverse=True)
     group = group.reshape(-1)
@@ -166,9 +167,9 @@ def resampled(
       tolerance: as in `hull`.
 
     Returns:
-      Estimates of S and of H in bits. The mean is the value of all points, nan at a budget below
-      the cheapest one kept. The half width is half of the central 95 % of the draws that have a
-      value, which near the cheapest budget are not all; nan for one run of one seed.
+      Estimates of S and of H in bits. The mean is the value from all points, nan at a budget below
+      the cheapest kept point. The half width is half of the central 95 % of the draws; near the
+      cheapest budget some draws have no value and are left out. nan for one run of one seed.
     """
     rng = np.random.default_rng(seed)
     value = at(frontier(mean_over_seeds(points), tolerance), flops)
@@ -194,7 +195,7 @@ class Curve(NamedTuple):
     Attributes:
       points: all points of all runs.
       flops: budgets, rising.
-      structure_bits, entropy_bits: estimates of S_T and H_T at each.
+      structure_bits, entropy_bits: estimates of S_T and H_T at each budget.
       test_tokens: size of the coded set.
     """
 
@@ -206,19 +207,20 @@ class Curve(NamedTuple):
 
 
 def curve(points: Points, test_tokens: float, tolerance: float = 0.0, budgets: int = 12) -> Curve:
-    """S_T and H_T with their intervals at budgets that are even in log T.
+    """S_T and H_T with their intervals at budgets evenly spaced in log T.
 
-    Budgets go from the cheapest point kept to the dearest of all; one where these are the same.
+    Budgets range from the cheapest kept point to the most expensive point; there is one budget if
+    these are equal.
     """
     low = frontier(mean_over_seeds(points), tolerance).flops[0]
     high = max(low, points.flops.max())
-    # Rounding may leave a range that is nearly empty.
+    # Rounding may leave a nearly empty range.
     flops = np.unique(np.clip(np.geomspace(low, high, budgets), low, high))
     return Curve(points, flops, *resampled(points, flops, 0, tolerance=tolerance), test_tokens)
 
 
 def _draw(points: Points, rng: np.random.Generator) -> Points:
-    """Draws runs with replacement, then the seeds of each with replacement."""
+    """Draw runs with replacement, then the seeds of each with replacement."""
     index, runs = [], []
     for new, run in enumerate(rng.choice(np.unique(points.run), len(np.unique(points.run)))):
         seeds = np.unique(points.seed[points.run == run])

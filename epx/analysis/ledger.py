@@ -1,12 +1,14 @@
-"""From rows to codelengths, in float64 and without JAX. With D coded tokens trained on, an anchor
-(held-out nats per coded token at the end) and a coded set of 𝒟 tokens,
+"""From rows to codelengths, in float64 and without JAX.
+
+With D coded tokens trained on, an anchor (held-out nats per coded token at the end) and a coded set
+of 𝒟 tokens,
 
     S_preq = sum of online nats - D x anchor                      prequential
     S_req  = sum of KL(teacher || student)                        requential
-    EDL    = sum of the first pass's nats - n x anchor            excess, for n tokens seen often
+    EDL    = sum of the first pass's nats - n x anchor            excess, n tokens in the first pass
     H      = 𝒟 x anchor            MDL = S + H
 
-(arXiv 2601.03220, equations 8 and 9 with the final loss measured on unseen data; arXiv 2601.04728,
+(arXiv 2601.03220, equations 8 and 9, with the final loss measured on unseen data; arXiv 2601.04728,
 definition 3.2). A negative S is reported, not clipped: the anchor is then above the online loss.
 """
 
@@ -21,22 +23,22 @@ from epx.analysis.measurement import LN2, Estimate, Measurement, interval, mean_
 from epx.record import Arrays, Record, RecordError
 from epx.types import require
 
-# Where the final loss may be taken from. `ema` and `raw` are held-out losses of the averaged and
-# the last weights, `tail` the online loss of the last tenth of the steps, `oracle` the true law.
+# Sources of the final loss. `ema` and `raw` are held-out losses of the averaged and of the last
+# weights, `tail` the online loss of the last tenth of the steps, `oracle` the generator's law.
 ANCHORS = ("ema", "raw", "tail", "oracle")
 TAIL = 0.1
-# Parts of a first pass; a loss is averaged over each before it is compared with a target.
+# Parts of a first pass over each of which the loss is averaged before the comparison with a target.
 PARTS = 20
 
 
 class CodeRows(NamedTuple):
-    """Where a code finds its sums in a record.
+    """The rows of a record from which a code takes its sums.
 
     Attributes:
-      charged: rows that are summed to the charges.
+      charged: rows summed to the charges.
       tokens: rows that count the coded tokens learned from.
       tail_nats: rows whose last tenth is the anchor `tail`.
-      anchored: whether the anchor is taken off for every token.
+      anchored: whether the anchor is subtracted for every token.
       first_pass: whether only batches of unseen examples count.
       model: prefix of the model's rows and losses in a requential record.
     """
@@ -62,8 +64,8 @@ class Surplus(NamedTuple):
     """The cost of reaching a target loss, one entry per member.
 
     Attributes:
-      nats: surplus description length; where `reached` is false a lower bound.
-      tok: coded tokens needed, the sample complexity; where `reached` is false a lower bound.
+      nats: surplus description length, a lower bound where `reached` is false.
+      tok: coded tokens needed, the sample complexity, a lower bound where `reached` is false.
       reached: whether the target was reached.
     """
 
@@ -80,24 +82,24 @@ def measure(
     members: Sequence[int] | None = None,
     step: int | None = None,
 ) -> Measurement:
-    """Measures S, H and T of a record by one code.
+    """Measure S, H and T of a record by one code.
 
     Args:
       record: a complete record, or an unfinished one that has an evaluation.
-      code: one of CODES. None takes the code that made the record: `requential`, or `excess`, which
-        equals `prequential` where no example is seen twice. Of a requential record, `prequential`
-        and `excess` measure the teacher.
-      anchor: one of ANCHORS; None takes the first that is available: `ema`, or `raw` for counters,
-        which have no average.
-      test_tokens: 𝒟, above 0; None takes the config's `eval.test_tokens`, or else D, the mean over
+      code: one of CODES. None takes the code that made the record: `requential`, or else `excess`,
+        which equals `prequential` where no example is seen twice. With a requential record,
+        `prequential` and `excess` measure the teacher.
+      anchor: one of ANCHORS; None takes the first available: `ema`, or `raw` for counters, which
+        have no average.
+      test_tokens: 𝒟, above 0; None takes the config's `eval.test_tokens`, or else D, averaged over
         members.
       members: members to use; None takes all.
       step: the evaluation to use, as if the run had ended there; None takes the last.
 
     Raises:
       ValueError: an unknown code or anchor, or test tokens that are not above 0.
-      RecordError: the record does not hold this code or anchor, has no evaluation yet, or every
-        member failed.
+      RecordError: the record lacks this code or anchor, has no evaluation yet, or every member
+        failed.
     """
     code, model = _resolve(record, code)
     columns = CODES[code]
@@ -117,9 +119,9 @@ def measure(
         raise RecordError(f"{record.path}: no tokens were learned from up to step {step}")
     if test_tokens is None:
         test_tokens = record.config["eval"]["test_tokens"]
-    # One coded set for all members, or the spread of its size would be taken for that of H.
+    # The same 𝒟 for all members: otherwise the spread of H would include the spread of 𝒟.
     test_M = np.full_like(learned_M, learned_M.mean() if test_tokens is None else test_tokens)
-    # Processed tokens for each coded one, as in the held-out examples.
+    # Processed tokens per coded token, as in the held-out examples.
     processed_M = record.config["facts"]["length"] / record.evals[step]["coded_tok"][members].mean(
         1
     )
@@ -129,7 +131,9 @@ def measure(
         members=members,
         coded_tok=learned_M,
         test_tok=test_M,
+        # First terms of arXiv 2601.03220, equation 8 (or of EDL), and equation 9.
         charged_nats=(rows[columns.charged] * counted).sum(1),
+        # D of equation 8, n of EDL, and 0 of equation 9.
         anchored_tok=learned_M if columns.anchored else 0 * learned_M,
         anchor_nats=anchor_M,
         anchor_error_nats=error_M,
@@ -141,7 +145,7 @@ def measure(
 
 
 def codes(record: Record) -> list[str]:
-    """The codes by which a record can be measured. Charges in blocks have an excess only."""
+    """The codes by which a record can be measured: of charges in blocks only `excess`."""
     names = ["prequential"] if record.config.get("code", {}).get("name") != "blocks" else []
     return [*names, "excess", *(["requential"] if is_requential(record) else [])]
 
@@ -157,7 +161,7 @@ def anchors(
     members: Sequence[int] | None = None,
     step: int | None = None,
 ) -> list[str]:
-    """The anchors that a record offers to a code; arguments and errors are those of `measure`."""
+    """The anchors available to a code in a record; arguments and errors as in `measure`."""
     code, model = _resolve(record, code)
     step = _last_evaluation(record) if step is None else step
     tail_tok = record.rows[CODES[code].tokens][finite_members(record, step, members), _tail(step)]
@@ -171,17 +175,17 @@ def anchors(
 
 
 def surplus(record: Record, target_nats: float, members: Sequence[int] | None = None) -> Surplus:
-    """Surplus description length above a target loss, and the tokens it took to get there.
+    """Surplus description length above a target loss, and the tokens needed to reach it.
 
-    The sum of [L_i - target_nats]_+ over the coded tokens of the first pass (arXiv 2009.07368). L
-    is an expected loss: here the mean over a twentieth of the charges, since the loss of a batch is
-    below it by chance. The target is reached at the first evaluation where the last weights are as
-    good. Of a requential record it is the teacher's.
+    The sum of [L_i - target_nats]_+ over the coded tokens of the first pass (arXiv 2009.07368). L_i
+    is an expected loss, estimated by the mean over a twentieth of the charges, because single
+    batches can be below the target by chance. The target is reached at the first evaluation of the
+    last weights that is not above it. A requential record gives the surplus of its teacher.
 
     Args:
       record: as in `measure`.
       target_nats: nats per coded token.
-      members: members to use; failed ones are left out.
+      members: members to use, without failed ones.
 
     Raises:
       RecordError: the record has no evaluation yet, or every member failed.
@@ -196,11 +200,13 @@ def surplus(record: Record, target_nats: float, members: Sequence[int] | None = 
         tok_K = np.where(rows["passes"] == 0, rows["coded_tok"], 0).astype(np.float64)
         for part in np.array_split(np.flatnonzero(tok_K), PARTS):
             charged = rows["nats"][part].sum(dtype=np.float64)
+            # arXiv 2009.07368: [L_i - target]_+, summed over the tokens of the part.
             nats_M[rank] += max(0.0, charged - target_nats * tok_K[part].sum())
         evals = [record.evals[step] for step in steps]
         losses = [e[f"{model}raw_nats"][member].sum() / e["coded_tok"][member].sum() for e in evals]
         good = np.array(losses) <= target_nats
         reached_M[rank] = good.any()
+        # arXiv 2009.07368: sample complexity, the fewest tokens with L <= target.
         tok_M[rank] = tok_K[: steps[np.argmax(good)] if good.any() else last].sum()
     return Surplus(nats_M, tok_M, reached_M)
 
@@ -210,13 +216,14 @@ def decodable_bits(
 ) -> Estimate:
     """Upper bound, in bits, on a decodable code of the samples of a requential record.
 
-    The sum of KL + 2 log2 (1 + KL) + 5.21 over its messages bounds the expected length (arXiv
-    2607.11883). The KL of a message is summed along its own sample: correct in the mean, but its
-    logarithm is slightly below that of the mean. Arguments and errors are those of `measure`.
+    The sum of KL + 2 log2 (1 + KL) + 5.21 over messages bounds the expected length (arXiv
+    2607.11883). The KL of a message is evaluated along its sample, which is unbiased; the mean of
+    its logarithm is slightly below the logarithm of the mean. Arguments and errors as in `measure`.
     """
     _resolve(record, "requential")
     step = _last_evaluation(record) if step is None else step
     members = _require_finite(record, step, members)
+    # arXiv 2607.11883: KL, and 2 log2 (1 + KL) + 5.21 in nats, both per step.
     nats_M = sum(
         record.rows[name][members, :step].sum(1, dtype=np.float64)
         for name in ("kl_nats", "overhead_nats")
@@ -225,7 +232,7 @@ def decodable_bits(
 
 
 def failures(record: Record) -> dict[int, int]:
-    """Members whose loss was not finite, and the step where that happened."""
+    """Members whose loss was not finite, and the step at which that happened."""
     if not record.rows:
         return {}
     finite_MxS = record.rows["finite"].astype(bool)
@@ -233,7 +240,7 @@ def failures(record: Record) -> dict[int, int]:
 
 
 def finite_members(record: Record, step: int, members: Sequence[int] | None = None) -> np.ndarray:
-    """Indices of the members, or of all, whose loss was finite up to a step."""
+    """Indices of those members (None: of all) whose loss was finite up to a step."""
     finite_M = record.rows["finite"][:, :step].astype(bool).all(1)
     candidates = range(len(finite_M)) if members is None else members
     return np.array([member for member in candidates if finite_M[member]], int)
@@ -270,10 +277,10 @@ def _tail(step: int) -> slice:
 def _compute(
     record: Record, rows: Arrays, model: str, test_all_M: np.ndarray
 ) -> tuple[np.ndarray, np.ndarray]:
-    """T in both accountings: training, and coding examples of `test_all_M` tokens in all.
+    """T in both accountings: to train, and to code examples with `test_all_M` tokens in total.
 
-    A teacher pays for its own steps, not for its samples. The paper's accounting needs parameters
-    that are all used for every token; a counter's are not.
+    A teacher pays for its own steps, not for its samples. The paper's accounting assumes that every
+    token uses all parameters. A counter does not, so both of its values are exact.
     """
     facts = record.config["facts"]
     if model:
@@ -302,7 +309,7 @@ def _anchor(
     if anchor == "oracle":
         nats, tok = (record.baselines[f"oracle_{name}"][members] for name in ("nats", "tok"))
     elif anchor == "tail":
-        # Steps of the tail differ by the noise of their batches and by what is still learned.
+        # Its standard error includes the change of the loss during the tail.
         nats, tok = (rows[name][:, _tail(step)] for name in (columns.tail_nats, columns.tokens))
     else:
         evaluation = record.evals[step]

@@ -1,4 +1,4 @@
-"""Loss curves: online and held-out bits per coded token against tokens, the mean over members."""
+"""Loss curves: online and held-out bits per coded token against tokens, as member means."""
 
 from collections.abc import Sequence
 from typing import NamedTuple
@@ -11,7 +11,7 @@ from epx.record import Record, RecordError
 
 
 class LossCurve(NamedTuple):
-    """A loss against coded tokens learned from.
+    """Loss against coded tokens learned from.
 
     Attributes:
       tokens, bits_per_tok: online loss, averaged over bins of steps.
@@ -25,12 +25,12 @@ class LossCurve(NamedTuple):
 
 
 def curve(record: Record, members: Sequence[int] | None = None, bins: int = 60) -> LossCurve:
-    """The loss of the model that is measured, of a requential record the student's.
+    """The loss curve of a record's model, in a requential record of its student.
 
     Args:
       record: a record with rows.
-      members: members to average; failed ones are left out.
-      bins: most bins of steps, even in the logarithm of the step.
+      members: members to average, without failed ones.
+      bins: most bins of steps, evenly spaced in the logarithm of the step.
 
     Raises:
       RecordError: every member failed, or nothing was learned from.

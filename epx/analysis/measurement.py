@@ -1,4 +1,4 @@
-"""What a code says of a record, with 95 % intervals over members. Nats become bits here."""
+"""S, H and T of a record by one code, with 95 % intervals over members, in nats and bits."""
 
 import math
 from typing import NamedTuple
@@ -17,21 +17,22 @@ class Estimate(NamedTuple):
 
 
 class Measurement(NamedTuple):
-    """One code's reading of a record: float64 arrays with one entry per finite member.
+    """A measurement of a record by one code: float64 arrays with one entry per finite member.
 
     Attributes:
-      members: indices of the members that took part; failed ones are left out.
-      coded_tok: coded tokens that the model learned from, D; of EDL those of the first pass, n.
-      test_tok: size of the coded set whose information is stated, 𝒟.
+      members: indices of the measured members, without failed ones.
+      coded_tok: coded tokens that the model learned from, D; for EDL those of the first pass, n.
+      test_tok: size of the coded set, 𝒟.
       charged_nats: the sum of the charges.
-      anchored_tok: tokens for which the anchor is taken off the charges: D, n, or 0 of the KL.
-      anchor_nats: nats per coded token at the end.
+      anchored_tok: tokens for which the anchor is subtracted from the charges: D, n, or 0 for the
+        KL.
+      anchor_nats: held-out nats per coded token at the end.
       anchor_error_nats: its standard error.
-      exact_flops, paper_flops: compute T in two accountings, training and coding 𝒟 tokens.
+      exact_flops, paper_flops: compute T in two accountings, to train and to code 𝒟 tokens.
       anchor: the name of the anchor.
-      shared_held_out: whether the anchors of all members are of the same held-out examples, as in
-        a finite generator. Their errors are then equal: the spread of the seeds does not show them,
-        and averaging does not reduce them.
+      shared_held_out: whether all members share their held-out examples, as with a finite
+        generator. The errors of their anchors are then equal: the spread of the seeds does not
+        contain them, and averaging does not reduce them.
     """
 
     members: np.ndarray
@@ -49,13 +50,13 @@ class Measurement(NamedTuple):
     @property
     def structure_nats(self) -> np.ndarray:
         """S of each member by this code."""
-        # arXiv 2601.03220, equation 8, with the final loss measured on unseen data.
+        # arXiv 2601.03220: equation 8 with the final loss on unseen data, or equation 9 (0 tokens).
         return self.charged_nats - self.anchored_tok * self.anchor_nats
 
     @property
     def entropy_nats(self) -> np.ndarray:
         """H of each member, the time-bounded entropy of 𝒟 tokens."""
-        # arXiv 2601.03220, equation 9.
+        # arXiv 2601.03220, appendix B.1: held-out loss per token x 𝒟.
         return self.test_tok * self.anchor_nats
 
     @property
@@ -81,7 +82,7 @@ class Measurement(NamedTuple):
 
     @property
     def description_bits(self) -> Estimate:
-        """MDL = S + H in bits; the anchor's error counts with 𝒟 and against D."""
+        """MDL = S + H in bits; the anchor, and its error, enters 𝒟 - D times."""
         errors = np.abs(self.test_tok - self.anchored_tok) * self.anchor_error_nats
         return self._bits(self.structure_nats + self.entropy_nats, errors)
 
@@ -111,19 +112,19 @@ def interval(values_M: np.ndarray, shared_error: float = 0.0) -> Estimate:
     """Mean over members and the half width of its 95 % interval by Student's t.
 
     Args:
-      values_M: one value per member; their spread holds every error that members do not share.
-      shared_error: standard error of what all members share, such as their held-out examples,
-        added in quadrature. The degrees of freedom then rise with the part of the variance that is
-        known: by the ratio of the variances, not by its square as Welch and Satterthwaite have it,
-        which covers 92 % of three seeds. Simulated coverage is 94 to 96.5 % from three seeds on.
+      values_M: one value per member; their spread contains the errors that members do not share.
+      shared_error: standard error common to all members, such as that of shared held-out examples,
+        added in quadrature. The degrees of freedom are multiplied by the ratio of the total to the
+        unshared variance. Its square (Welch and Satterthwaite) covers only 92 % with three seeds;
+        this covers 94 to 96.5 % from three seeds on, by simulation.
     """
     n = len(values_M)
     mean = float(np.mean(values_M))
     if n < 2:
         return Estimate(mean, math.nan)
-    own = float(np.var(values_M, ddof=1)) / n
-    total = own + shared_error**2
-    if own == 0.0:
+    unshared = float(np.var(values_M, ddof=1)) / n
+    total = unshared + shared_error**2
+    if unshared == 0.0:
         return Estimate(mean, float(special.ndtri(0.975)) * shared_error)
-    freedom = (n - 1) * total / own
+    freedom = (n - 1) * total / unshared
     return Estimate(mean, float(special.stdtrit(freedom, 0.975)) * math.sqrt(total))

@@ -1,6 +1,7 @@
-"""Epiplexity without training, from the scaling law of a loss (arXiv 2601.03220, appendix B.3;
-numbers in section C.9). For N parameters, D training tokens and a coded
-set of 𝒟 tokens,
+"""Epiplexity from the scaling law of a loss, without training.
+
+Source: arXiv 2601.03220, appendix B.3; numbers in section C.9. For N parameters, D training tokens
+and a coded set of 𝒟 tokens,
 
     L(N, D) = E + (N0/N)^alpha + (D0/D)^beta      nats per token
     T = 2N (3D + 𝒟)                                FLOPs to train and to code
@@ -22,20 +23,22 @@ from epx.analysis.measurement import LN2
 from epx.types import refusal, require
 
 PF_DAY = 8.64e19  # FLOPs in a petaflop/s-day
-# Non-embedding compute, in PF-days, over which a law is fitted again with all parameters counted.
+# Non-embedding compute, in PF-days, at which a law is refitted with all parameters counted.
 REFIT_PF_DAYS = np.logspace(-6, -1, 20)
 
 
 class ComputeLaw(NamedTuple):
-    """A published law of the best loss against compute C, in the form of Henighan et al. (arXiv
-    2010.14701): L = (C/C0)^-gamma + E, reached by N = (C/C_unit)^delta parameters.
+    """A published law of the best loss against compute C.
+
+    Form of Henighan et al. (arXiv 2010.14701): L = (C/C0)^-gamma + E, reached by
+    N = (C/C_unit)^delta parameters.
 
     Attributes:
       gamma: exponent of the loss.
-      N0: parameters that scale the loss.
-      C0: compute that scales the loss, in PF-days.
+      N0: scale of the parameters.
+      C0: scale of the compute, in PF-days.
       E: irreducible loss, nats per token.
-      C_unit: compute at which one parameter is best, in PF-days.
+      C_unit: compute at which the best model has one parameter, in PF-days.
       delta: exponent of the best size.
       vocab, context: tokens of the vocabulary and of an example.
       aspect: width over depth of the models; None where the published law counts all parameters.
@@ -72,13 +75,14 @@ class LossLaw(NamedTuple):
         return self.beta / (1 - self.beta) * self.D0**self.beta * tokens ** (1 - self.beta)
 
     def limit(self, test_tokens: float) -> tuple[float, float]:
-        """S and H in nats for unbounded compute, where D* is the whole coded set."""
+        """S and H in nats for unbounded compute, where D* = 𝒟."""
+        # arXiv 2601.03220, appendix B.3: H = 𝒟 E + D0^beta 𝒟^(1-beta).
         entropy = test_tokens * self.E + self.D0**self.beta * test_tokens ** (1 - self.beta)
         return self.structure_nats(test_tokens), entropy
 
 
-# Henighan et al. 2020 for images and video (pixels, or tokens of a vector quantiser, VQ), Hoffmann
-# et al. 2022 for language, as the paper took them over.
+# As quoted in the paper: Henighan et al. 2020 for images and video (pixels, or tokens of a vector
+# quantiser, VQ), Hoffmann et al. 2022 for language.
 PUBLISHED = {
     "language": ComputeLaw(0.154843903, 49146303.55, 0.436583, 1.6934, 3.90617743e-20, 0.456497356),
     "image VQ 32x32": ComputeLaw(0.12, 1.9e4, 2.6e-6, 3.17, 9.4e-13, 0.70, 1024, 1024, 5),
@@ -96,7 +100,7 @@ class Split(NamedTuple):
     Attributes:
       flops: T.
       parameters, tokens: N* and D*.
-      structure_nats, entropy_nats: S_T and H_T of the whole coded set.
+      structure_nats, entropy_nats: S_T and H_T of the full coded set.
     """
 
     flops: float
@@ -107,7 +111,7 @@ class Split(NamedTuple):
 
 
 def split(law: LossLaw, flops: float, test_tokens: float) -> Split:
-    """The shortest two-part code of `test_tokens` tokens that `flops` FLOPs allow.
+    """The shortest two-part code of `test_tokens` tokens within `flops` FLOPs.
 
     D* is the root of dS/dD + dH/dD = 0 along N = T / (2 (3D + 𝒟)).
 
@@ -118,11 +122,14 @@ def split(law: LossLaw, flops: float, test_tokens: float) -> Split:
         require(name, value, 0 < value < math.inf, "a finite number above 0")
 
     def size(tokens: float) -> float:
+        # arXiv 2601.03220, appendix B.3: T = 2N (3D + 𝒟).
         return flops / (2 * (3 * tokens + test_tokens))
 
     def slope(log_tokens: float) -> float:
-        """Derivative of S + H along the budget; its sign is that of d(S + H)/dD."""
+        """d(S + H)/dD at constant T."""
         tokens = math.exp(log_tokens)
+        # arXiv 2601.03220, appendix B.3: at D*
+        # beta D0^beta (𝒟 - D) D^(-beta-1) = 3 alpha 𝒟 / (3D + 𝒟) (N0/N)^alpha.
         saved = law.beta * law.D0**law.beta * (test_tokens - tokens) * tokens ** (-law.beta - 1)
         smaller = 3 * law.alpha * test_tokens / (3 * tokens + test_tokens)
         return smaller * (law.N0 / size(tokens)) ** law.alpha - saved
@@ -131,18 +138,19 @@ def split(law: LossLaw, flops: float, test_tokens: float) -> Split:
     least = 2 * (3 + test_tokens)
     accepted = f"at least {least:g}, the compute of one parameter and one token"
     require("flops", flops, flops >= least, accepted)
-    if slope(low) >= 0:  # learning saves less than it costs
+    if slope(low) >= 0:  # training costs more than it saves
         tokens = 1.0
-    elif slope(high) <= 0:  # the loss of any smaller model is lost to rounding
+    elif slope(high) <= 0:  # the term of N is lost to rounding
         tokens = test_tokens
     else:
         tokens = math.exp(optimize.brentq(slope, low, high, xtol=1e-14, rtol=1e-14))
     parameters = size(tokens)
+    # arXiv 2601.03220, appendix B.3: H = 𝒟 L(N, D).
     entropy = test_tokens * law.loss_nats(parameters, tokens)
     return Split(flops, parameters, tokens, law.structure_nats(tokens), entropy)
 
 
-# Head, key of a cell, format, and format of its half width, as `report/tables.py` takes them.
+# Head, key of a cell, format, and format of its half width, in the form of `report/tables.py`.
 COLUMNS = (
     ("domain", "domain", "", ""),
     ("S bit", "S_bits", ".3g", ""),
@@ -155,12 +163,12 @@ COLUMNS = (
     ("S without bound, bit", "S_limit_bits", ".3g", ""),
     ("H without bound, bit", "H_limit_bits", ".4g", ""),
 )
-# The first columns, which fit a terminal of 80 characters.
+# Number of first columns, which fit a terminal of 80 characters.
 COMPACT = 6
 
 
 def cells(laws: dict[str, LossLaw], flops: float, test_tokens: float) -> list[dict[str, Any]]:
-    """Makes one cell for each law, with the keys of COLUMNS and those of the law itself."""
+    """Make one cell for each law, with the keys of COLUMNS and those of the law itself."""
     result = []
     for domain, law in laws.items():
         best, limit = split(law, flops, test_tokens), law.limit(test_tokens)
@@ -183,13 +191,13 @@ def cells(laws: dict[str, LossLaw], flops: float, test_tokens: float) -> list[di
 
 
 def read(path: Path | str) -> dict[str, LossLaw]:
-    """Reads laws from a CSV file, by the name in its column `domain`.
+    """Read laws from a CSV file, by the name in its column `domain`.
 
     The other columns are the fields of `LossLaw`, or those of `ComputeLaw`, which is converted; its
-    last three may be left empty. Spaces around a cell do not count.
+    last three may be empty. Spaces around a cell are ignored.
 
     Raises:
-      ValueError: not a CSV file of either kind, naming the line.
+      ValueError: the file has neither form; the message names the line.
       OSError: the file cannot be read.
     """
     name = str(path)
@@ -218,7 +226,7 @@ def read(path: Path | str) -> dict[str, LossLaw]:
 
 
 def _law(kind: type[LossLaw] | type[ComputeLaw], cells: dict[str, str], where: str) -> LossLaw:
-    """The law in a line of a file; `where` stands before the key in a refusal."""
+    """The law in a line of a file; `where` precedes the key in a refusal."""
     numbers = {}
     for key, text in cells.items():
         if not text and key in kind._field_defaults:
@@ -242,7 +250,7 @@ def _law(kind: type[LossLaw] | type[ComputeLaw], cells: dict[str, str], where: s
 
 
 def _check(law: LossLaw | ComputeLaw, where: str) -> None:
-    """Refuses constants that a law cannot have."""
+    """Refuse constants that a law cannot have."""
     sizes = {key: getattr(law, key, None) for key in ("vocab", "context", "aspect")}
     given = [value is not None for value in sizes.values()]
     together = all(given) or not any(given)
@@ -254,18 +262,19 @@ def _check(law: LossLaw | ComputeLaw, where: str) -> None:
 
 
 def convert(law: ComputeLaw) -> LossLaw:
-    """Converts a law against compute to a loss law in which all parameters are counted.
+    """Convert a law against compute to a loss law in which all parameters are counted.
 
-    Laws of Henighan et al. count neither the embedding of V tokens, nor the head, nor the position
-    table. With models of one aspect ratio A these have (2V + context) (A/12)^(1/3) N^(1/3)
-    parameters (the published text writes V, its table needs 2V), so both laws are fitted again on
-    REFIT_PF_DAYS. N0 stays as it was published.
+    Laws of Henighan et al. do not count the embedding of V tokens, the head and the position table.
+    In models of aspect ratio A these have (2V + context) (A/12)^(1/3) N^(1/3) parameters (the
+    published text has V, its table needs 2V), so both laws are refitted on REFIT_PF_DAYS. N0 keeps
+    its published value.
     """
     gamma, N0, C0, E, C_unit, delta = law[:6]
     if law.aspect is not None:
         compute = REFIT_PF_DAYS
         parameters = (compute / C_unit) ** delta
         loss = (compute / C0) ** -gamma + E
+        # (2V + context) (A/12)^(1/3) N^(1/3) parameters outside the layers.
         others = (2 * law.vocab + law.context) * (law.aspect / 12) ** (1 / 3)
         total = parameters + others * parameters ** (1 / 3)
         log_compute = np.log(compute * total / parameters)
@@ -281,7 +290,7 @@ def convert(law: ComputeLaw) -> LossLaw:
 def _refit(
     log_compute: np.ndarray, log_loss: np.ndarray, gamma: float, C0: float, E: float
 ) -> tuple[float, float]:
-    """Fits gamma and E of the loss law to these points by least squares in logs."""
+    """Fit gamma and E of the loss law to these points by least squares of logarithms."""
 
     def residuals(law: np.ndarray) -> np.ndarray:
         log_C0, gamma, E = law

@@ -1,1 +1,1 @@
-"""How a code is really sent: bytes and bits that decode."""
+"""Coders: the codes as bytes and bits that decode."""

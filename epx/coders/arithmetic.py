@@ -1,16 +1,14 @@
-"""The prequential code, really sent: tokens become bytes and bytes become the same tokens, driven
-by the trainer itself. The decoder learns the model again as it decodes.
+"""The prequential code as bytes: an arithmetic coder driven by the observer as it trains.
 
-Several examples are coded side by side, one position of all of them at a time: the observer, as it
-is before it has learned from any of them, predicts each one's next token; the probabilities become
-whole numbers, an arithmetic coder (the package `constriction`) codes the tokens with them, and when
-the examples are done the observer learns from them by the step of `prequential.py`. An exact
-counter learns from every token, and codes one example after the other.
+A batch of examples is coded one position at a time. The observer, before it learns from the batch,
+predicts the next token of each example; the probabilities are rounded to integers, and the package
+`constriction` codes the tokens with them. After the batch the observer learns from it by the step
+of `prequential.py`. An exact counter codes single examples and learns from every token. The decoder
+repeats the training as it decodes.
 
-Encoder and decoder call the same compiled coder on arrays of the same shapes. A scan over tokens
-that the encoder knows already would be another program, whose last bits differ, and one different
-bit in a probability makes all that follows unreadable. That is promised on CPUs, within one
-environment.
+Encoder and decoder call the same compiled programs on arrays of the same shapes. A program that
+processes all tokens of the encoder at once could differ in the last bits, and one different bit in
+a probability makes the rest undecodable. Equal bits are promised on CPUs, within one environment.
 """
 
 import dataclasses
@@ -28,23 +26,23 @@ from epx.codes import prequential
 from epx.learning.batch import Batch
 from epx.types import Example, Hyper, Observer, PyTree, Spec, State, refusal
 
-# Probabilities become whole numbers of which 2^24 stand for 1, none below 1, so that any token can
-# be coded. They add up to about that; the coder scales them again, on both sides alike.
+# Probabilities are scaled by 2^24 and rounded to integers of at least 1, so that any token can be
+# coded. They sum to about 2^24; the coder normalises them, identically on both sides.
 PRECISION_BITS = 24
 
 
 class CompiledCoder(NamedTuple):
-    """What both sides call. Batches are Examples of which each leaf has a leading axis B.
+    """Compiled programs that both sides call. All leaves of a batch have a leading axis B.
 
     Attributes:
       init: () -> the state before the first example.
-      start: (params, batch) -> cache, which has read the leading tokens that are given.
+      start: (params, batch) -> cache, after the given leading tokens.
       position: (params, cache, previous_B, side) -> (cache, weights_BxV), probabilities of the next
-        token of each example as whole numbers.
-      learn: (state, batch) -> (state, (nats, finite)), after a batch; of an exact counter after
-        each token, the only one that is marked. The nats are what the trainer charges; they or the
-        gradient can cease to be finite. The old state is gone.
-      batch: examples side by side.
+        token of each example as integers.
+      learn: (state, batch) -> (state, (nats, finite)), after each batch; with an exact counter
+        after each token, which alone is then marked as coded. `nats` is the trainer's charge;
+        `finite` is False once it or the gradient is not finite. Donates the old state.
+      batch: examples coded together.
       each_token: whether it learns after each token.
       spec: of the examples.
     """
@@ -61,7 +59,7 @@ class CompiledCoder(NamedTuple):
 @jax.tree_util.register_dataclass
 @dataclass(frozen=True)
 class Batched:
-    """A batch of examples as a generator: example i is the i-th of every batch."""
+    """A batch of B examples as a generator: the example of index i is number i modulo B."""
 
     examples: Example
     facts: Spec = field(metadata={"static": True})
@@ -78,35 +76,36 @@ class Batched:
 def prepare(
     observer: Observer, hyper: Hyper, spec: Spec, batch: Batch, side: PyTree = None
 ) -> CompiledCoder:
-    """Compiles what both sides call.
+    """Compile the programs that both sides call.
 
     Args:
       observer: with `start` and `step`, made for the spec.
-      hyper: of the one member.
+      hyper: of the single member.
       spec: vocabulary, length and given tokens of the examples.
-      batch: how the examples of a step are divided. A counter codes one by one.
+      batch: the division of a step's examples. A counter codes single examples.
       side: the side information of one example, or the shapes of its arrays.
 
     Raises:
-      ValueError: an observer that cannot predict one token at a time, or no package constriction.
+      ValueError: the observer cannot predict one token at a time, or the package constriction is
+        not installed.
     """
     package()
     if not (observer.start and observer.step):
         raise refusal("observer.start", observer.start, "observers with start and step")
     each_token = observer.update is not None
-    # Every example is new: their generator may be smaller than what is sent of it.
+    # Every index is a new example, even beyond the size of a finite generator.
     spec, batch = dataclasses.replace(spec, size=None), batch._replace(examples=None)
     if each_token:
         batch = Batch(1, 1)
     code = prequential.make(observer, batch)
     state = jax.eval_shape(code.init, hyper)
-    one = Example(
+    example = Example(
         jax.ShapeDtypeStruct((spec.length,), jnp.int32),
         jax.ShapeDtypeStruct((spec.length,), bool),
         side,
     )
     examples = jax.tree.map(
-        lambda leaf: jax.ShapeDtypeStruct((batch.size, *leaf.shape), leaf.dtype), one
+        lambda leaf: jax.ShapeDtypeStruct((batch.size, *leaf.shape), leaf.dtype), example
     )
 
     def start(params: PyTree, examples: Example) -> PyTree:
@@ -137,7 +136,7 @@ def prepare(
 
 
 def weights(logits_BxV: jax.Array) -> jax.Array:
-    """Probabilities as int32 from 1 on that add up to about 2^24."""
+    """Probabilities as int32 of at least 1 whose sum is about 2^24."""
     shares = 2**PRECISION_BITS - logits_BxV.shape[-1]
     p_BxV = jax.nn.softmax(logits_BxV.astype(jnp.float32))
     return 1 + jnp.floor(p_BxV * shares).astype(jnp.int32)
@@ -146,22 +145,24 @@ def weights(logits_BxV: jax.Array) -> jax.Array:
 def encode(
     coder: CompiledCoder, examples: Example, show: Callable[[int], None] = lambda done: None
 ) -> tuple[bytes, float]:
-    """The coded tokens of N examples, in the order in which the observer learns from them, and the
-    sum of what the trainer charges for them, in nats.
+    """Encode the coded tokens of N examples, in the order of training.
 
     Args:
       coder: of this side.
       examples: numpy arrays, each with a leading axis N; tokens int32, coded bool.
-      show: is told how many examples are done.
+      show: called with the number of examples done.
+
+    Returns:
+      The payload, and the sum of the trainer's charges in nats.
 
     Raises:
       ValueError: a loss that is not finite.
     """
     encoder, family = package().stream.queue.RangeEncoder(), _family()
 
-    def write(weights_NxV: np.ndarray, known_N: np.ndarray) -> np.ndarray:
-        encoder.encode(known_N, family, weights_NxV)
-        return known_N
+    def write(weights_NxV: np.ndarray, tokens_N: np.ndarray) -> np.ndarray:
+        encoder.encode(tokens_N, family, weights_NxV)
+        return tokens_N
 
     nats = math.fsum(nats for _, nats in _walk(coder, examples, write, show))
     return encoder.get_compressed().astype("<u4").tobytes(), nats
@@ -173,13 +174,13 @@ def decode(
     shared: Example,
     show: Callable[[int], None] = lambda done: None,
 ) -> np.ndarray:
-    """The tokens of N examples.
+    """Decode the tokens of N examples.
 
     Args:
       coder: of this side.
       sent: the payload.
-      shared: the examples; only their tokens that are not coded are read.
-      show: is told how many examples are done.
+      shared: the examples; only their uncoded tokens are read.
+      show: called with the number of examples done.
 
     Raises:
       ValueError: the payload cannot be decoded, or a loss that is not finite.
@@ -190,7 +191,7 @@ def decode(
     def read(weights_NxV: np.ndarray, _: np.ndarray) -> np.ndarray:
         try:
             return decoder.decode(family, weights_NxV)
-        except AssertionError as error:  # the package's word for it
+        except AssertionError as error:  # raised by the package for invalid data
             raise refusal("payload", len(sent), "a payload that can be decoded") from error
 
     hidden = shared._replace(tokens_T=np.where(shared.coded_T, 0, shared.tokens_T))
@@ -207,7 +208,7 @@ def _walk(
     """The loop shared by encoder and decoder; yields each batch's tokens and charge.
 
     `code(weights, tokens)` encodes the tokens, or ignores them and returns the decoded ones. The
-    last batch is filled up with examples that have nothing coded.
+    last batch is padded with examples without coded tokens.
     """
     state, count = coder.init(), len(examples.tokens_T)
     for first in range(0, count, coder.batch):
@@ -222,9 +223,7 @@ def _walk(
             if rows.size:
                 weights_NxV = np.asarray(weights_BxV, np.float64)[rows]
                 if weights_NxV.min() < 1:
-                    raise refusal(
-                        "logits", "not finite", "finite logits; a smaller optim.lr usually helps"
-                    )
+                    raise refusal("logits", "not finite", "finite logits; try a smaller optim.lr")
                 tokens_BxT[rows, t] = code(weights_NxV, tokens_BxT[rows, t])
             if coder.each_token and rows.size:
                 alone_BxT = (np.arange(coder.spec.length) == t)[None]
@@ -234,20 +233,18 @@ def _walk(
             state, charge = coder.learn(state, batch)
             charged.append(charge)
         if not all(finite for _, finite in charged):
-            accepted = "a finite loss; a smaller optim.lr or optim.clip_norm is what usually helps"
+            accepted = "a finite loss; try a smaller optim.lr or optim.clip_norm"
             raise refusal("loss", f"not finite after example {first}", accepted)
         show(min(first + coder.batch, count))
         yield tokens_BxT[: count - first], math.fsum(float(nats) for nats, _ in charged)
 
 
 def _batch(examples: Example, first: int, size: int) -> Example:
-    """The next `size` of the examples; zeros after the last one."""
+    """The `size` examples from `first` on, padded with zeros after the last one."""
 
     def rows(leaf_N: np.ndarray) -> np.ndarray:
-        found = leaf_N[first : first + size]
-        return np.concatenate(
-            [found, np.zeros((size - len(found), *found.shape[1:]), leaf_N.dtype)]
-        )
+        part = leaf_N[first : first + size]
+        return np.concatenate([part, np.zeros((size - len(part), *part.shape[1:]), leaf_N.dtype)])
 
     return jax.tree.map(rows, examples)
 
@@ -263,5 +260,5 @@ def package() -> ModuleType:
 
 
 def _family():
-    """Distributions that are given by their weights, a row for each token."""
+    """Distributions given by their weights, one row for each token."""
     return package().stream.model.Categorical(perfect=False)

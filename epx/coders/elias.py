@@ -1,4 +1,4 @@
-"""The Elias delta code of whole numbers from 1 on (Elias 1975).
+"""The Elias delta code of integers of at least 1 (Elias 1975).
 
 A number n takes floor(log2 n) + 2 floor(log2 (floor(log2 n) + 1)) + 1 bits.
 """
@@ -7,8 +7,7 @@ from epx.types import refusal, require
 
 
 def encode(number: int) -> str:
-    """The bits of a number: how many digits it has, in the gamma code, then the digits after the
-    first.
+    """The bits of a number: its length in the gamma code, then its digits after the first.
 
     >>> [encode(n) for n in (1, 2, 3, 4, 17)]
     ['1', '0100', '0101', '01100', '001010001']
@@ -23,17 +22,17 @@ def encode(number: int) -> str:
 
 
 def decode(bits: str, at: int = 0) -> tuple[int, int]:
-    """The number whose code begins there, and where the next one begins.
+    """The number whose code begins at position `at`, and the position after its code.
 
     Raises:
-      ValueError: the bits end within it.
+      ValueError: the bits end within the number.
     """
-    one = bits.find("1", at)
-    size = one - at + 1
-    if one < 0 or len(bits) < one + size:
+    first_one = bits.find("1", at)
+    size = first_one - at + 1
+    if first_one < 0 or len(bits) < first_one + size:
         raise refusal("bits", len(bits) - at, "bits that do not end within a number")
-    length = int(bits[one : one + size], 2)
-    end = one + size + length - 1
+    length = int(bits[first_one : first_one + size], 2)
+    end = first_one + size + length - 1
     if end > len(bits):
         raise refusal("bits", len(bits) - at, "bits that do not end within a number")
-    return int("1" + bits[one + size : end], 2), end
+    return int("1" + bits[first_one + size : end], 2), end

@@ -1,13 +1,15 @@
-"""The Poisson functional representation (Li and El Gamal 2018): how the encoder picks a proposal of
-the decoder's distribution that is distributed as its own.
+"""The Poisson functional representation (Li and El Gamal 2018).
 
-Both sides know what the student predicts, P, and draw from it the same endless list of proposals
-Y_1, Y_2, ..., each with a key of its own number. They arrive at the times T_1 < T_2 < ... of a
-Poisson process of rate 1. The encoder, who also knows the teacher's prediction Q, sends the number
-J of the proposal with the least T_i P(Y_i) / Q(Y_i).
+The encoder picks, among proposals from the decoder's distribution P, one that is distributed as the
+encoder's distribution Q. Both sides know P, the student's prediction, and draw from it the same
+endless list of proposals Y_1, Y_2, ..., each with a key made from its number. The proposals arrive
+at the times T_1 < T_2 < ... of a Poisson process of rate 1. The encoder also knows Q, the teacher's
+prediction, and sends
 
-All completions of a message are listed, so that the largest ratio Q/P, which says when no later
-proposal can win, is known: V^c of them for c coded tokens.
+    J = argmin_i T_i P(Y_i) / Q(Y_i)
+
+The V^c completions of a message of c coded tokens are all listed. That gives the largest ratio Q/P,
+which tells the encoder when no later proposal can win.
 """
 
 import zlib
@@ -21,25 +23,24 @@ from jax import lax
 from epx.learning import nll
 from epx.types import Observer, PyTree, Spec, require
 
-# Completions of a message that are listed at most.
+# Most completions of a message.
 LARGEST_LIST = 2**12
-# Proposals that are examined together.
+# Proposals examined together.
 CHUNK = 64
-# After this many proposals a message takes the best so far: the chance that a later one wins is
-# below (largest ratio) x 2^-24.
+# After this many proposals the best so far is taken. The probability that a later one wins is below
+# (largest ratio) x 2^-24.
 MOST_PROPOSALS = 2**24
 
 
 class Predictive(NamedTuple):
-    """What an observer predicts for each of B messages.
+    """An observer's prediction of each of B messages.
 
     Attributes:
       log_p_BxC: ln of the probability of every completion, float32.
-      order_BxC: int32, the completions by rising probability: among small numbers a float32 tells
-        rare ones apart as exactly as others.
-      bounds_BxC: their cumulative probabilities in that order, from which proposals are drawn. Both
-        sides take them from one program: another one's last bits could differ, and so could a
-        proposal.
+      order_BxC: int32, the completions by rising probability, so that cumulative sums of rare ones
+        keep the relative precision of float32.
+      bounds_BxC: cumulative probabilities in that order, from which proposals are drawn. Both sides
+        compute them by the same program, because different last bits could change a proposal.
     """
 
     log_p_BxC: jax.Array
@@ -48,12 +49,12 @@ class Predictive(NamedTuple):
 
 
 class Choice(NamedTuple):
-    """What the encoder picked for each of B messages.
+    """The encoder's choice for each of B messages.
 
     Attributes:
-      number_B: int32, J from 1 on: what is sent.
-      completion_B: int32, which completion proposal J is.
-      proposals_B: int32, proposals to examine, in order, until none can win any more.
+      number_B: int32, J, counted from 1; it is sent.
+      completion_B: int32, the completion that is proposal J.
+      proposals_B: int32, proposals examined until no later one can win.
     """
 
     number_B: jax.Array
@@ -62,10 +63,10 @@ class Choice(NamedTuple):
 
 
 def completions(spec: Spec) -> np.ndarray:
-    """All strings of the coded tokens, int32 of shape (V^c, c), where all after `given` are coded.
+    """All strings of the c coded tokens, those after `given`; int32 of shape (V^c, c).
 
     Raises:
-      ValueError: more than LARGEST_LIST of them.
+      ValueError: there are more than LARGEST_LIST.
     """
     coded = spec.length - spec.given
     count = spec.vocab**coded
@@ -78,7 +79,7 @@ def completions(spec: Spec) -> np.ndarray:
 def predict(
     observer: Observer, params: PyTree, given_BxG: jax.Array, strings_CxT: jax.Array
 ) -> Predictive:
-    """What an observer predicts after the given tokens."""
+    """The prediction of an observer after the given tokens."""
 
     def message(given_G: jax.Array) -> jax.Array:
         front_CxG = jnp.broadcast_to(given_G, (len(strings_CxT), len(given_G)))
@@ -90,17 +91,18 @@ def predict(
 
 
 def make_predictive(log_p_BxC: jax.Array) -> Predictive:
-    """The predictive of these log probabilities of all completions."""
+    """The predictive with these log probabilities of all completions."""
     order_BxC = jnp.argsort(log_p_BxC, axis=1).astype(jnp.int32)
     rising_BxC = jnp.exp(jnp.take_along_axis(log_p_BxC, order_BxC, axis=1))
     return Predictive(log_p_BxC, order_BxC, jnp.cumsum(rising_BxC, axis=1))
 
 
 def choose(key: jax.Array, student: Predictive, teacher: Predictive) -> Choice:
-    """The encoder's side of a step, whose key this is: J = argmin_i T_i P(Y_i) / Q(Y_i).
+    """The encoder's side of a step: J = argmin_i T_i P(Y_i) / Q(Y_i) for each message.
 
-    P is the student's prediction, Q the teacher's.
+    P is the student's prediction, Q the teacher's; `key` belongs to the step.
     """
+    # ln P/Q of every completion
     penalty_BxC = student.log_p_BxC - teacher.log_p_BxC
 
     def message(number: jax.Array, student: Predictive, penalty_C: jax.Array) -> Choice:
@@ -109,7 +111,7 @@ def choose(key: jax.Array, student: Predictive, teacher: Predictive) -> Choice:
 
         def undecided(carry):
             first, time, best, *_ = carry
-            # The earliest proposal that is left arrives at `time`, at best with the least penalty.
+            # The next proposal arrives at `time` or later, with at least the least penalty.
             return (jnp.log(time) + least < best) & (first < MOST_PROPOSALS)
 
         def examine(carry):
@@ -120,7 +122,7 @@ def choose(key: jax.Array, student: Predictive, teacher: Predictive) -> Choice:
                 number_K
             )
             time_K = time + jnp.cumsum(gaps_K)
-            # ln of T_i P(Y_i) / Q(Y_i)
+            # ln of T_i P(Y_i) / Q(Y_i) (Li and El Gamal 2018; arXiv 2607.11883)
             score_K = jnp.log(time_K) + penalty_C[completion_K]
             winner = jnp.argmin(score_K)
             wins = score_K[winner] < best
@@ -144,7 +146,7 @@ def choose(key: jax.Array, student: Predictive, teacher: Predictive) -> Choice:
 
 
 def decode(key: jax.Array, student: Predictive, number_B: jax.Array) -> jax.Array:
-    """The decoder's side of a step: the completions of the proposals with these numbers."""
+    """The decoder's side of a step: the completions that are the proposals of these numbers."""
 
     def message(index: jax.Array, student: Predictive, number: jax.Array) -> jax.Array:
         return propose(jax.random.fold_in(key, index), number - 1, student)
@@ -154,16 +156,18 @@ def decode(key: jax.Array, student: Predictive, number_B: jax.Array) -> jax.Arra
 
 
 def propose(key: jax.Array, number: jax.Array, student: Predictive) -> jax.Array:
-    """The completion that is proposal `number` (from 0) of a message: a draw from P.
+    """The completion that is proposal `number` (from 0) of a message, a draw from P.
 
-    The student's prediction has no axis B here.
+    The arrays of `student` have no axis B here.
     """
     return sample(jax.random.bits(_key(key, "proposal", number), dtype=jnp.uint32), student)
 
 
 def sample(bits: jax.Array, student: Predictive) -> jax.Array:
-    """The completion of 32 even bits: each has its probability to within 2^-32, or the rounding of
-    a float32 where that is more."""
+    """The completion selected by 32 uniform bits.
+
+    Probabilities are exact to 2^-32, or to the rounding of float32 where that is larger.
+    """
     draw = bits.astype(jnp.float32) * 2.0**-32 * student.bounds_BxC[-1]
     rank = jnp.searchsorted(student.bounds_BxC, draw, side="right")
     return student.order_BxC[jnp.minimum(rank, len(student.order_BxC) - 1)]

@@ -1,8 +1,8 @@
-"""The requential code, really sent, at toy scale: a decoder that never sees the data ends with the
-student's exact weights.
+"""The requential code as bits, at toy scale.
 
-A message is one example's coded tokens, sent as the number of a proposal (`poisson.py`) in an Elias
-delta code (`elias.py`). Both sides learn from the proposal. In expectation that takes less than
+A decoder that never sees the data ends with the student's exact weights. A message is the coded
+tokens of one example, sent as the number of a proposal (`poisson.py`) in an Elias delta code
+(`elias.py`). Both sides learn from the proposal. The expected length of a message is below
 
     KL + 2 log2(1 + KL) + 5.21 bits                            (arXiv 2607.11883)
 """
@@ -36,10 +36,10 @@ from epx.types import (
 
 
 class CompiledSides(NamedTuple):
-    """What the two sides call. The teacher's functions are the encoder's alone.
+    """Compiled functions of the two sides. Only the encoder calls those of the teacher.
 
     Attributes:
-      inputs: step -> given_BxG, the tokens that both sides know.
+      inputs: step -> given_BxG, the tokens known to both sides.
       predict: (params, given_BxG) -> Predictive.
       update_teacher: (step, teacher) -> teacher, after a batch of real data.
       choose: (step, student's predictive, teacher's predictive) -> Choice.
@@ -58,14 +58,14 @@ class CompiledSides(NamedTuple):
 
 
 class Transmission(NamedTuple):
-    """What was sent, and what it took; arrays are steps x messages.
+    """The bits sent, and their cost; arrays have shape (steps, messages).
 
     Attributes:
       bits: the numbers of all messages in the Elias delta code.
-      student: the encoder's, after the last step.
-      kl_bits: of each message, between the two predictions of its step.
-      length_bits: of each message's code.
-      proposals: that the encoder examined.
+      student: of the encoder, after the last step.
+      kl_bits: KL between the teacher's and the student's prediction of each message.
+      length_bits: length of each message's code.
+      proposals: proposals that the encoder examined for each message.
     """
 
     bits: str
@@ -76,11 +76,11 @@ class Transmission(NamedTuple):
 
 
 def prepare(observer: Observer, hyper: Hyper, generator: Generator, batch: Batch) -> CompiledSides:
-    """Compiles what both sides call, for the examples of a generator. The teacher never pauses.
+    """Compile the functions of both sides for a generator. The teacher never pauses.
 
     Raises:
-      ValueError: as `poisson.completions`, and as `requential.make`; a generator with side
-        information, or with uncoded tokens after the given ones.
+      ValueError: as `poisson.completions` and `requential.make`; or the generator has side
+        information, or uncoded tokens after the given ones.
     """
     spec = generator.spec
     _check(generator)
@@ -139,7 +139,7 @@ def _check(generator: Generator) -> None:
 
 
 def send(sides: CompiledSides, steps: int) -> Transmission:
-    """The encoder: it sees the data, and sends what the student learns from."""
+    """The encoder: it sees the data, and sends the samples that the student learns from."""
     student, teacher = sides.state.learner, sides.state.teacher
     numbers, kl, proposals = [], [], []
     for step in map(jnp.int32, range(steps)):
@@ -152,6 +152,7 @@ def send(sides: CompiledSides, steps: int) -> Transmission:
         numbers.append(np.asarray(choice.number_B))
         proposals.append(np.asarray(choice.proposals_B))
         log_p_BxC, log_q_BxC = (np.asarray(side.log_p_BxC, np.float64) for side in (p, q))
+        # KL(Q || P) over all completions, in bits
         kl.append((np.exp(log_q_BxC) * (log_q_BxC - log_p_BxC)).sum(1) / math.log(2))
     codes = [[elias.encode(int(number)) for number in row] for row in numbers]
     lengths = np.array([[len(code) for code in row] for row in codes])
@@ -160,11 +161,11 @@ def send(sides: CompiledSides, steps: int) -> Transmission:
 
 
 def receive(sides: CompiledSides, bits: str, given_SxBxG: Sequence[jax.Array]) -> Learner:
-    """The decoder: it has what was sent and the inputs of each step, and ends with the student.
+    """The decoder: from the bits and the inputs of each step it computes the student.
 
     Raises:
-      ValueError: the bits end within a number, go on after the last, or hold one that no encoder
-        sends.
+      ValueError: the bits end within a number, continue after the last one, or hold a number that
+        no encoder sends.
     """
     student, at = sides.state.learner, 0
     for step, given_BxG in enumerate(given_SxBxG):

@@ -1,1 +1,1 @@
-"""How bits are charged while an observer learns: `make(**arguments) -> Step`."""
+"""Codes: how bits are charged during training, `make(observer, batch, ...) -> Code`."""

@@ -1,5 +1,8 @@
-"""How a teacher is kept near its student in the requential code: it pauses while the student pays
-more than a cap, or it is projected onto the student now and then and has to recover."""
+"""Two ways to keep a teacher near its student in the requential code.
+
+The teacher pauses while the student pays more than a cap (arXiv 2601.03220), or is projected onto
+the student at growing intervals and has to recover its loss (arXiv 2607.11883).
+"""
 
 import math
 from typing import NamedTuple
@@ -14,17 +17,17 @@ LARGEST = jnp.iinfo(jnp.int32).max
 
 
 class Teacher(NamedTuple):
-    """What the encoder alone knows: a learner (`params`, `opt`, `ema`) and who has to pause.
+    """The encoder's private state: a learner (`params`, `opt`, `ema`) and its pacing.
 
     Attributes:
-      step: int32, batches that it has learned from.
+      step: int32, batches learned from.
       params, opt, ema: as in `Learner`.
-      kl_nats: what the student paid for a coded token when it last learned; 0 before.
-      target_nats: the loss that a projected teacher has to recover; nan while the student learns.
-      loss_nats, weight: the running sum of its loss on batches before it learned from them, and the
-        weight of that sum.
+      kl_nats: nats per coded token that the student paid in its last step; 0 before its first.
+      target_nats: loss that a projected teacher has to recover; nan while the student learns.
+      loss_nats, weight: the running sum of the loss on batches before the update, and the weight of
+        that sum.
       student_steps: int32, steps in which the student has learned.
-      next_projection: int32, the number of student steps at which the teacher is projected next.
+      next_projection: int32, the number of student steps at the next projection.
     """
 
     step: jax.Array
@@ -40,13 +43,14 @@ class Teacher(NamedTuple):
 
 
 class Pacing(NamedTuple):
-    """How teacher and student wait for each other.
+    """The rule by which teacher and student wait for each other.
 
     Attributes:
       name: `max_kl` or `projection`.
-      max_kl: nats per coded token above which the teacher pauses; infinite where it never does.
-      first_projection, projection_growth: of `projection`, in student steps.
-      teacher_steps: batches that the teacher learns from; then both are done.
+      max_kl: nats per coded token above which the teacher pauses; infinite: it never pauses.
+      first_projection: student steps before the first projection.
+      projection_growth: ratio of the student steps of two successive projections.
+      teacher_steps: batches that the teacher learns from, after which both stop.
     """
 
     name: str
@@ -78,6 +82,7 @@ class Pacing(NamedTuple):
             target_nats=teacher.loss_nats / teacher.weight,
             loss_nats=jnp.zeros_like(teacher.loss_nats),
             weight=jnp.zeros_like(teacher.weight),
+            # arXiv 2607.11883: projections at student steps 100 x 1.5^j.
             next_projection=jnp.ceil(self.projection_growth * teacher.next_projection).astype(
                 jnp.int32
             ),
@@ -87,27 +92,30 @@ class Pacing(NamedTuple):
 
     def active(self, teacher: Teacher) -> tuple[jax.Array, jax.Array]:
         """Whether the teacher learns in this step, and whether the student does."""
-        goes_on = teacher.step < self.teacher_steps
-        return goes_on & (teacher.kl_nats <= self.max_kl), goes_on & jnp.isnan(teacher.target_nats)
+        unfinished = teacher.step < self.teacher_steps
+        # arXiv 2601.03220: the teacher pauses while the student's last KL is above the cap.
+        return unfinished & (teacher.kl_nats <= self.max_kl), unfinished & jnp.isnan(
+            teacher.target_nats
+        )
 
     def update(
         self, teacher: Teacher, hyper: Hyper, real: Row, sampled: Row, student_active: jax.Array
     ) -> Teacher:
-        """Updates the counters that pause teacher or student.
+        """Update the counters that pause teacher or student.
 
         A projected teacher has recovered once its running mean loss (time constant `ema_steps`) is
         back at the value before the projection.
 
         Args:
-          teacher: after this step's learning.
+          teacher: after its update in this step.
           hyper: of the member.
           real, sampled: rows of the teacher's and of the student's step.
-          student_active: whether the student learned.
+          student_active: whether the student learned in this step.
         """
         decay = jnp.exp(-1.0 / hyper.ema_steps)
         loss = decay * teacher.loss_nats + real["nats"] / jnp.maximum(real["coded_tok"], 1)
         weight = decay * teacher.weight + 1.0
-        # At half its final weight the mean spans enough batches to be compared.
+        # The final weight is 1 / (1 - decay). From half of it the mean spans enough batches.
         spans_enough = weight * (1 - decay) > 0.5
         recovered = (loss <= weight * teacher.target_nats) & spans_enough
         kl_per_tok = sampled["kl_nats"] / jnp.maximum(sampled["sampled_tok"], 1)
@@ -127,14 +135,14 @@ def make_pacing(
     projection_growth: float,
     teacher_steps: int | None,
 ) -> Pacing:
-    """The pacing of these config keys.
+    """The pacing with these config keys.
 
     Raises:
-      ValueError: a value that is not accepted, by key.
+      ValueError: a value that is not accepted; the message names the key.
     """
     require("code.pacing", name, name in PACINGS, " or ".join(PACINGS))
-    only = max_kl is None or name == "max_kl"
-    require("code.max_kl", max_kl, only, "none with code.pacing=projection")
+    legal = max_kl is None or name == "max_kl"
+    require("code.max_kl", max_kl, legal, "none with code.pacing=projection")
     require("code.max_kl", max_kl, max_kl is None or max_kl >= 0, "0 or more nats, or none")
     legal = 1 <= first_projection <= LARGEST
     require("code.first_projection", first_projection, legal, f"1 to {LARGEST} steps (31 bits)")

@@ -1,12 +1,13 @@
-"""The online code of finite data in blocks (Voita and Titov 2020, arXiv 2003.12298; Blier and
-Ollivier 2018, arXiv 1802.07044). The first block is charged under the untrained observer, every
-later one under an observer that was trained from scratch, for as long as one likes, on all blocks
-before it,
+"""The online code of finite data in blocks.
+
+Source: Voita and Titov 2020 (arXiv 2003.12298); Blier and Ollivier 2018 (arXiv 1802.07044). The
+first block is charged under the untrained observer, every later block under an observer trained
+from scratch on all earlier blocks,
 
     t_1 ln V + sum_i ln 1/p_i(block i+1)        for blocks that end at t_1, 2 t_1, 4 t_1, ... n.
 
-At the end the observer is trained on all n examples. The code minus n times its held-out loss is
-the structure that it holds, as in the prequential code, whose ledger reads these rows as well.
+Finally the observer is trained on all n examples. The code minus n times the held-out loss is its
+structure; the ledger reads these rows like those of the prequential code.
 """
 
 import itertools
@@ -23,11 +24,11 @@ from epx.types import Code, Generator, Hyper, Observer, PyTree, Row, State, refu
 
 
 class Block(NamedTuple):
-    """Where a step stands.
+    """The block and the stage of a step.
 
     Attributes:
-      begins: bool, whether it is the first step of its stage, in which a block is charged.
-      step_in_stage: int32.
+      begins: bool, whether the step is the first of its stage, in which a block is charged.
+      step_in_stage: int32, counted from 0.
       start, end: int32, the examples of the block; the stage trains on all before `end`.
     """
 
@@ -41,16 +42,15 @@ def make(observer: Observer, batch: Batch, first_block: int = 16, stage_steps: i
     """The online code of the first `run.examples` examples.
 
     Args:
-      observer: the learner, by gradient; it is made anew for every stage.
-      batch: of a training step; its `examples` are the n that are coded, and have to be given.
-      first_block: examples in the first block, t_1; every block ends at twice the one before.
-      stage_steps: training steps of a stage, over and over the blocks so far.
+      observer: the learner, by gradient; every stage initialises it again.
+      batch: of a training step; its `examples` are the n coded examples and must not be None.
+      first_block: examples in the first block, t_1; each block ends at twice the end of the last.
+      stage_steps: training steps of a stage, which cycle through the blocks so far.
 
     Returns:
-      Its `init`, `step` and `steps`, the steps of all stages together. A row has `nats` and
-      `coded_tok` of a block in the first step of the stage after it, else 0, and `all_tok`,
-      `flops`, `grad_norm` and `finite` of its training. Its `passes` are 0: however often it is
-      trained on, nothing is charged twice.
+      Its `init`, `step` and `steps`, the number of steps of all stages. A row has `nats` and
+      `coded_tok` of a block in the first step of its stage, else 0, and `all_tok`, `flops`,
+      `grad_norm` and `finite` of the training. `passes` is 0, because no example is charged twice.
 
     Raises:
       ValueError: a counter, no `run.examples`, or an argument out of range.
@@ -78,9 +78,10 @@ def make(observer: Observer, batch: Batch, first_block: int = 16, stage_steps: i
 def _step(
     learning: Learning, generator: Generator, hyper: Hyper, state: State, block: Block
 ) -> tuple[State, Row]:
-    """Charges a block where a stage begins, then learns from all blocks so far."""
+    """Charge the block where a stage begins, then learn from all blocks so far."""
     observer, batch, length = learning.observer, learning.batch, generator.spec.length
     end = jnp.where(block.begins, block.end, block.start)
+    # ln 1/p_i(block i+1), under the observer of the stage before; t_1 ln V under the untrained one.
     nats, coded_tok = _charge(learning, generator, hyper, state.learner.params, block.start, end)
     fresh = learning.init(hyper).learner
     learner = jax.tree.map(lambda new, old: jnp.where(block.begins, new, old), fresh, state.learner)
@@ -116,7 +117,7 @@ def _charge(
     start: jax.Array,
     end: jax.Array,
 ) -> tuple[jax.Array, jax.Array]:
-    """Nats and number of the coded tokens of examples `start` to `end`, on every device."""
+    """Nats and number of the coded tokens of examples `start` to `end - 1`, on every device."""
     size = learning.batch.microbatch
 
     def microbatch(part: jax.Array, total: tuple) -> tuple:
@@ -127,7 +128,7 @@ def _charge(
         logits_BxTxV = learning.observer.logits(params, example.tokens_T, example.side)
         nats_BxT = nll.nats(logits_BxTxV, example.tokens_T)
         nats = nll.coded_sum(nll.coded_sum(nats_BxT, coded_BxT, axis=0), True, axis=0)
-        # Kahan's sum: what the last addition has lost goes into the next.
+        # Kahan summation: the rounding error of each addition is corrected in the next.
         nats -= lost_nats
         larger = sum_nats + nats
         return larger, (larger - sum_nats) - nats, sum_tok + coded_BxT.sum(dtype=jnp.int32)

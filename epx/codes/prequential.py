@@ -1,10 +1,11 @@
-"""The prequential code: every example is charged under the observer as it is before learning from
-it, and S is the area of that online loss above the final held-out loss,
+"""The prequential code: every example is charged before the observer learns from it.
+
+S is the area of that online loss above the final held-out loss,
 
     |P| = sum_i [ log 1/P_i(Z_i) - log 1/P_M(Z_i) ]            (arXiv 2601.03220, equation 8).
 
-This file is the charge and the update. The area is float64 arithmetic on its rows, in
-`epx/analysis/ledger.py`.
+This module charges and updates. `epx/analysis/ledger.py` computes the area from the rows, in
+float64.
 """
 
 import jax
@@ -21,8 +22,8 @@ def make(observer: Observer, batch: Batch, positions: bool = False) -> Code:
     """The prequential code: charge, then update.
 
     Args:
-      observer: the learner; with `update` it counts exactly, otherwise Adam moves it.
-      batch: which examples a step sees, and how they are divided.
+      observer: the learner, an exact counter if it has `update`; otherwise Adam trains it.
+      batch: the examples of a step and their division.
       positions: also emit the nats and the coded tokens of each position, `position_nats` and
         `position_coded_tok`, of shape T.
 
@@ -30,13 +31,13 @@ def make(observer: Observer, batch: Batch, positions: bool = False) -> Code:
       Its `init` and `step`. A row holds sums over the batch: `nats` (of the coded tokens, before
       the update), `coded_tok`, `all_tok`, `flops`, `passes` (earlier passes over a finite
       generator), `grad_norm` (nats per coded token) and `finite`. A member whose nats or gradient
-      are not finite stands still from that step on: its later rows are zero and
-      `State.failed_step` names the step.
+      are not finite is frozen: its later rows are zero, and `State.failed_step` is that step.
     """
     learning = Learning(observer, batch)
     learn = _count if observer.update else _descend
 
     def step(generator: Generator, hyper: Hyper, state: State) -> tuple[State, Row]:
+        # Equation 8, first term: log 1/P_i(Z_i), under the observer before it learns from Z_i.
         state, charge = learn(learning, generator, hyper, state)
         length = generator.spec.length
         row = {
@@ -57,7 +58,7 @@ def make(observer: Observer, batch: Batch, positions: bool = False) -> Code:
 def _descend(
     learning: Learning, generator: Generator, hyper: Hyper, state: State
 ) -> tuple[State, Charge]:
-    """One step of Adam on the mean over the coded tokens of the whole batch."""
+    """One step of Adam on the mean loss over the coded tokens of the batch."""
     index_NxB = learning.batch.indices(generator.spec.size, state.step)
     learner, charge = learning.step(
         hyper,
@@ -75,7 +76,7 @@ def _count(
 ) -> tuple[State, Charge]:
     """Exact counting, token by token in the order of the stream.
 
-    Every device counts the whole batch: what a token costs depends on all the tokens before it.
+    Every device counts the full batch, because the price of a token depends on all earlier tokens.
     """
 
     def microbatch(params: PyTree, index_B: jax.Array):
@@ -87,6 +88,6 @@ def _count(
     index_NxB = learning.batch.unsharded().indices(generator.spec.size, state.step)
     params, (nats_NxT, coded_NxT) = lax.scan(microbatch, state.learner.params, index_NxB)
     nats_T = nll.pairwise_sum(nats_NxT, axis=0)
-    # A count has no gradient and cannot fail, so no table is copied to be frozen.
+    # Counts are always finite, so `freeze_failed`, which would copy the table, is not needed.
     charge = Charge(nats_T, coded_NxT.sum(0, dtype=jnp.int32), jnp.float32(0), jnp.bool_(True))
     return state._replace(learner=state.learner._replace(params=params)), charge

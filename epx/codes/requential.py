@@ -1,15 +1,14 @@
-"""The requential code: a student learns from nothing but what a teacher samples, and pays for each
-sample the information that it did not have already,
+"""The requential code: a student learns only from samples of a teacher and pays their KL,
 
     |P| = sum_i KL(teacher_i || student_i)                     (arXiv 2601.03220, equation 9).
 
 The teacher learns from real data and is never sent. A decoder that receives the samples ends with
-the student. Unlike the prequential area, this can really be sent: relative entropy coding takes
-less than KL + 2 log2(1 + KL) + 5.21 bits in expectation for a message of KL bits (arXiv
-2607.11883). That bound, for messages of a stated size, is reported beside the sum.
+the student's weights. Unlike the prequential area, this is the length of a code that can be sent:
+relative entropy coding takes less than KL + 2 log2(1 + KL) + 5.21 bits in expectation for a message
+of KL bits (arXiv 2607.11883). Reports give that bound, for messages of a stated size, with the sum.
 
-How the teacher is kept near the student (`_teachers.py`) is a choice on which the length of the
-code depends many times over: compare generators under one choice only.
+The length of the code depends strongly on the pacing of the teacher (`_teachers.py`): compare
+generators under one pacing only.
 """
 
 import math
@@ -38,12 +37,13 @@ from epx.types import (
     require,
 )
 
-# Bits beyond KL + 2 log2(1 + KL) in a message: 1 + b + 2 log2(1 + b), b = log2(e)/e + 1.
+# Constant of the bound KL + 2 log2(1 + KL) + 5.21 (arXiv 2607.11883), in bits:
+# 1 + b + 2 log2(1 + b) with b = log2(e)/e + 1, rounded up.
 MESSAGE_BITS = 5.21
 
 
 class Windows(NamedTuple):
-    """The fractions of the steps done that the averages of the weights span."""
+    """Spans of the averages of the weights, as fractions of the steps done."""
 
     teacher: float
     student: float
@@ -64,32 +64,32 @@ def make(
     """The requential code: the teacher learns and samples, the student pays and learns.
 
     Args:
-      observer: teacher and student, which start equal; it learns by gradient and can sample.
-      batch: which examples a step sees, and how they are divided.
+      observer: of teacher and student, which start equal; it learns by gradient and can sample.
+      batch: the examples of a step and their division.
       pacing: `max_kl`: the teacher pauses while the student pays more than `max_kl`.
         `projection`: at student steps first_projection x projection_growth^j the teacher is
         replaced by the student, which then pauses until the teacher has recovered its loss.
       max_kl: nats per coded token; None never pauses.
       first_projection: student steps before the first projection.
-      projection_growth: ratio of the student steps of two projections, above 1.
+      projection_growth: ratio of the student steps of two successive projections, above 1.
       teacher_window: the average of the teacher's weights spans this fraction of the steps done, or
         `optim.ema_steps` where that is more.
-      student_window: the same of the student.
-      teacher_steps: batches from which the teacher learns; then both are done. None: as many as
+      student_window: as `teacher_window`, for the student.
+      teacher_steps: batches that the teacher learns from, after which both stop. None: as many as
         `run.steps` allow.
-      message: examples in a message, a divisor of a device's part of a batch; None: the batch.
+      message: examples in a message, a divisor of a device's share of a batch; None: the batch.
 
     Returns:
-      Its `init` and `step`. `State.learner` is the student. A row holds sums over the batch: of the
-      teacher's real data `nats` (before its update) and `coded_tok`, both 0 where it pauses, and
-      `grad_norm`; of its samples `kl_nats`, `sampled_tok`, `sampled_nats` (their price to the
-      student), `messages` and `overhead_nats` (what a decodable code adds to the KL), all 0 where
-      the student pauses; `all_tok` and `flops` of the student; `teacher_flops` of the teacher's
-      learning and `draw_flops` of sampling and of the KL, which a decoder does not repeat;
-      `passes` and `finite`.
+      Its `init` and `step`. `State.learner` is the student. A row holds sums over the batch:
+      `nats`, `coded_tok` and `grad_norm` of the teacher on real data before its update, 0 while it
+      pauses; of its samples `kl_nats`, `sampled_tok`, `sampled_nats` (their price to the student),
+      `messages` and `overhead_nats` (added to the KL by a decodable code), 0 while the student
+      pauses; `all_tok` and `flops` of the student; `teacher_flops` of the teacher's learning and
+      `draw_flops` of sampling and of the KL, which a decoder does not repeat; `passes` and
+      `finite`.
 
     Raises:
-      ValueError: an observer without gradient or sampling, or an argument that is not accepted.
+      ValueError: an observer without gradients or sampling, or an argument that is not accepted.
     """
     _check(observer, batch, message)
     pace = make_pacing(pacing, max_kl, first_projection, projection_growth, teacher_steps)
@@ -119,10 +119,10 @@ def _step(
 ) -> tuple[State, Row]:
     teacher, student = pacing.project(state.teacher, state.learner), state.learner
     teacher_active, student_active = pacing.active(teacher)
-    # The rate of both follows the teacher's schedule.
+    # Teacher and student share the teacher's learning-rate schedule.
     rate = optim.rate(hyper, teacher.step)
 
-    # 1. The teacher is charged a batch of real data and learns from it.
+    # 1. The teacher is charged for a batch of real data and learns from it.
     index_NxB = learning.batch.indices(generator.spec.size, state.step)
     window = jnp.maximum(hyper.ema_steps, windows.teacher * teacher.step)
     teacher, real, teacher_finite = lax.cond(
@@ -131,8 +131,8 @@ def _step(
         lambda: _paused(teacher, TEACHER_ROW),
     )
 
-    # 2. The average of its weights samples the coded tokens of the same examples again.
-    # 3. The student is charged sum_i KL(teacher_i || student_i) (equation 9), then learns.
+    # 2. The teacher's averaged weights sample the coded tokens of the same examples.
+    # 3. The student is charged KL(teacher_i || student_i) (equation 9), then learns.
     window = jnp.maximum(hyper.ema_steps, windows.student * teacher.student_steps)
 
     def learn_from_samples():
@@ -145,7 +145,7 @@ def _step(
         student_active, learn_from_samples, lambda: _paused(student, STUDENT_ROW)
     )
 
-    # 4. Who pauses in the next step, and what the step cost.
+    # 4. The counters that pause teacher or student in the next step, and the compute of this one.
     teacher = pacing.update(teacher, hyper, real, sampled, student_active)
     new = state._replace(learner=student, teacher=teacher)
     state = freeze_failed(state, new, teacher_finite & student_finite)
@@ -163,7 +163,7 @@ STUDENT_ROW = {
 
 
 def _paused(learner: PyTree, row: dict) -> tuple[PyTree, Row, jax.Array]:
-    """A learner that does nothing in this step, and a row of zeros."""
+    """The unchanged learner, a row of zeros, and True for finite."""
     return learner, {name: jnp.zeros((), dtype) for name, dtype in row.items()}, jnp.bool_(True)
 
 
@@ -181,14 +181,14 @@ def update_teacher(
     Args:
       learning: the observer and the batch.
       generator, hyper: of the member.
-      index_NxB: examples of the batch, of this device: microbatches and their examples.
+      index_NxB: indices of this device's examples, in microbatches.
       rate: learning rate.
       window: steps that the average of the weights spans.
       teacher: before the step.
 
     Returns:
-      The teacher after it; over all devices `nats` (before the update), `coded_tok` and
-      `grad_norm`; whether all of it is finite.
+      The teacher after the step; the row `nats` (before the update), `coded_tok` and `grad_norm`,
+      over all devices; whether everything is finite.
     """
     teacher, charge = learning.step(
         hyper,
@@ -205,16 +205,16 @@ def update_teacher(
 def sample(
     learning: Learning, generator: Generator, hyper: Hyper, step: jax.Array, params: PyTree
 ) -> Example:
-    """The batch of a step with its coded tokens sampled from an observer, given the others.
+    """The batch of a step, its coded tokens sampled from an observer given the other tokens.
 
     Args:
       learning: the observer and the batch.
       generator, hyper: of the member.
-      step: of the run, which names the examples and the samples.
-      params: of the observer that is sampled from.
+      step: of the run; selects the examples and the samples.
+      params: of the sampled observer.
 
     Returns:
-      Examples, with the leading axes of this device's microbatches and their examples.
+      This device's examples, with leading axes of microbatches and of examples.
     """
     index_NxB = learning.batch.indices(generator.spec.size, step)
     key = jax.random.fold_in(streams.stream(hyper.seed, "teacher"), step)
@@ -240,7 +240,7 @@ def sample(
 def kl_nats(observer: Observer, teacher: PyTree, student: PyTree, example: Example) -> jax.Array:
     """KL(teacher || student) of each example, summed over its coded tokens, float32 of shape B.
 
-    Both predict by one and the same program, so that equal weights cost exactly nothing.
+    Both predict by the same program, so that equal weights give exactly 0.
     """
     both = jax.tree.map(lambda *leaves: jnp.stack(leaves), teacher, student)
     p_BxTxV, q_BxTxV = lax.map(
@@ -257,7 +257,7 @@ def update_student(
     window: jax.Array,
     student: Learner,
 ) -> tuple[Learner, Row, jax.Array]:
-    """The student's step on the samples: all that a decoder repeats, without the teacher.
+    """The student's step on the samples, which a decoder repeats without the teacher.
 
     Args:
       learning, hyper, rate, window: as in `update_teacher`.
@@ -265,10 +265,10 @@ def update_student(
       student: before the step.
 
     Returns:
-      The student after it; over all devices `sampled_tok` and `sampled_nats` (before the update);
-      whether all of it is finite.
+      The student after the step; the row `sampled_tok` and `sampled_nats` (before the update), over
+      all devices; whether everything is finite.
     """
-    # Its steps are never clipped: the teacher's noise is all there is in its data.
+    # Gradients are not clipped: the only noise in the student's data is the teacher's.
     unclipped = hyper._replace(clip_norm=jnp.float32(jnp.inf))
     student, charge = learning.step(unclipped, student, samples, lambda part: part, rate, window)
     row = {"sampled_tok": charge.coded_tok, "sampled_nats": charge.nats}
@@ -278,12 +278,13 @@ def update_student(
 def _charge(
     learning: Learning, samples: Example, message: int | None, teacher: PyTree, student: PyTree
 ) -> Row:
-    """What the student pays for the samples, before it learns from them."""
+    """The student's charge for the samples, before it learns from them."""
     batch = learning.batch
+    # KL(teacher_i || student_i) (arXiv 2601.03220, equation 9).
     kl_NxB = lax.map(lambda part: kl_nats(learning.observer, teacher, student, part), samples)
     kl = batch.total(nll.pairwise_sum(kl_NxB.reshape(-1), axis=0))
     message_kl_N = kl[None] if message is None else kl_NxB.reshape(-1, message).sum(1)
-    # KL + 2 log2(1 + KL) + 5.21 bits (arXiv 2607.11883), less the KL itself.
+    # KL + 2 log2(1 + KL) + 5.21 bits (arXiv 2607.11883), minus the KL.
     overhead_N = 2 * jnp.log2(1 + message_kl_N / math.log(2)) + MESSAGE_BITS
     overhead_nats = overhead_N.sum() * math.log(2)
     return {
@@ -296,7 +297,7 @@ def _charge(
 def _compute_row(
     learning: Learning, generator: Generator, state: State, real: Row, sampled: Row
 ) -> Row:
-    """Tokens and FLOPs of the learners that were active."""
+    """Tokens and FLOPs of the learners that were active in a step."""
     batch, length = learning.batch, generator.spec.length
     forward, update = learning.observer.flops(length)
     teacher_active, student_active = real["coded_tok"] > 0, sampled["sampled_tok"] > 0
@@ -304,7 +305,7 @@ def _compute_row(
         "all_tok": student_active * jnp.int32(batch.size * length),
         "flops": student_active * jnp.float32(batch.size * (forward + update)),
         "teacher_flops": teacher_active * jnp.float32(batch.size * (forward + update)),
-        # Sampling is one prediction, and the KL is two.
+        # Sampling takes one prediction, the KL two.
         "draw_flops": student_active * jnp.float32(batch.size * 3 * forward),
         "passes": batch.passes(generator.spec.size, state.step),
     }

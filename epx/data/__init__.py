@@ -1,1 +1,1 @@
-"""Corpora on the host: texts and chess games, found, prepared and verified, in numpy."""
+"""Corpora on the host: texts and chess games, loaded, prepared and verified, in numpy."""

@@ -1,5 +1,7 @@
-"""The user's cache folder, and archives of arrays in it. An archive carries the sha256 of its
-content: it is whole, or it counts as missing."""
+"""The user's cache folder, and archives of arrays in it.
+
+An archive holds the sha256 of its content. A damaged archive counts as missing.
+"""
 
 import logging
 import os
@@ -26,7 +28,7 @@ def folder(override: Path | None = None) -> Path:
 
 
 def read(path: Path, content: Iterable[str], extra: Iterable[str] = ()) -> Arrays | None:
-    """The arrays of an archive; None where it is missing or, with a warning, damaged.
+    """The arrays of an archive; None if it is missing or, with a warning, damaged.
 
     Args:
       path: the archive.
@@ -39,7 +41,7 @@ def read(path: Path, content: Iterable[str], extra: Iterable[str] = ()) -> Array
             arrays = {name: archive[name] for name in (*content, *extra, "sha256")}
     except (FileNotFoundError, NotADirectoryError):
         return None
-    except Exception as error:  # a damaged archive raises almost anything; the remedy is the same
+    except Exception as error:  # a damaged archive can raise almost any exception
         _LOG.warning("%s is damaged (%s) and is not used", path, error)
         return None
     if digest(arrays[name] for name in content) != str(arrays["sha256"]):
@@ -49,19 +51,19 @@ def read(path: Path, content: Iterable[str], extra: Iterable[str] = ()) -> Array
 
 
 def read_sha256(path: Path) -> str | None:
-    """The sha256 that an archive was written with; None where it cannot be read."""
+    """The sha256 stored in an archive; None if it cannot be read."""
     try:
         with np.load(path, allow_pickle=False) as archive:
             return str(archive["sha256"])
-    except Exception:  # as in `read`, which warns
+    except Exception:  # as in `read`
         return None
 
 
 def write(path: Path, content: Arrays, **extra: np.ndarray | str) -> None:
-    """Writes an archive: the content, its sha256, and the extra arrays.
+    """Write an archive: the content, its sha256, and the extra arrays.
 
     Raises:
-      OSError: the disk does not take it; an older archive is left as it was.
+      OSError: it cannot be written; an older archive stays unchanged.
     """
     with replacing(path) as handle:
         np.savez(handle, **content, sha256=digest(content.values()), **extra)

@@ -1,7 +1,7 @@
-"""Every prepared corpus in one table, and how corpora are loaded, prepared and verified.
+"""The table of all prepared corpora, and functions to load, prepare and verify them.
 
-A text or a book of games is made once and kept in the cache folder. Training never downloads: a
-corpus that needs a download is prepared before.
+A text or a collection of games is made once and kept in the cache folder. Training never downloads:
+a corpus that needs a download must be prepared first.
 """
 
 import dataclasses
@@ -30,17 +30,18 @@ class Entry:
     """A corpus of the catalogue.
 
     Attributes:
-      name: what to ask for.
-      kind: the generator that reads it: `text` or `chess`.
-      about, licence: what it is, under which terms.
-      prepare: makes it. A text: (downloads, report) -> `sources.Text`; a book: (downloads, report,
+      name: the value of `generator.corpus`.
+      kind: the generator that reads it, `text` or `chess`.
+      about: a description in a few words.
+      licence: its terms.
+      prepare: makes it. Texts: (downloads, report) -> `sources.Text`; games: (downloads, report,
         games, plies) -> `database.Recipe`.
-      source, sha256: the version whose digest is published here, and that digest, hexadecimal.
-        Empty where every machine makes its own.
-      edition: part of its file name, where it depends on the machine or on the user's file.
-      cached: whether it is worth a file in the cache.
-      download: whether making it downloads something.
-      selfplay: whether it is made of as many games as are asked for.
+      source, sha256: the version with a published digest, and the digest, hexadecimal. Empty if
+        every machine makes a different corpus.
+      edition: part of the file name, if the corpus depends on the machine or on the user's file.
+      cached: whether it is kept in the cache.
+      download: whether its preparation downloads something.
+      selfplay: whether it is self-play, whose number of games is an argument.
     """
 
     name: str
@@ -57,13 +58,13 @@ class Entry:
 
 
 class CorpusStatus(NamedTuple):
-    """What the cache holds of a corpus.
+    """The state of a corpus in the cache.
 
     Attributes:
       entry: the corpus.
-      file: where the cache keeps it; None where it is made on the spot each time.
-      size: bytes of that file; None where it is not there.
-      sha256: the one in the file, else the published one; None where neither is known.
+      file: its path in the cache; None if it is never cached.
+      size: bytes of that file; None if there is none.
+      sha256: the digest in the file, else the published one; None if there is neither.
     """
 
     entry: Entry
@@ -73,7 +74,7 @@ class CorpusStatus(NamedTuple):
 
     @property
     def state(self) -> str:
-        """What the cache holds, in words."""
+        """A description of the state."""
         if self.size is not None:
             return f"{self.size / 1e6:.1f} MB"
         if self.file is None:
@@ -82,12 +83,12 @@ class CorpusStatus(NamedTuple):
 
 
 class Verification(NamedTuple):
-    """Result of a check.
+    """The result of a verification.
 
     Attributes:
       name: of the corpus.
       state: `ok`, `damaged` or `not prepared`.
-      detail: what was compared, in words.
+      detail: an explanation.
     """
 
     name: str
@@ -95,7 +96,7 @@ class Verification(NamedTuple):
     detail: str
 
 
-_HANDBOOK = "the Debian handbook, what five languages have of it: {} (35 MB to download)"
+_HANDBOOK = "the Debian handbook, paragraphs shared by five languages: {} (35 MB to download)"
 _HANDBOOK_SOURCE = "debian-handbook 11.20220922"
 _HANDBOOKS = (
     ("en-US", "English", "c7e32e8f2445050e990bc14b6ccbe6e5679583065e8801dca1f37faecfa38cb8"),
@@ -155,15 +156,15 @@ _ENTRIES = (
         )
         for player, about in (
             ("random", "self-play: any legal move"),
-            ("greedy", "self-play: takes the most it can"),
-            ("stockfish", "self-play by Stockfish, where installed"),
+            ("greedy", "self-play: captures or promotes the most"),
+            ("stockfish", "self-play by Stockfish, if installed"),
         )
     ),
 )  # fmt: skip
 CORPORA = {entry.name: entry for entry in _ENTRIES}
 
-# How each kind is stored: a folder, a version that rises when a corpus is made or stored in another
-# way (so that no old file is taken for a new one), and the module that packs and unpacks.
+# Storage of each kind: a folder; a version, which rises when the making or the format changes, so
+# that old files are not used; and the module that packs and unpacks.
 _STORES: dict[str, tuple[str, int, ModuleType]] = {
     "text": ("corpora", 2, texts),
     "chess": ("books", 2, database),
@@ -172,15 +173,15 @@ _OWN = {"text": "a text file of your own", "chess": "a file of your own in PGN"}
 
 
 def text(name: str, folder: Path | None = None) -> Corpus:
-    """The text of a prepared corpus, or of a file of the user.
+    """The text of a prepared corpus or of a user's file.
 
     Args:
-      name: a text of `CORPORA`, or the path of any file. Blank lines separate its documents.
-      folder: the cache folder in place of `cache.folder()`. Where it cannot be written, a text is
-        made anew by each process, with a warning.
+      name: a text of `CORPORA`, or the path of any file, in which blank lines separate documents.
+      folder: the cache folder; None: `cache.folder()`. If it cannot be written, each process makes
+        the text again, with a warning.
 
     Raises:
-      ValueError: no such corpus or file, or one that has to be prepared first.
+      ValueError: there is no such corpus or file, or it must be prepared first.
     """
     if name not in CORPORA:
         return texts.from_file(name, _accepted(name, "text"))
@@ -188,19 +189,19 @@ def text(name: str, folder: Path | None = None) -> Corpus:
 
 
 def book(name: str, count: int = 0, plies: int = 0, folder: Path | None = None) -> Book:
-    """The games of a prepared corpus, or of a file of the user.
+    """The games of a prepared corpus or of a user's file.
 
     Args:
-      name: a book of `CORPORA`, or the path of a file in PGN.
-      count: how many games, from the first one on; 0 is all of a file, and
+      name: a chess corpus of `CORPORA`, or the path of a file in PGN.
+      count: number of games, from the first one on; 0: all of a file, and
         `database.SELFPLAY_GAMES` of self-play.
-      plies: half-moves after which games are cut; 0 keeps those of a file whole, and those of
-        self-play to `database.SELFPLAY_PLIES`.
+      plies: half-moves after which games are cut; 0: no limit for a file, and
+        `database.SELFPLAY_PLIES` for self-play.
       folder: as in `text`.
 
     Raises:
-      ValueError: as in `text`; no legal game, or fewer than `count`; the package `chess`, or
-        Stockfish, is needed and not installed.
+      ValueError: as in `text`; there is no legal game, or fewer than `count`; the package `chess`,
+        or Stockfish, is needed and not installed.
     """
     loaded = _load(name, "chess", folder, count, plies)
     if loaded.skipped:
@@ -218,8 +219,8 @@ def _load(
         if loaded is None:
             raise refusal(paths.KEY, name, "a corpus in the cache: prepare it first")
         return loaded
-    say = functools.partial(_LOG.info, "%s: %s", name)
-    return prepare(name, folder, say, count=count, plies=plies)
+    report = functools.partial(_LOG.info, "%s: %s", name)
+    return prepare(name, folder, report, count=count, plies=plies)
 
 
 def prepare(
@@ -230,18 +231,18 @@ def prepare(
     count: int = 0,
     plies: int = 0,
 ) -> Corpus | Book:
-    """A corpus, all of it: from the cache, or made and stored there.
+    """The complete corpus: from the cache, or made and stored there.
 
     Args:
       name: as in `CORPORA`, or the path of a file in PGN.
       folder: as in `text`.
       report: receives progress messages.
-      workers: processes that parse or play games; with more than one, each of them imports the
-        caller's main module.
+      workers: processes that parse or play games; if there are several, each imports the caller's
+        main module.
       count, plies: as in `book`, for self-play only.
 
     Raises:
-      ValueError: no such corpus, or what it is made from is missing or damaged.
+      ValueError: there is no such corpus, or its source is missing or damaged.
       OSError: a download failed (`epx.data.debian.FetchError`), or a process was killed.
     """
     entry = find(name)
@@ -265,29 +266,29 @@ def _make(
     count: int,
     plies: int,
 ) -> Corpus | Book:
-    """Makes a corpus, stores it in `file`, and warns of what is unexpected in it."""
+    """Make a corpus, store it in `file`, and warn of skipped games and an unexpected digest."""
     name = entry.name
     parts = file.with_suffix(".parts")
     if entry.kind == "text":
-        made = texts.join(name, entry.prepare(downloads, report))
+        corpus = texts.join(name, entry.prepare(downloads, report))
     else:
         recipe = entry.prepare(downloads, report, count, plies)
-        made = database.make(name, recipe, parts, report, workers)
-    if entry.cached and _write(entry, file, made):
-        shutil.rmtree(parts, ignore_errors=True)  # a process that misses them makes them again
-    if entry.kind == "chess" and made.skipped:
-        _LOG.warning("%s: %s", name, database.describe(made))
-    state, detail = _compare(entry, made)
+        corpus = database.make(name, recipe, parts, report, workers)
+    if entry.cached and _write(entry, file, corpus):
+        shutil.rmtree(parts, ignore_errors=True)  # another process that needs them makes them again
+    if entry.kind == "chess" and corpus.skipped:
+        _LOG.warning("%s: %s", name, database.describe(corpus))
+    state, detail = _compare(entry, corpus)
     if state != "ok":
         _LOG.warning("%s: %s", name, detail)
-    return made
+    return corpus
 
 
 def verify(name: str, folder: Path | None = None) -> Verification:
-    """Compares the sha256 of a prepared corpus with the stored and with the published one.
+    """Compare the sha256 of a prepared corpus with the stored and with the published one.
 
     Raises:
-      ValueError: no such corpus.
+      ValueError: there is no such corpus.
     """
     entry = find(name)
     file = path(entry, folder)
@@ -304,12 +305,12 @@ def verify(name: str, folder: Path | None = None) -> Verification:
 
 
 def listing(folder: Path | None = None) -> list[CorpusStatus]:
-    """The status of every corpus of the catalogue; of self-play, the default size."""
+    """The status of every corpus of the catalogue; for self-play, of the default size."""
     return [status(name, folder) for name in CORPORA]
 
 
 def status(name: str, folder: Path | None = None) -> CorpusStatus:
-    """What the cache holds of a corpus. Raises ValueError where there is no such corpus."""
+    """The status of one corpus. Raises ValueError if there is no such corpus."""
     entry = find(name)
     file = path(entry, folder)
     if not entry.cached:
@@ -320,10 +321,14 @@ def status(name: str, folder: Path | None = None) -> CorpusStatus:
 
 
 def find(name: str, kind: str | None = None) -> Entry:
-    """The entry of a prepared corpus, of a kind if that is given, or one for the user's PGN file.
+    """The entry of a prepared corpus, or a new entry for a user's file in PGN.
+
+    Args:
+      name: of the corpus, or the path of the file.
+      kind: the required kind; None accepts any.
 
     Raises:
-      ValueError: there is neither.
+      ValueError: there is neither a corpus nor a file of this name, or it has another kind.
     """
     if name in CORPORA:
         require(paths.KEY, name, kind in (None, CORPORA[name].kind), _accepted(name, kind))
@@ -336,7 +341,7 @@ def find(name: str, kind: str | None = None) -> Entry:
 
 
 def _accepted(name: str, kind: str | None) -> str:
-    """The names of a kind, or of all, with the one that is nearest to `name`."""
+    """The accepted names of a kind (None: of all kinds), and the one most similar to `name`."""
     names = [entry.name for entry in CORPORA.values() if kind in (None, entry.kind)]
     near = difflib.get_close_matches(name, names, n=1)
     suggestion = f" (did you mean {near[0]!r}?)" if near else ""
@@ -344,9 +349,9 @@ def _accepted(name: str, kind: str | None) -> str:
 
 
 def path(entry: Entry, folder: Path | None = None, count: int = 0, plies: int = 0) -> Path:
-    """Where the cache keeps a corpus; `count` and `plies` as in `book`, for self-play only."""
+    """The path of a corpus in the cache; `count` and `plies` as in `book`, for self-play only."""
     subfolder, version, _ = _STORES[entry.kind]
-    if entry is not CORPORA.get(entry.name):  # a file of the user: its content is its name
+    if entry is not CORPORA.get(entry.name):  # a user's file, named by the digest of its content
         stem = f"{entry.edition}-{version}"
     elif entry.selfplay:
         games, half_moves = database.selfplay_size(count, plies)
@@ -363,7 +368,7 @@ def _read(entry: Entry, file: Path) -> Corpus | Book | None:
 
 
 def _write(entry: Entry, file: Path, corpus: Corpus | Book) -> bool:
-    """Stores a corpus; False, with a warning, where the disk does not take it."""
+    """Store a corpus; return False, with a warning, if it cannot be written."""
     content, extra = _STORES[entry.kind][2].pack(corpus)
     try:
         cache.write(file, content, **extra)
@@ -375,13 +380,12 @@ def _write(entry: Entry, file: Path, corpus: Corpus | Book) -> bool:
 
 
 def _compare(entry: Entry, corpus: Corpus | Book) -> tuple[str, str]:
-    """State and detail of a `Verification`: compares a digest with the published one."""
+    """Compare the digest of a corpus with the published one; return (state, explanation)."""
     if not entry.sha256 or corpus.source != entry.source:
-        return "ok", f"whole; made from {corpus.source}, for which no sha256 is known beforehand"
+        return "ok", f"undamaged; made from {corpus.source}, for which no sha256 is published"
     if corpus.sha256 == entry.sha256:
-        return "ok", f"whole, and what is known to be made from {entry.source}"
+        return "ok", f"undamaged; its sha256 is the published one for {entry.source}"
     return "damaged", (
-        f"sha256 {corpus.sha256}, but what is made from {entry.source} is known to have "
-        f"{entry.sha256}: remove its file in the cache and what it was made from, and prepare it "
-        "again"
+        f"its sha256 {corpus.sha256} differs from the published one for {entry.source}, "
+        f"{entry.sha256}: remove its file in the cache and its source, and prepare it again"
     )

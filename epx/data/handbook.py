@@ -1,7 +1,7 @@
 """The Debian Administrator's Handbook as the same plain text in five languages.
 
-Translations follow the English paragraph by paragraph and leave a quarter to a third of them in
-English. Kept are the paragraphs that all four translations translate.
+The translations follow the English text by paragraph and leave a quarter to a third of the
+paragraphs in English. Only paragraphs that all four translations translate are kept.
 """
 
 import re
@@ -14,7 +14,7 @@ from epx.types import refusal
 LANGUAGES = ("en-US", "fr-FR", "de-DE", "es-ES", "it-IT")
 
 _BREAKS = {"div", "p", "li", "dt", "dd", "h1", "h2", "h3", "h4", "h5", "h6", "td", "th"}
-_LEFT_OUT_TAGS = {"head", "pre"}  # transcripts of a terminal are in no language
+_LEFT_OUT_TAGS = {"head", "pre"}  # `pre` holds terminal output
 _LEFT_OUT = {
     ("id", "banner"),
     ("id", "title"),
@@ -22,7 +22,7 @@ _LEFT_OUT = {
     ("class", "toc"),
     ("class", "url"),
 }
-# A reference to another section is translated even where the sentence around it is not.
+# References to other sections are translated even in untranslated sentences.
 _REFERENCE = ("class", "xref")
 
 
@@ -30,8 +30,8 @@ class Paragraph(NamedTuple):
     """A paragraph of a page.
 
     Attributes:
-      text: all of it, on one line.
-      own: without the references to other sections.
+      text: the full text, on one line.
+      own: the text without references to other sections.
     """
 
     text: str
@@ -39,7 +39,7 @@ class Paragraph(NamedTuple):
 
 
 def paragraphs(page: str) -> list[Paragraph]:
-    """Headings and paragraphs of an HTML page, without navigation, listings and addresses."""
+    """Headings and paragraphs of an HTML page, without navigation, listings and URLs."""
     reader = _Reader()
     reader.feed(page)
     reader.close()
@@ -49,17 +49,17 @@ def paragraphs(page: str) -> list[Paragraph]:
 def parallel(pages: Iterable[tuple[str, str, str]]) -> dict[str, dict[str, str]]:
     """The paragraphs of each page that exist in every language.
 
-    A page is left out whose paragraphs cannot be matched: one language has more than another.
+    A page whose number of paragraphs differs between languages is left out.
 
     Args:
       pages: language (one of LANGUAGES), name and HTML of each page, in any order.
 
     Returns:
-      the text of each page, by language and name: its paragraphs, each followed by a blank line,
-      the same paragraphs in every language.
+      The text of each page by language and name: the same paragraphs in every language, each
+      followed by a blank line.
 
     Raises:
-      ValueError: a page that some language does not have.
+      ValueError: a language lacks a page.
     """
     versions = {language: {} for language in LANGUAGES}
     for language, name, page in pages:
@@ -84,13 +84,13 @@ def _translated(row: tuple[Paragraph, ...]) -> bool:
 
 
 class _Reader(HTMLParser):
-    """Collects the paragraphs of the XHTML that it is fed."""
+    """Collector of the paragraphs of XHTML."""
 
     def __init__(self):
         super().__init__()
         self.paragraphs = []
         self._text, self._own = [], []
-        self._open = []  # for each open element: (its text is left out, it is a reference)
+        self._open = []  # for each open element: (text is left out, text is a reference)
 
     def handle_starttag(self, tag, attrs):
         if tag in _BREAKS:
@@ -101,7 +101,7 @@ class _Reader(HTMLParser):
         self._open.append((left_out, reference or _REFERENCE in marks))
 
     def handle_startendtag(self, tag, attrs):
-        pass  # an image or a line across
+        pass  # such as an image
 
     def handle_endtag(self, tag):
         if tag in _BREAKS:
@@ -121,7 +121,7 @@ class _Reader(HTMLParser):
         self._end_paragraph()
 
     def _end_paragraph(self):
-        # Spaces that do not break a line are kept: French typography has many.
+        # Non-breaking spaces are kept: French typography has many.
         text, own = (
             re.sub(r"[ \t\r\n]+", " ", "".join(part)).strip(" ") for part in (self._text, self._own)
         )

@@ -1,4 +1,4 @@
-"""Paths that a user names as a corpus: the one place where they are checked and read."""
+"""Checks and reading of the user's files that are corpora."""
 
 import stat
 from pathlib import Path
@@ -9,10 +9,10 @@ KEY = "generator.corpus"
 
 
 def modified_ns(name: str) -> int:
-    """When a file was last modified, in nanoseconds; 0 where there is no such file."""
+    """Time of a file's last modification, in nanoseconds; 0 if there is no such file."""
     try:
         return Path(name).expanduser().stat().st_mtime_ns
-    except (OSError, ValueError, RuntimeError):  # `read` says why
+    except (OSError, ValueError, RuntimeError):  # `read` reports the reason
         return 0
 
 
@@ -28,11 +28,11 @@ def read(name: str, accepted: str) -> bytes:
     """The content of a user's file.
 
     Args:
-      name: its path; `~` is the user's home.
-      accepted: what would be accepted instead, for the message of a refusal.
+      name: the path; `~` is the user's home.
+      accepted: the accepted values, for the refusal.
 
     Raises:
-      ValueError: there is no such file, or it is not a regular one, cannot be read, or is empty.
+      ValueError: there is no such file, or it is not regular, cannot be read, or is empty.
     """
     try:
         path = Path(name).expanduser()
@@ -42,8 +42,8 @@ def read(name: str, accepted: str) -> bytes:
         raise refusal(KEY, name, f"{accepted}; there is no such file") from None
     except OSError as error:
         raise refusal(KEY, name, f"{accepted}; this cannot be read: {error.strerror}") from None
-    except (ValueError, RuntimeError) as error:  # a zero byte, or a home folder of nobody
-        raise refusal(KEY, name, f"{accepted}; this is no path: {error}") from None
+    except (ValueError, RuntimeError) as error:  # such as a zero byte, or `~` of an unknown user
+        raise refusal(KEY, name, f"{accepted}; this is not a path: {error}") from None
     if not stat.S_ISREG(mode):
         kind = "folder" if stat.S_ISDIR(mode) else "device or pipe"
         raise refusal(KEY, name, f"{accepted}; this is a {kind}")

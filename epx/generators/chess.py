@@ -1,10 +1,9 @@
-"""Chess games as text: the moves, the position they lead to, or both in either order (arXiv
-2601.03220, figure 4c and appendix C.4).
+"""Chess games as text: the moves, the final position, or both in either order.
 
-Playing the moves out gives the board, but the board says little about the moves: the same text in
-two orders asks an observer for different things. A game is a begin token, `e4,e5;Nf3,Nc6;...;1-0`,
-`|`, the position in FEN, and an end token; or the position first. Games fill rows one after the
-other, or one row each.
+Source: arXiv 2601.03220, figure 4c and appendix C.4. The moves determine the board, but the board
+says little about the moves, so the two orders of one text are different tasks. A game is a begin
+token, `e4,e5;Nf3,Nc6;...;1-0`, `|`, the position in FEN, and an end token; or the position comes
+first. Rows are filled with games in sequence, or hold one game each.
 
 >>> import jax
 >>> generator = make(jax.random.key(0), corpus="selfplay-random", games=20, plies=4, result=False,
@@ -37,11 +36,11 @@ _LOG = logging.getLogger(__name__)
 
 _ORDERS = ("moves_board", "board_moves", "moves", "board")
 _ROWS = ("stream", "game")
-# Every character of the notations and of FEN; the tokens are begin, end, separators, then these.
+# All characters of the notations and of FEN.
 _WRITTEN = " #*+-/0123456789=BKNOPQRabcdefghknpqrwx"
 _BEGIN, _END = 0, 1
 _HELD_OUT = 0.1
-_MOST_GAMES = 10**7  # of which each takes about 200 bytes
+_MOST_GAMES = 10**7  # a game takes about 200 bytes
 _MOST_PLIES = 20_000  # the rules end every game earlier
 _LONGEST = 2**20  # tokens in a row
 
@@ -56,10 +55,10 @@ class Chess:
     """N rows of T tokens.
 
     Attributes:
-      tokens_NxT: uint8; the rows for training, then those held out.
-      coded_N: int32, how many tokens of a row are coded; end tokens fill the rest.
-      order_N: int32, the row of each index: a permutation of the training rows, then one of the
-        held-out rows, the same under every key.
+      tokens_NxT: uint8; the training rows, then the held-out rows.
+      coded_N: int32, number of coded tokens of each row; end tokens fill the rest.
+      order_N: int32, the row of each index: a permutation of the training rows, then a fixed
+        permutation of the held-out rows, the same for every key.
       alphabet: the character of each token; begin and end are the first two.
       length, size, held_out: as in `Spec`; N = size + held_out.
     """
@@ -83,7 +82,7 @@ class Chess:
         return Example(self.tokens_NxT[row].astype(jnp.int32), coded_T)
 
     def oracle_nats(self, example: Example) -> None:
-        """None: nobody knows the law of chess games."""
+        """None: the law of chess games is unknown."""
 
     def symbols(self, tokens_T: np.ndarray | jax.Array) -> list[str]:
         """The character of each token."""
@@ -104,26 +103,26 @@ def make(
 ) -> Chess:
     """Chess games of a corpus, in rows of tokens.
 
-    Games are shuffled in a fixed way, and the last tenth of them is held out; of the 14,570 that
-    are held out of gnubook, 296 are also training games, move for move. Members of an
-    ensemble may vary `order` between `moves_board` and `board_moves`.
+    Games are shuffled with a fixed seed, and the last tenth is held out. In gnubook 296 of the
+    14,570 held-out games equal a training game, move for move. Members of an ensemble may vary
+    `order` between `moves_board` and `board_moves`.
 
     Args:
       key: draws the order of the training rows, the same for every `order`.
-      corpus: a prepared book or the path of a file in PGN, see `epx.data.catalogue.book`.
-      games: how many games, from the first one on; 0 is all (of self-play,
-        `epx.data.chess.database.SELFPLAY_GAMES`; `plies` makes them short and quick to play).
-      plies: half-moves after which a game is cut and its position taken; 0 is the whole game.
+      corpus: a prepared corpus of games or the path of a file in PGN, see `epx.data.catalogue`.
+      games: number of games, from the first one on; 0: all (of self-play
+        `epx.data.chess.database.SELFPLAY_GAMES`; a small `plies` makes them quick to play).
+      plies: half-moves after which a game is cut and its position taken; 0: no limit.
       notation: `san`, `uci` or `lan`.
       order: `moves_board`, `board_moves`, `moves` or `board`.
-      separators: three characters, after White's moves, after Black's, and between moves and board.
-      result: whether the moves end with the game's result, `*` where it is unfinished or cut.
-      rows: `stream` fills rows with one game after the other, cut where a row is full; `game` gives
-        each game a row of its own and leaves out those that are longer.
+      separators: three characters: after White's moves, after Black's, between moves and board.
+      result: whether the moves end with the game's result, `*` for an unfinished or cut game.
+      rows: `stream` fills rows with games in sequence, cut where a row is full; `game` puts each
+        game in a separate row and leaves out longer games.
       length: tokens in a row.
 
     Raises:
-      ValueError: an argument that is not one of those above, or fewer than two rows.
+      ValueError: an argument outside these bounds, or fewer than two rows.
     """
     require("generator.notation", notation, notation in NOTATIONS, ", ".join(NOTATIONS))
     require("generator.order", order, order in _ORDERS, ", ".join(_ORDERS))
@@ -135,7 +134,7 @@ def make(
         "earlier"
     )
     require("generator.plies", plies, 0 <= plies <= _MOST_PLIES, accepted)
-    accepted = f"1 token or more, at most {_LONGEST}: an observer sees all of them at once"
+    accepted = f"1 token or more, at most {_LONGEST}: an observer reads them at once"
     require("generator.length", length, 1 <= length <= _LONGEST, accepted)
     legal = len(separators) == 3 and separators.isascii() and separators.isprintable()
     legal = legal and not set(separators) & set(_WRITTEN[1:])
@@ -156,7 +155,7 @@ def make(
 
 
 class _Layout(NamedTuple):
-    """How a game is written: the arguments of `make` of these names."""
+    """The text format of a game: the arguments of `make` with these names."""
 
     notation: str
     order: str
@@ -165,27 +164,26 @@ class _Layout(NamedTuple):
 
 
 class _Rows(NamedTuple):
-    """Arrays on the device, which the members of an ensemble share."""
+    """Arrays on the device, shared by the members of an ensemble."""
 
     tokens_NxT: jax.Array
     coded_N: jax.Array
     size: int
 
 
-# The members of an ensemble differ in their key and order alone. A file that was modified is read
-# again.
+# Two entries: members of an ensemble may have two orders. A modified file is read again.
 @functools.lru_cache(maxsize=2)
 def _load(
     corpus: str, games: int, plies: int, layout: _Layout, rows: str, length: int, modified_ns: int
 ) -> _Rows:
-    """The rows of the games for training, `size` of them, then of those held out."""
+    """The rows of the training games, `size` of them, then those of the held-out games."""
     loaded = catalogue.book(corpus, games, plies).games
     count = len(loaded.results_G)
-    accepted = "a file with at least 2 legal games; this holds one legal game, and one is held out"
+    accepted = "a file with at least 2 legal games, as one is held out; this one has 1"
     require(paths.KEY, corpus, count >= 2, accepted)
     first_held_out = count - max(1, round(_HELD_OUT * count))
-    # Books are collections of collections, so that the last games of one may be of another kind.
-    # RandomState draws the same in every version of numpy.
+    # Shuffled, because a file may join collections of different kinds of games. RandomState gives
+    # the same permutation in every version of numpy.
     shuffled_G = np.random.RandomState(0).permutation(count)
     fill = {"stream": _fill_rows, "game": _row_per_game}[rows]
     parts = [
@@ -194,7 +192,7 @@ def _load(
     ]
     for (tokens_NxT, _), name in zip(parts, ("training", "held-out")):
         accepted = (
-            f"a length of which the {name} games of corpus={corpus!r} fill at least one row with "
+            f"a length with which the {name} games of corpus={corpus!r} fill at least one row with "
             f"rows={rows}"
         )
         require("generator.length", length, len(tokens_NxT) > 0, accepted)
@@ -203,7 +201,7 @@ def _load(
 
 
 def _alphabet(separators: str) -> str:
-    """The character of each token; those of begin and end occur in no game."""
+    """The character of each token; the first two, begin and end, occur in no game."""
     return "\N{RIGHT TACK}\n" + "".join(sorted(set(separators + _WRITTEN)))
 
 
@@ -230,7 +228,7 @@ def _tokens(games: Games, layout: _Layout) -> list[np.ndarray]:
 
 
 def _fill_rows(games: list[np.ndarray], length: int) -> tuple[np.ndarray, np.ndarray]:
-    """Rows cut from all games one after the other; a shorter tail is dropped."""
+    """Rows cut from the games in sequence; a shorter tail is dropped."""
     tokens = np.concatenate(games)
     tokens_NxT = tokens[: len(tokens) // length * length].reshape(-1, length)
     return tokens_NxT, np.full(len(tokens_NxT), length, np.int32)

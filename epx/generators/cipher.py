@@ -1,11 +1,11 @@
-"""Pseudo-random streams: what a cipher or a weak random number generator makes of a secret seed.
+"""Pseudo-random streams: the output of a cipher or weak generator for a secret seed.
 
-The seed has `key_bits` bits. Little is unknown, so Shannon's entropy is tiny, yet a bounded
-observer meets anything from a short period (the low bits of an LCG) to full noise (ChaCha). Of each
-word of output the bits from `low_bit` on are shown, and all shown bits, lowest first, are cut into
-tokens of `bits_per_token` bits, the first bit the lowest. Mode `pairs` is Gohr's real-or-random
-task (CRYPTO 2019): two ciphertexts under one key and a label; only the label is coded.
-`kernels.keystreams` has a table of the algorithms, their seeds and their words.
+The seed has `key_bits` bits, so Shannon's entropy is tiny. To a bounded observer the stream ranges
+from a short period (the low bits of an LCG) to noise (ChaCha). From each output word `shown_bits`
+bits are shown, from `low_bit` on. All shown bits, lowest first, are cut into tokens of
+`bits_per_token` bits, the first bit the lowest. Mode `pairs` is Gohr's real-or-random task (CRYPTO
+2019): two ciphertexts under one key and a label; only the label is coded. `kernels.keystreams`
+lists the algorithms with their seeds and words.
 
 >>> generator = make(jax.random.key(0), algorithm="lcg", shown_bits=1, length=8)
 >>> generator.spec
@@ -31,7 +31,7 @@ TINY = dict(algorithm="lcg", low_bit=3, shown_bits=2, bits_per_token=2, length=6
 
 _STATIC = {"static": True}
 _MAX_ORACLE_BITS = 18  # of a seed; the oracle tries all seeds
-_CHUNK = 2**12  # seeds that the oracle tries at once, at most
+_CHUNK = 2**12  # most seeds that the oracle tries at once
 
 
 @jax.tree_util.register_dataclass
@@ -39,7 +39,8 @@ _CHUNK = 2**12  # seeds that the oracle tries at once, at most
 class Cipher:
     """The generator made by `make`. Members of an ensemble may vary `low_bit` and `difference`.
 
-    `low_bit` is uint32. `difference` is the words of a block, uint32, with mode=pairs, else None.
+    `low_bit` is uint32. `difference` holds the words of a block, uint32, with mode=pairs, else
+    None.
     """
 
     low_bit: jax.Array
@@ -64,12 +65,12 @@ class Cipher:
         return Example(self._stream(self._seed(key)), jnp.ones(self.length, bool))
 
     def oracle_nats(self, example: Example) -> jax.Array | None:
-        """Nats per token, float32 of shape T: ln of the share of seeds that each token rules out.
+        """Nats per token, float32 of shape T, by counting the seeds that agree with the tokens.
 
-        That is ln(before / after) for the number of seeds that agree with the tokens before the
-        token and with the token as well. Infinite at the first token that no seed agrees with, and
-        not a number after it. None for pairs, and where the tokens depend on more than 18 bits of
-        the seed. `low_bit` must not be traced, as the number of seeds depends on it.
+        A token costs ln(before / after), with the numbers of seeds that agree with the tokens
+        before it and up to it. Infinite at the first token that agrees with no seed, nan after it.
+        None for pairs, and where the tokens depend on more than 18 bits of the seed. `low_bit` must
+        not be traced, because the number of seeds depends on it.
         """
         bits = self._seed_bits()
         if self.mode == "pairs" or bits > _MAX_ORACLE_BITS:
@@ -79,15 +80,15 @@ class Cipher:
         return jnp.log(before_T.astype(jnp.float32) / counts_T.astype(jnp.float32))
 
     def _seed_bits(self) -> int:
-        """The number of lowest bits of the seed on which the tokens depend."""
-        # Modulo a power of two no bit of a state depends on a higher one; RANDU's lowest is fixed.
+        """The number of low bits of the seed on which the tokens depend."""
+        # Modulo a power of two no bit depends on a higher one; RANDU's lowest bit is constant.
         highest = int(self.low_bit) + self.shown_bits
         relevant = {"lcg": highest, "randu": highest - 1}.get(self.algorithm, self.key_bits)
         return min(relevant, self.key_bits)
 
     @functools.partial(jax.jit, static_argnames="seeds")
     def _agreeing(self, tokens_T: jax.Array, seeds: int) -> jax.Array:
-        """How many of the first `seeds` seeds agree with the tokens up to each token, int32."""
+        """The number of the first `seeds` seeds that agree with the tokens up to each, int32."""
         chunk_size = min(seeds, _CHUNK)
 
         def add_chunk(chunk, counts_T):
@@ -102,13 +103,13 @@ class Cipher:
         return jax.lax.fori_loop(0, seeds // chunk_size, add_chunk, counts_T)
 
     def _seed(self, key: jax.Array) -> jax.Array:
-        """A uniform number of `key_bits` bits, as the words of a whole seed, lowest first."""
+        """A uniform number of `key_bits` bits, as words padded to a full seed, lowest first."""
         words = jax.random.bits(key, (-(-self.key_bits // 32),), jnp.uint32)
         spare = 32 * len(words) - self.key_bits
         return self._padded(words.at[-1].set(words[-1] & jnp.uint32(0xFFFFFFFF >> spare)))
 
     def _padded(self, words: jax.Array) -> jax.Array:
-        """The uint32 words of a seed, padded with zeros to a whole key."""
+        """The uint32 words of a seed, padded with zeros to a full key."""
         return jnp.pad(words, (0, -(-ALGORITHMS[self.algorithm].key_bits // 32) - len(words)))
 
     def _stream(self, seed: jax.Array) -> jax.Array:
@@ -134,7 +135,7 @@ class Cipher:
         return Example(tokens_T, jnp.arange(self.length) == self.length - 1)
 
     def _tokens(self, words: jax.Array, count: int) -> jax.Array:
-        """The first `count` tokens, int32, that uint32 words show."""
+        """The first `count` tokens, int32, of the shown bits of uint32 words."""
         places = self.low_bit + jnp.arange(self.shown_bits, dtype=jnp.uint32)
         bits = ((words[:, None] >> places) & 1).reshape(-1)[: count * self.bits_per_token]
         weights = 1 << jnp.arange(self.bits_per_token, dtype=jnp.int32)
@@ -156,21 +157,22 @@ def make(
     """A pseudo-random stream, or pairs of blocks.
 
     Args:
-      key: not used; an example's seed comes from the example's own key.
+      key: not used; an example's seed is drawn with the example's key.
       algorithm: `chacha`, `aes128`, `threefry2x32`, `speck32_64`, or one of the weak `lcg` (of
         Numerical Recipes), `randu`, `xorshift32`, `mt19937`, `blum_blum_shub`.
       rounds: of chacha, threefry2x32 or speck32_64, 1 to 1024; 0: the official number. Others
         accept only 0.
-      key_bits: entropy of the seed in bits, up to the algorithm's own; 0: the algorithm's own.
+      key_bits: entropy of the seed in bits, up to that of the algorithm; 0: that of the algorithm.
         The law of a stream is known up to 18 bits, by trying every seed.
-      low_bit: the lowest bit of a word that is shown.
+      low_bit: lowest shown bit of a word.
       shown_bits: bits shown of each word; 0: all from `low_bit` on.
       bits_per_token: 1 to 8; the vocabulary is 2^bits_per_token.
-      length: tokens in one example, 1 to 2^20. Of pairs it is odd: equally many tokens of both
+      length: tokens in one example, 1 to 2^20. Odd for pairs: equally many tokens of both
         ciphertexts and a label; all bits of speck32_64 need 65.
       mode: `stream`, or `pairs` of chacha, aes128, threefry2x32 or speck32_64.
       difference: XOR of the plaintexts of a real pair, a block as one number; 0: 0x00400000 for
-        speck32_64 (Gohr's), 0x8000 for chacha (its last input word), otherwise 1. 0 in a stream.
+        speck32_64 (Gohr's), 0x8000 for chacha (its last input word), otherwise 1. Must be 0 with
+        mode=stream.
 
     Raises:
       ValueError: an argument outside these bounds.
@@ -179,7 +181,7 @@ def make(
     require("generator.algorithm", algorithm, algorithm in ALGORITHMS, accepted)
     cipher, condition = ALGORITHMS[algorithm], f"with algorithm={algorithm}"
     if cipher.rounds:
-        official = f"{cipher.rounds} are official, and 0 stands for them"
+        official = f"0 is the official number, {cipher.rounds}"
         require_whole("generator.rounds", rounds, 0, MAX_ROUNDS, official)
     else:
         require("generator.rounds", rounds, rounds == 0, f"0 {condition}")
@@ -218,7 +220,7 @@ def make(
 
 
 def _block_words(cipher: Block, difference: int) -> jax.Array:
-    """The words of a block that is given as one number; 0 is the cipher's own difference."""
+    """The words of a block given as one number; 0 is the cipher's default difference."""
     bits, count = cipher.word_bits, cipher.block_words
     most = 2 ** (bits * count) - 1
     require_whole("generator.difference", difference, 0, most, f"a block has {bits * count} bits")

@@ -1,9 +1,9 @@
-"""Elementary cellular automata on a ring: random cells X and the states that follow from them.
+"""Elementary cellular automata on a ring: random cells X and the following states.
 
 Wolfram's convention: the new cell is bit (4*left + 2*centre + right) of the rule, and a state is
 written cell 0 first. One example holds X and then the states after D, 2D, ..., `steps` steps,
-D = steps / loops, or the same states backwards in time (a one-way function); hiding some cells of
-X leaves bits to be guessed. The ring is packed into machine words, so that a burn-in of a thousand
+D = steps / loops, or the same states backwards in time (a one-way function). Hidden cells of X
+leave bits to be guessed. The ring is packed into machine words, so that a burn-in of a thousand
 steps costs little.
 
 >>> generator = make(jax.random.key(0), rule=30, width=16, steps=4)
@@ -34,22 +34,22 @@ _BOS = 2
 
 
 def evolve(state_W: jax.Array, rule: int | jax.Array, steps: int | jax.Array) -> jax.Array:
-    """The ring after `steps` steps of a rule, in the state's own dtype.
+    """The ring after `steps` steps of a rule, in the dtype of the state.
 
     Args:
-      state_W: 0s and 1s, at least one. Neighbours wrap around: on a ring of one cell the cell is
-        its own left and right.
+      state_W: 0s and 1s, at least one cell. Neighbours wrap around; a single cell is its own left
+        and right neighbour.
       rule: Wolfram's number, 0 to 255; may be traced.
       steps: 0 or more; may be traced.
 
     Raises:
-      ValueError: other cells, another rule, a negative number of steps.
+      ValueError: a cell, rule or number of steps outside these bounds.
     """
     rule = as_words("rule", rule, jnp.uint32, (), most=255)
     if isinstance(steps, int):
         require_whole("steps", steps, 0, 2**31 - 1)
     width = state_W.shape[0]
-    # One word per neighbourhood, all ones where the rule has the new cell alive.
+    # One word per neighbourhood, all ones if the rule makes the new cell alive.
     alive = -((rule >> jnp.arange(8, dtype=jnp.uint32)) & 1)
     words = jax.lax.fori_loop(
         0, steps, lambda _, now: _step(now, alive, width), bitpacking.pack(state_W)
@@ -60,7 +60,7 @@ def evolve(state_W: jax.Array, rule: int | jax.Array, steps: int | jax.Array) ->
 def _step(words: jax.Array, alive: jax.Array, width: int) -> jax.Array:
     """One step of all cells of a packed ring at once."""
     left, right = bitpacking.neighbours(words, width)
-    # Each cell halves the outcomes: the right one chooses within the pairs (0, 1), (2, 3), ...
+    # Each cell halves the outcomes: the right one selects within the pairs (0, 1), (2, 3), ...
     outcomes = list(alive)
     for cell in (right, words, left):
         pairs = zip(outcomes[::2], outcomes[1::2])
@@ -85,7 +85,7 @@ class Eca:
 
     @property
     def spec(self) -> Spec:
-        """Endless; cells are tokens 0 and 1, and token 2 stands in front if `bos`."""
+        """Endless; cells are tokens 0 and 1, and token 2 comes first if `bos`."""
         first = int(self.bos) + self.width - self.hidden
         length = first + self.width * self.loops
         given = first if self.coded == "labels" else int(self.bos)
@@ -113,8 +113,8 @@ class Eca:
     def oracle_nats(self, example: Example) -> jax.Array | None:
         """Nats of the coded tokens, float32 of shape T: ln 2 for a cell of a uniform X, else 0.
 
-        None in reverse, with hidden cells, and where X is coded after a burn-in: no law is known
-        that is simpler than an enumeration of all X.
+        None in reverse, with hidden cells, and where X is coded after a burn-in: the law is then
+        known only by enumeration of all X.
         """
         uniform = self.burnin == 0 or self.coded == "labels"
         if self.order == "reverse" or self.hidden or not uniform:
@@ -122,9 +122,9 @@ class Eca:
         return jnp.where(self._inputs() & example.coded_T, math.log(2), 0.0).astype(jnp.float32)
 
     def symbols(self, tokens_T: np.ndarray | jax.Array) -> list[str]:
-        """Each cell as a dot or a block, one line a state, hidden cells left blank.
+        """Each cell as a dot or a block, each state on a line, hidden cells blank.
 
-        Token 2 is ⊢ on a line of its own.
+        Token 2 is ⊢ on a separate line.
         """
         tokens = np.asarray(tokens_T).tolist()
         front = ["⊢\n"] if self.bos else []
@@ -135,11 +135,11 @@ class Eca:
         return front + cells
 
     def _labels(self) -> jax.Array:
-        """Marks every state after the first one of the sequence."""
+        """Mark every state after the first one of the sequence."""
         return jnp.arange(self.spec.length) >= int(self.bos) + self.width - self.hidden
 
     def _inputs(self) -> jax.Array:
-        """Marks the cells of the first state of the sequence."""
+        """Mark the cells of the first state of the sequence."""
         return (jnp.arange(self.spec.length) >= int(self.bos)) & ~self._labels()
 
 
@@ -158,17 +158,17 @@ def make(
     """An elementary cellular automaton.
 
     Args:
-      key: not used; this generator draws nothing once for all examples.
+      key: not used; nothing is drawn once for all examples.
       rule: Wolfram's number of the rule, 0 to 255.
       width: cells of the ring, at least 1; multiples of 32 and widths up to 32 are fastest. An
         example has at most 2^20 tokens.
       steps: steps from X to the last state, 1 to 2^20.
       burnin: steps from uniform random cells to X, 0 to 2^20.
       order: `forward` in time, X first, or `reverse`, X last.
-      hidden: first cells of X that are left out, 0 to width - 1; 0 in reverse.
+      hidden: number of first cells of X left out, 0 to width - 1; 0 in reverse.
       loops: states after X, equally spaced in time; divides `steps`.
-      coded: `labels` charges every state after the first one of the sequence, `all` that one too.
-      bos: whether token 2, never coded, stands in front.
+      coded: `labels` charges every state after the first one of the sequence, `all` also the first.
+      bos: whether token 2, never coded, comes first.
 
     Raises:
       ValueError: an argument outside these bounds.

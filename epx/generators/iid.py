@@ -1,8 +1,8 @@
-"""Sources whose entropy has a closed form: independent tokens, a Markov chain, a repeated block.
+"""Sources of known entropy: independent tokens, a Markov chain, a repeated block.
 
 Every law is a law of the first token and a transition matrix, so that members of an ensemble may
-mix laws. Every token is coded. These generators are baselines: no observer may pay less than their
-entropy, and on uniform tokens there is nothing to learn.
+have different laws. Every token is coded. These generators are baselines: no observer may pay less
+than their entropy, and uniform tokens have no structure.
 
 >>> generator = make(jax.random.key(0), law="bernoulli", p=0.25, length=6)
 >>> generator.spec
@@ -36,10 +36,10 @@ class Source:
     """The generator made by `make`. Members of an ensemble may vary both laws.
 
     Attributes:
-      initial_V: float32, the law of the first token; it is the stationary law of the chain.
+      initial_V: float32, the law of the first token, which is the stationary law of the chain.
       transition_VxV: float32, row i is the law of the token after token i.
       length: tokens in one example.
-      period: tokens in the block that is repeated; 0 with other laws.
+      period: tokens in the repeated block; 0 with other laws.
     """
 
     initial_V: jax.Array
@@ -53,12 +53,12 @@ class Source:
         return Spec(self.initial_V.shape[-1], self.length, size=None, version=VERSION)
 
     def example(self, key: jax.Array, index: jax.Array) -> Example:
-        """A path of the chain drawn with `key`, repeated if it has a period; `index` is not used.
+        """A path of the chain drawn with `key`, repeated if there is a period; `index` is not used.
 
-        Tokens are drawn by inverting the cumulative law with one uniform float32 each: a token's
-        probability is exact to 2^-23.
+        Each token inverts the cumulative law at one uniform float32: probabilities are exact to
+        2^-23.
         """
-        # The last boundary, 1, is left out, so that rounding cannot give a token out of range.
+        # Without the last boundary, 1, rounding cannot give a token out of range.
         first = jnp.cumsum(self.initial_V)[:-1]
         later = jnp.cumsum(self.transition_VxV, axis=1)[:, :-1]
         draws_T = jax.random.uniform(key, (self.period or self.length,), jnp.float32)
@@ -81,7 +81,7 @@ class Source:
     def entropy_rate_nats(self) -> float:
         """Nats per token of the endless sequence, in float64; the laws must not be traced.
 
-        The entropies of the rows, weighted by the stationary law; 0 with law=repeat.
+        The mean of the rows' entropies under the stationary law; 0 with law=repeat.
         """
         if self.period:
             return 0.0
@@ -103,8 +103,8 @@ def make(
     Args:
       key: draws the transition matrix of `markov`, each row from the flat Dirichlet law.
       law: `bernoulli` (independent bits), `uniform` (independent tokens), `constant` (always
-        token 0), `repeat` (uniform tokens repeated with `period`) or `markov` (a chain of first
-        order that starts from its stationary law).
+        token 0), `repeat` (uniform tokens repeated with `period`) or `markov` (a first-order chain
+        that starts from its stationary law).
       vocab: number of tokens, 1 to 4096; 2 for `bernoulli`.
       length: tokens in one example, 1 to 2^20.
       p: probability of token 1 under `bernoulli`, 0 to 1; other laws ignore it.
@@ -133,7 +133,7 @@ def make(
 
 
 def _marginal(law: str, vocab: int, p: float) -> jax.Array:
-    """The law of a token that is independent of the others."""
+    """The law of one of the independent tokens."""
     if law == "bernoulli":
         return jnp.array([1 - p, p], jnp.float32)
     if law == "constant":

@@ -1,9 +1,9 @@
-"""Conway's Life on a torus: a random board, then its future.
+"""Conway's Life on a torus: a random board and its next states.
 
-A board is cut into square patches; a patch is one token whose bits are its cells, row by row, the
-first cell the most significant. Frames follow each other in time, patches go row by row inside a
-frame, and every frame after the first is coded: an ideal predictor pays nothing for it, a bounded
-one pays for what it cannot compute.
+A board is cut into square patches. A patch is one token, whose bits are its cells row by row, the
+first cell the most significant. An example is a sequence of frames, with the patches of a frame row
+by row. Every frame after the first is coded: an ideal predictor pays nothing for it, a bounded one
+pays for what it cannot compute.
 
 >>> generator = make(jax.random.key(0), height=4, width=4, patch=2)
 >>> generator.spec
@@ -31,16 +31,16 @@ VERSION = 1
 TINY = dict(height=4, width=4, burnin=1, patch=2)
 
 _STATIC = {"static": True}
-# How a patch of 1 or 4 cells is drawn, by token.
+# Characters for patches of 1 or 4 cells, by token.
 _DRAWINGS = {1: "·█", 2: "·▗▖▄▝▐▞▟▘▚▌▙▀▜▛█"}
 
 
 def evolve(board_HxW: jax.Array, steps: int | jax.Array) -> jax.Array:
-    """A torus of any height and width after `steps` generations, in the board's own dtype.
+    """A torus of any height and width after `steps` generations, in the dtype of the board.
 
-    A live cell stays with 2 or 3 live neighbours, a dead one is born with 3. On a torus of fewer
-    than 3 rows or columns a cell is its own neighbour or has one neighbour twice, and counts each
-    time (the semantics of `numpy.roll`). `steps`, 0 or more, may be traced.
+    A live cell survives with 2 or 3 live neighbours, a dead cell becomes alive with 3. On a torus
+    of fewer than 3 rows or columns a cell is its own neighbour or has a neighbour twice, and each
+    occurrence counts (as with `numpy.roll`). `steps`, 0 or more, may be traced.
     """
     if isinstance(steps, int):
         require_whole("steps", steps, 0, 2**31 - 1)
@@ -52,21 +52,21 @@ def evolve(board_HxW: jax.Array, steps: int | jax.Array) -> jax.Array:
 
 
 def _step(rows: jax.Array, width: int) -> jax.Array:
-    """One generation of a board of packed rows: counts live cells in binary, a word at once."""
+    """One generation of packed rows, counting live cells in binary for a word at once."""
     left, right = bitpacking.neighbours(rows, width)
     ones, twos = _add(left, rows, right)
-    # The nine cells around a cell, itself included, hold units + 2 (low + 2 high + carry).
+    # The 3 x 3 block around a cell has units + 2 (low + 2 high + carry) live cells.
     units, carry = _add(jnp.roll(ones, 1, axis=0), ones, jnp.roll(ones, -1, axis=0))
     low, high = _add(jnp.roll(twos, 1, axis=0), twos, jnp.roll(twos, -1, axis=0))
-    # 3 is birth or survival: units and either low or carry.
+    # 3: alive in any case; units, and low or carry.
     three = units & (low ^ carry) & ~high
-    # 4 is survival of a live cell: either high alone, or low with carry.
+    # 4: alive if the cell is alive; only high, or low and carry.
     four = ~units & ~(low ^ carry) & (low ^ high)
     return three | (four & rows)
 
 
 def _add(a: jax.Array, b: jax.Array, c: jax.Array) -> tuple[jax.Array, jax.Array]:
-    """The sum of three bits at each place of a word: its ones and its twos."""
+    """The sum of three bits at each place of a word, as its ones and its twos."""
     either = a ^ b
     return either ^ c, (a & b) | (either & c)
 
@@ -95,9 +95,9 @@ class Life:
         return self.height * self.width // self.patch**2
 
     def example(self, key: jax.Array, index: jax.Array) -> Example:
-        """The frames that grow from the random board of `key`; `index` is not used."""
-        soup_HxW = jax.random.bernoulli(key, self.density, (self.height, self.width))
-        first_HxW = evolve(soup_HxW, self.burnin)
+        """The frames that follow from the random board of `key`; `index` is not used."""
+        random_HxW = jax.random.bernoulli(key, self.density, (self.height, self.width))
+        first_HxW = evolve(random_HxW, self.burnin)
 
         def next_frame(board_HxW, _):
             later_HxW = evolve(board_HxW, self.stride)
@@ -112,9 +112,9 @@ class Life:
         return jnp.zeros(example.tokens_T.shape, jnp.float32)
 
     def symbols(self, tokens_T: np.ndarray | jax.Array) -> list[str]:
-        """Each patch as a drawing, or as a hexadecimal number from 3 x 3 cells on.
+        """Each patch as a block character, or from 3 x 3 cells on as a hexadecimal number.
 
-        One line a row of patches, and a blank line between boards.
+        Each row of patches is on a line; a blank line separates boards.
         """
         tokens = np.asarray(tokens_T).tolist()
         if self.patch in _DRAWINGS:
@@ -151,7 +151,7 @@ def make(
     """Life on a torus.
 
     Args:
-      key: not used; this generator draws nothing once for all examples.
+      key: not used; nothing is drawn once for all examples.
       height: rows of the board in cells, a multiple of `patch`.
       width: columns of the board in cells, a multiple of `patch`.
       frames: boards in one example, at least 2: the first is context, the others are coded. An

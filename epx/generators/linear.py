@@ -1,10 +1,10 @@
-"""Linear languages over F_2, the field of 0 and 1: uniform bits x and y = A x (arXiv 2401.17505).
+"""Linear languages over F_2: uniform bits x and y = A x (arXiv 2401.17505).
 
-A is a sparse and invertible matrix that is drawn once. Read forward, x and then y, every bit of y
-is the parity of a few bits. Read in reverse, x = A^-1 y follows from y in the same way, but the
-inverse of a sparse matrix is dense, and the parity of many bits is hard to learn: an arrow of time,
-although half of the bits are free in either order. (Not all of x is hard: a row of A gives its last
-bit of x from the bit of y and the earlier bits of x.)
+A is a sparse invertible matrix, drawn once. Forward, x then y, every bit of y is the parity of a
+few bits. In reverse, x = A^-1 y, and the inverse of a sparse matrix is dense: parities of many bits
+are hard to learn. The two orders differ in difficulty, although half of the bits are free in both.
+(Not all of x is hard: a row of A gives its last bit of x from the bit of y and the earlier bits of
+x.)
 
 >>> generator = make(jax.random.key(0), bits=16, nonzeros=12)
 >>> generator.spec
@@ -30,15 +30,16 @@ _STATIC = {"static": True}
 
 
 def inverse(matrix_NxN: jax.Array) -> jax.Array:
-    """The inverse over F_2 of a matrix of 0s and 1s, in its own dtype, by Gauss-Jordan elimination.
+    """The inverse over F_2 of a matrix of 0s and 1s, by Gauss-Jordan elimination.
 
-    The matrix may be traced. If it is singular, the result is an arbitrary matrix.
+    It has the dtype of the matrix, which may be traced. The result for a singular matrix is
+    arbitrary.
     """
     size = len(matrix_NxN)
     rows = jnp.concatenate([matrix_NxN, jnp.eye(size, dtype=matrix_NxN.dtype)], axis=1)
 
     def clear(column, rows):
-        """Leaves a single 1 in this column, on the diagonal."""
+        """Leave a single 1 in this column, on the diagonal."""
         column = column.astype(jnp.int32)
         usable = jnp.arange(size, dtype=jnp.int32) >= column
         pivot = jnp.argmax(usable & (rows[:, column] == 1)).astype(jnp.int32)
@@ -69,7 +70,7 @@ class Linear:
         return Spec(vocab=2, length=2 * half, size=None, version=VERSION, given=given)
 
     def example(self, key: jax.Array, index: jax.Array) -> Example:
-        """The x of `key` and the y that follows from it; `index` is not used."""
+        """The x drawn with `key` and y = A x; `index` is not used."""
         x_N = jax.random.bernoulli(key, jnp.float32(0.5), self.matrix_NxN.shape[:1]).astype(
             jnp.int32
         )
@@ -82,7 +83,7 @@ class Linear:
     def oracle_nats(self, example: Example) -> jax.Array:
         """Nats of the coded tokens, float32 of shape T: ln 2 in the first half, 0 in the second.
 
-        The first half is uniform in either order, and the second follows from it.
+        In both orders the first half is uniform and determines the second.
         """
         return jnp.where(self._free() & example.coded_T, math.log(2), 0.0).astype(jnp.float32)
 
@@ -91,7 +92,7 @@ class Linear:
         return [str(token) for token in np.asarray(tokens_T)]
 
     def _free(self) -> jax.Array:
-        """Marks the first half."""
+        """Mark the first half."""
         return jnp.arange(self.spec.length) < self.spec.length // 2
 
 
@@ -104,16 +105,16 @@ def make(
 ) -> Linear:
     """A linear language over F_2.
 
-    A has ones on its diagonal and `nonzeros` ones off it, at random places that make A invertible,
-    spread evenly over the rows, so that no bit of y is much harder than another. (The source does
-    not say how its matrices were drawn. Random row additions would give no arrow: the inverse of
-    their product is the product in the opposite order, and has the same law.)
+    A has ones on its diagonal and `nonzeros` ones off it, at random places that make A invertible.
+    They are spread evenly over the rows, so that all bits of y are about equally hard. (The paper
+    does not say how it drew its matrices. Products of random row additions would make both orders
+    equally hard, because the inverse of such a product has the same law.)
 
     Args:
       key: draws the matrix.
       bits: bits of x, and of y, 2 to 256.
-      nonzeros: ones off the diagonal, 0 to bits (bits - 1) / 2 but no odd multiple of `bits`, with
-        which every row sums to 0 and A is singular; with 0, y is x.
+      nonzeros: ones off the diagonal, 0 to bits (bits - 1) / 2, but not an odd multiple of `bits`,
+        with which every row sums to 0 and A is singular; with 0, y = x.
       order: `forward`, x first, or `reverse`, y first.
       coded: `all` charges every bit, `labels` the second half only.
 
@@ -124,7 +125,8 @@ def make(
     most = bits * (bits - 1) // 2
     require_whole("generator.nonzeros", nonzeros, 0, most, f"with bits={bits}")
     singular = nonzeros % bits == 0 and nonzeros // bits % 2 == 1
-    require("generator.nonzeros", nonzeros, not singular, f"no odd multiple of bits={bits}")
+    accepted = f"numbers that are no odd multiple of bits={bits}"
+    require("generator.nonzeros", nonzeros, not singular, accepted)
     require("generator.order", order, order in ("forward", "reverse"), "forward, reverse")
     require("generator.coded", coded, coded in ("labels", "all"), "labels, all")
     return Linear(_draw(key, bits, nonzeros), order, coded)
@@ -132,17 +134,17 @@ def make(
 
 @functools.partial(jax.jit, static_argnames=("bits", "nonzeros"))
 def _draw(key: jax.Array, bits: int, nonzeros: int) -> jax.Array:
-    """The first invertible matrix of a sequence of random ones.
+    """The first invertible matrix of a sequence of random matrices.
 
-    Invertible are one in two with 16 bits and 12 ones, one in five with 30 bits and 40 ones, and
-    one in twenty with 64 bits and 63 ones.
+    One in two is invertible with 16 bits and 12 ones, one in five with 30 bits and 40 ones, and one
+    in twenty with 64 bits and 63 ones.
     """
     identity = jnp.eye(bits, dtype=jnp.int32)
 
     def matrix(attempt):
         key_rows, key_places = jax.random.split(jax.random.fold_in(key, attempt))
         ones_N = nonzeros // bits + (jax.random.permutation(key_rows, bits) < nonzeros % bits)
-        # The diagonal scores above 1 and comes last in every row, so that it is not drawn.
+        # The diagonal has scores above 1, comes last in every row and is not drawn.
         scores = jax.random.uniform(key_places, (bits, bits), jnp.float32) + identity
         ranks = jnp.argsort(jnp.argsort(scores, axis=1), axis=1)
         return identity + (ranks < ones_N[:, None])

@@ -1,12 +1,12 @@
-"""Products of primes (arXiv 2401.17505): `p x q = n` for primes p < q of equally many digits.
+"""Products of primes, `p x q = n`, with p < q of the same length (arXiv 2401.17505).
 
-The digits of n go from the last to the first, the order in which multiplication finds them. Read
-forward that is multiplication; read from its end it is n, first digit first, and then its factors.
-A pair is drawn uniformly, and n determines p and q: the law pays log2(pairs) bits for an example in
-either order.
+The digits of n are written from last to first, the order in which multiplication computes them.
+Forward the task is multiplication; the reversed string is n, first digit first, and then its
+factors. Pairs are uniform, and n determines p and q: the law pays log2(pairs) bits per example in
+both orders.
 
-Two digits make 210 pairs, three 10,153, four 562,330 and five 34,965,703. The stream is endless but
-the pairs are not: an observer can memorise a small number of pairs.
+There are 210 pairs with two digits, 10,153 with three, 562,330 with four and 34,965,703 with five.
+An observer can memorise a small number of pairs, although the stream is endless.
 
 >>> generator = make(jax.random.key(0), digits=2)
 >>> generator.spec
@@ -61,7 +61,7 @@ class Primes:
         second += second >= first  # uniform among the primes that are not the first one
         p = self.primes_N[jnp.minimum(first, second)]
         q = self.primes_N[jnp.maximum(first, second)]
-        # 32 bits do not hold n: its last three digits are computed apart.
+        # n exceeds 32 bits: its last three digits are computed separately.
         low = p * (q % 1000)
         high = p * (q // 1000) + low // 1000
         n = jnp.concatenate([_digits(high, 2 * self.digits - 3), _digits(low % 1000, 3)])
@@ -75,10 +75,10 @@ class Primes:
         return Example(tokens_T, coded_T)
 
     def oracle_nats(self, example: Example) -> jax.Array:
-        """Nats of the coded tokens, float32 of shape T: ln of the share of pairs they rule out.
+        """Nats of the coded tokens, float32 of shape T, by counting pairs that agree with them.
 
-        That is ln(before / after) for the number of pairs that agree with the tokens before the
-        token and with the token as well. Computed on the host; tokens must not be traced.
+        A token costs ln(before / after), with the numbers of pairs that agree with the tokens
+        before it and up to it. Computed on the host; tokens must not be traced.
         """
         counts = self._agreeing(np.asarray(example.tokens_T).tolist())
         counts += [1] * (self.spec.length - len(counts))
@@ -91,7 +91,7 @@ class Primes:
         return [_SYMBOLS[token] for token in np.asarray(tokens_T)]
 
     def _agreeing(self, tokens: list[int]) -> list[int]:
-        """How many pairs agree with the tokens up to each token, until a single pair is left."""
+        """The number of pairs that agree with the tokens up to each, until one pair is left."""
         count_pairs = functools.partial(_pairs, np.asarray(self.primes_N, np.int64))
         width = self.digits
         if self.order == "reverse":
@@ -109,9 +109,9 @@ def make(key: jax.Array, digits: int = 3, order: str = "forward", coded: str = "
     """Products of two primes.
 
     Args:
-      key: not used; this generator draws nothing once for all examples.
+      key: not used; nothing is drawn once for all examples.
       digits: decimal digits of each prime, 2 to 5.
-      order: `forward`, the factors first, or `reverse`, the same string from its end.
+      order: `forward`, the factors first, or `reverse`, the same string reversed.
       coded: `all` charges every token, `labels` only those after the equals sign.
 
     Raises:
@@ -132,7 +132,7 @@ def _primes(digits: int) -> np.ndarray:
 
 
 def _digits(number: jax.Array, width: int) -> jax.Array:
-    """int32 decimal digits, the most significant first."""
+    """Decimal digits, int32, the most significant first."""
     return number // 10 ** jnp.arange(width - 1, -1, -1, dtype=jnp.int32) % 10
 
 
@@ -148,7 +148,7 @@ def _pairs(
     q: tuple[int, int] = _ANY,
     n: tuple[int, int] = _ANY,
 ) -> int:
-    """The number of pairs p < q that lie, with their product n, in these half-open ranges.
+    """The number of pairs p < q with p, q and n = p q in these half-open ranges.
 
     `primes_N` is int64.
     """

@@ -1,13 +1,13 @@
 """Text of a corpus in windows of characters, bytes or words, read forward or in reverse.
 
-The last 10 % of the corpus, from the nearest start of a document on, is held out. A key draws the
-order of the training windows, the same for every direction, so that a pair of runs differs only in
-the arrow of time.
+The last 10 % of the corpus, from the nearest start of a document on, is held out. The key draws the
+order of the training windows, the same for every direction, so that paired runs differ only in the
+direction.
 
-A piece is a run of word characters, a run of white space, or one other character. `reverse` turns
-the tokens of a window around, `reverse_words` its pieces, each of which is still read forward. With
-unit=word the most frequent pieces are tokens, and so is every character of the corpus; the other
-pieces are spelled with those, so that nothing is lost.
+A piece is a run of word characters, a run of white space, or one other character. `reverse`
+reverses the tokens of a window, `reverse_words` the order of its pieces, each still read forward.
+With unit=word the tokens are the most frequent pieces and all characters of the corpus; other
+pieces are spelled in characters, so that nothing is lost.
 
 >>> import jax
 >>> key = jax.random.key(0)
@@ -45,7 +45,7 @@ TINY = {"corpus": "zen", "unit": "byte", "length": 16}
 _DIRECTIONS = ("forward", "reverse", "reverse_words")
 _UNITS = ("char", "byte", "word")
 _PIECE = re.compile(r"(\w+)|(\s+)|[^\w\s]")
-_OTHER = 0  # kind of a piece in no group of the pattern; the others are the numbers of theirs
+_OTHER = 0  # kind of a piece in no group of the pattern; else the number of its group
 _BLOCK = 2**14  # windows whose pieces are reversed at once
 _LONGEST = 2**20  # tokens in a window
 _MOST_WORDS = 2**20  # in the vocabulary
@@ -61,15 +61,15 @@ class Text:
     """N windows of T tokens. Members of an ensemble may vary the arrays.
 
     Attributes:
-      tokens_NxT: unsigned integers; the training windows, then those held out, in the order of the
-        corpus, each in the order in which it is read.
-      order_N: int32, the window of each index: a permutation of the training windows, then one of
-        the held-out windows, the same under every key, so that a prefix of them mixes documents.
-      direction: int32, how windows are read: forward, in reverse, or word by word in reverse.
+      tokens_NxT: unsigned integers; the training windows, then the held-out ones, in the order of
+        the corpus, with tokens in reading order.
+      order_N: int32, the window of each index: a permutation of the training windows, then a fixed
+        permutation of the held-out windows, so that a prefix of them mixes documents.
+      direction: int32, the index of `forward`, `reverse` or `reverse_words`.
       vocab, length, size, held_out: as in `Spec`; N = size + held_out.
       alphabet: the text of each token; empty where tokens are bytes.
-      bytes_per_token: mean UTF-8 bytes of the held-out windows per token, by which bits per token
-        become bits per byte of the source.
+      bytes_per_token: mean UTF-8 bytes per token of the held-out windows, which converts bits per
+        token to bits per byte of the source.
     """
 
     tokens_NxT: jax.Array
@@ -92,7 +92,7 @@ class Text:
         return Example(tokens_T, jnp.ones(self.length, bool))
 
     def oracle_nats(self, example: Example) -> None:
-        """None: nobody knows the law of text."""
+        """None: the law of text is unknown."""
 
     def symbols(self, tokens_T: np.ndarray | jax.Array) -> list[str]:
         """The text of each token, in order; \\xNN for a byte that is not printable ASCII."""
@@ -102,9 +102,9 @@ class Text:
         return [chr(byte) if 32 <= byte < 127 else f"\\x{byte:02x}" for byte in tokens]
 
     def decode(self, tokens_T: np.ndarray | jax.Array) -> str:
-        """The text of these tokens as it stands in the corpus, whatever the direction.
+        """The text of these tokens in the order of the corpus, for any direction.
 
-        Bytes that are no whole UTF-8 character become U+FFFD.
+        Bytes that are no complete UTF-8 character become U+FFFD.
         """
         direction = _DIRECTIONS[int(self.direction)]
         tokens = _reorder(np.asarray(tokens_T)[None], direction, self.alphabet)[0].tolist()
@@ -126,21 +126,21 @@ def make(
     Args:
       key: draws the order of the training windows.
       corpus: a prepared corpus or the path of a file, see `epx.data.catalogue.text`.
-      direction: "forward", "reverse" token by token, or "reverse_words" piece by piece.
-      unit: "char", over the distinct characters of the corpus, "byte", of any file, or
-        "word", over its frequent pieces and its distinct characters.
-      length: tokens in a window; a shorter tail of either part of the corpus is dropped.
-      words: pieces of two characters or more, the most frequent of the training part, that are
-        tokens of unit=word; other units ignore it.
+      direction: `forward`, `reverse` (token by token) or `reverse_words` (piece by piece).
+      unit: `char` (the distinct characters of the corpus), `byte` (any file) or `word` (frequent
+        pieces and the distinct characters).
+      length: tokens in a window; a shorter tail of the training or held-out part is dropped.
+      words: number of frequent pieces that are tokens with unit=word, each of two characters or
+        more, counted in the training part; other units ignore it.
 
     Raises:
-      ValueError: an argument is not one of those above, or a part of the corpus fills no window.
+      ValueError: an argument outside these bounds, or a part of the corpus fills no window.
     """
     require("generator.direction", direction, direction in _DIRECTIONS, ", ".join(_DIRECTIONS))
     require("generator.unit", unit, unit in _UNITS, ", ".join(_UNITS))
     accepted = f"1 piece or more, at most {_MOST_WORDS}: each has a row in the observer's tables"
     require("generator.words", words, 1 <= words <= _MOST_WORDS, accepted)
-    accepted = f"1 to {_LONGEST} tokens: an observer sees all of them at once"
+    accepted = f"1 to {_LONGEST} tokens: an observer reads them at once"
     require("generator.length", length, 1 <= length <= _LONGEST, accepted)
     words = words if unit == "word" else 0
     source = _load(corpus, unit, length, words, paths.modified_ns(corpus))
@@ -167,8 +167,8 @@ class _Source:
     bytes_per_token: float
 
 
-# The members of an ensemble differ in their key and direction alone and share one text. A file that
-# was modified is read again.
+# Members of an ensemble differ only in key and direction and share one text. A modified file is
+# read again.
 @functools.lru_cache(maxsize=2)
 def _load(corpus: str, unit: str, length: int, words: int, modified_ns: int) -> _Source:
     """The windows of the training part of the corpus, `size` of them, then of the held-out part."""
@@ -187,8 +187,8 @@ def _load(corpus: str, unit: str, length: int, words: int, modified_ns: int) -> 
     if length > shortest:
         accepted = (
             f"1 to {shortest}, the {unit}s in the smaller of the training and the held-out part of "
-            f"corpus={corpus!r}; windows of {length} need about {length * 10} {unit}s, and it has "
-            f"{sum(map(len, parts))}"
+            f"corpus={corpus!r}; windows of {length} need about {length * 10} {unit}s, and the "
+            f"corpus has {sum(map(len, parts))}"
         )
         raise refusal("generator.length", length, accepted)
     windows = [part[: len(part) // length * length].reshape(-1, length) for part in parts]
@@ -197,14 +197,14 @@ def _load(corpus: str, unit: str, length: int, words: int, modified_ns: int) -> 
     return _Source(np.concatenate(windows), len(windows[0]), alphabet, bytes_per_token)
 
 
-# Two directions of one text, or of two in turn.
+# Two entries, for two directions of one text.
 @functools.lru_cache(maxsize=2)
 def _on_device(source: _Source, direction: str) -> jax.Array:
     return jnp.asarray(_reorder(source.tokens_NxT, direction, source.alphabet))
 
 
 def _frequent(text: str, words: int) -> tuple[str, ...]:
-    """The most frequent pieces of two characters or more; of equals, the first in the alphabet."""
+    """The most frequent pieces of two characters or more; ties go to the first in the alphabet."""
     counts = collections.Counter(piece for piece in _pieces(text) if len(piece) > 1)
     return tuple(sorted(counts, key=lambda piece: (-counts[piece], piece))[:words])
 
@@ -216,7 +216,7 @@ def _pieces(text: str) -> Iterator[str]:
 def _tokenise(text: str, alphabet: tuple[str, ...]) -> np.ndarray:
     """Tokens in the smallest unsigned type that holds them."""
     token_of = {symbol: token for token, symbol in enumerate(alphabet)}
-    # A piece that is no token gives its characters, one by one.
+    # A piece that is no token becomes its characters.
     symbols = itertools.chain.from_iterable(
         [piece] if piece in token_of else piece for piece in _pieces(text)
     )
@@ -225,9 +225,9 @@ def _tokenise(text: str, alphabet: tuple[str, ...]) -> np.ndarray:
 
 
 def _reorder(tokens_NxT: np.ndarray, direction: str, alphabet: tuple[str, ...]) -> np.ndarray:
-    """Windows of the corpus as this direction reads them, and back.
+    """Windows in the reading order of a direction, or from it back in the order of the corpus.
 
-    Every direction is its own inverse, because no two neighbouring pieces join to one.
+    Every direction is its own inverse, because neighbouring pieces never join.
     """
     if direction == "forward":
         return tokens_NxT
@@ -247,9 +247,9 @@ def _reverse_pieces(tokens_NxT: np.ndarray, kind_V: np.ndarray) -> np.ndarray:
 
 
 def _kinds(alphabet: tuple[str, ...]) -> np.ndarray:
-    """The kind of piece that each token belongs to.
+    """The kind of the piece to which each token belongs.
 
-    Bytes that are not ASCII count as word characters, so that no character is split.
+    Bytes beyond ASCII count as word characters, so that no character is split.
     """
     symbols = alphabet or [chr(byte) if byte < 128 else "x" for byte in range(256)]
     return np.array([_PIECE.match(symbol).lastindex or _OTHER for symbol in symbols])

@@ -1,8 +1,8 @@
-"""Tokens from a file of your own, `.npy` or `.npz`: a stream that is cut into windows, or examples.
+"""Tokens from a `.npy` or `.npz` file: examples, or a stream cut into windows.
 
-The last 10 % of the examples, at least one, are held out; a key draws the order of the others. A
-`.npz` file holds the array `tokens` and, if you like, `coded` (of the same shape, true or 1 where a
-token is charged) and `side` (one row an example: free context for observers that take some).
+The last 10 % of the examples, at least one, are held out; the key draws the order of the others. A
+`.npz` file holds the array `tokens` and optionally `coded` (of the same shape, true or 1 where a
+token is charged) and `side` (free context for observers that take some, one row per example).
 
 >>> import tempfile
 >>> path = f"{tempfile.mkdtemp()}/digits.npy"
@@ -30,7 +30,7 @@ from epx.types import Example, Spec, refusal, require, require_whole
 VERSION = 1
 TINY = dict(length=8)  # and a `path`, which has no default
 
-MAX_VOCAB = 2**24  # an embedding of one number a token takes 64 MiB
+MAX_VOCAB = 2**24  # an embedding of width 1 takes 64 MiB
 MAX_BYTES = 2**32
 DEFAULT_LENGTH = 64
 _KEY = "generator.path"
@@ -46,11 +46,11 @@ class Tokens:
     """N examples of T tokens. Members of an ensemble may vary the arrays.
 
     Attributes:
-      tokens_NxT: int32; the training examples, then those held out, in the order of the file.
-      coded_NxT: bool, the tokens that are charged; None for all.
-      side: one row an example, or None.
-      order_N: int32, the row of each index: a permutation of the training rows, then one of the
-        held-out rows.
+      tokens_NxT: int32; the training examples, then the held-out ones, in the order of the file.
+      coded_NxT: bool, marks the charged tokens; None: all.
+      side: one row per example, or None.
+      order_N: int32, the row of each index: a permutation of the training rows, then a fixed
+        permutation of the held-out rows.
       vocab, size, given: as in `Spec`; N = size + held_out.
     """
 
@@ -64,7 +64,7 @@ class Tokens:
 
     @property
     def spec(self) -> Spec:
-        """Finite; the vocabulary is that of the file or the one that was asked for."""
+        """Finite; the vocabulary is that of the file, or the argument `vocab`."""
         count, length = self.tokens_NxT.shape[-2:]
         return Spec(self.vocab, length, self.size, VERSION, count - self.size, self.given)
 
@@ -76,7 +76,7 @@ class Tokens:
         return Example(tokens_T, coded_T, None if self.side is None else self.side[row])
 
     def oracle_nats(self, example: Example) -> None:
-        """None: the law of the file is not known."""
+        """None: the law of the file is unknown."""
 
     def symbols(self, tokens_T: np.ndarray | jax.Array) -> list[str]:
         """The numbers, each with a space after it."""
@@ -88,14 +88,14 @@ def make(key: jax.Array, path: str = "", length: int = 0, vocab: int = 0) -> Tok
 
     Args:
       key: draws the order of the training examples.
-      path: a `.npy` or `.npz` file of whole numbers, at least 0: one axis is a stream, two axes are
-        examples. There is no default.
-      length: tokens in an example of a stream, of which a shorter tail is dropped; 0: 64. Examples
-        have the length that they have in the file: 0, or that number.
-      vocab: number of tokens; 0: the largest token of the file plus one.
+      path: a `.npy` or `.npz` file of integers, at least 0: one axis is a stream, two axes are
+        examples. Required.
+      length: tokens in an example of a stream, whose shorter tail is dropped; 0: 64. For a file of
+        examples 0, or the length in the file.
+      vocab: number of different tokens; 0: the largest token of the file plus one.
 
     Raises:
-      ValueError: an argument outside these bounds, or a file that does not hold such arrays.
+      ValueError: an argument outside these bounds, or a file without such arrays.
     """
     require_whole("generator.length", length, 0, MAX_LENGTH, "a batch of examples is in memory")
     require_whole("generator.vocab", vocab, 0, MAX_VOCAB, "an embedding has a row for each")
@@ -131,11 +131,11 @@ def _reason(error: Exception) -> str:
     return (getattr(error, "strerror", None) or str(error) or type(error).__name__).lower()
 
 
-# The members of an ensemble share one file. It is read again if it was `changed` (a time in ns).
+# Members of an ensemble share one file. A modified file is read again.
 @functools.lru_cache(maxsize=2)
-def _load(path: str, changed: int, length: int) -> tuple:
+def _load(path: str, modified_ns: int, length: int) -> tuple:
     """tokens_NxT, coded_NxT and side on the device, and the largest token."""
-    del changed
+    del modified_ns
     arrays = _read(path)
     tokens = arrays["tokens"]
     kind = f"tokens are {tokens.dtype} of shape {tokens.shape}"
@@ -166,7 +166,7 @@ def _load(path: str, changed: int, length: int) -> tuple:
         first = f"; example {empty[0]} has none" if empty.size else ""
         require(_KEY, path, not empty.size, f"at least one coded token in every example{first}")
     side = _checked_side(path, arrays.get("side"), rows)
-    with jax.ensure_compile_time_eval():  # so that an array that is kept is never a traced one
+    with jax.ensure_compile_time_eval():  # the cached arrays must not be traced
         return (
             jnp.asarray(tokens.astype(np.int32)),
             None if coded is None else jnp.asarray(coded.astype(bool)),
@@ -176,7 +176,7 @@ def _load(path: str, changed: int, length: int) -> tuple:
 
 
 def _read(path: str) -> dict[str, np.ndarray]:
-    """The arrays of the file by name; that of a `.npy` file is `tokens`. Nothing is unpickled."""
+    """The arrays of a file by name; a `.npy` file has `tokens`. Nothing is unpickled."""
     accepted = "a .npy file, or a .npz file with an array `tokens` (and `coded`, `side`)"
     try:
         if path.endswith(".npy"):
@@ -210,7 +210,7 @@ def _checked_side(path: str, side: np.ndarray | None, rows: int) -> np.ndarray |
     if side is None or (side.dtype == bool and side.shape[:1] == (rows,)):
         return side
     here = f"this one is {side.dtype} of shape {side.shape}"
-    accepted = f"an array `side` of numbers with {rows} rows, one an example; {here}"
+    accepted = f"an array `side` of numbers with {rows} rows, one per example; {here}"
     kind = next((k for k in (np.integer, np.floating) if np.issubdtype(side.dtype, k)), None)
     require(_KEY, path, kind is not None and side.shape[:1] == (rows,), accepted)
     dtype = np.dtype(np.int32 if kind is np.integer else np.float32)

@@ -10,14 +10,14 @@ from epx.types import PyTree
 
 
 class Batch(NamedTuple):
-    """The examples of a step: a range of indices, of which the devices take equal parts in order.
+    """The examples of a step: a range of indices, divided equally over the devices.
 
     Attributes:
       size: examples in a step, over all devices.
-      microbatch: examples that are processed at once; divides the part of a device.
+      microbatch: examples processed at once; divides a device's share of the batch.
       axis: name of the mapped axis that shares the batch, or None.
       shards: devices along that axis.
-      decoded: examples that are sampled side by side, token by token; divides the part of a device.
+      decoded: examples sampled in parallel, token by token; divides a device's share.
       examples: train on the first N examples only, cycling through them; None uses all.
     """
 
@@ -29,7 +29,7 @@ class Batch(NamedTuple):
     examples: int | None = None
 
     def unsharded(self) -> "Batch":
-        """The same batch, processed entirely by every device."""
+        """The same batch, processed completely by every device."""
         return self._replace(axis=None, shards=1)
 
     def indices(self, generator_size: int | None, step: jax.Array) -> jax.Array:
@@ -49,19 +49,19 @@ class Batch(NamedTuple):
         return index.reshape(-1, self.microbatch)
 
     def passes(self, generator_size: int | None, step: jax.Array) -> jax.Array:
-        """int32: complete passes over the examples before the last example of a step."""
+        """Complete passes over the examples before the last example of a step, int32."""
         if (size := self._pass_size(generator_size)) is None:
             return jnp.int32(0)
         return ((step + 1) * self.size - 1) // size
 
     def _pass_size(self, generator_size: int | None) -> int | None:
-        """Examples in a pass; None where it never ends."""
+        """Examples in a pass; None where a pass never ends."""
         return generator_size if self.examples is None else self.examples
 
     def total(self, tree: PyTree) -> PyTree:
-        """Sums over the devices that share the batch."""
+        """Sum over the devices that share the batch."""
         return tree if self.axis is None else lax.psum(tree, self.axis)
 
     def gather(self, tree: PyTree) -> PyTree:
-        """Arrays with a leading example axis, joined over the devices that share the batch."""
+        """Concatenate arrays along their example axis over the devices that share the batch."""
         return tree if self.axis is None else lax.all_gather(tree, self.axis, tiled=True)

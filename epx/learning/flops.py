@@ -1,8 +1,8 @@
-"""Compute, in two accountings that are both stored.
+"""Compute in two accountings, both stored.
 
-Exact: the FLOPs that an observer declares for an example (matrix products, attention and head
-included, every processed token). The paper's: T = 6 N D + 2 N 𝒟 with all parameters N and all
-processed tokens (arXiv 2601.03220, section 4).
+Exact: the FLOPs that an observer declares for an example (matrix products with attention and head,
+for every processed token). The paper's: T = 6 N D + 2 N 𝒟 with all parameters N and all processed
+tokens (arXiv 2601.03220, section 4).
 """
 
 import math

@@ -1,5 +1,8 @@
-"""The calculus of a step, shared by every code: examples, the charge and the gradient of a batch,
-one step of Adam, and what happens to a member whose loss is not finite."""
+"""The parts of a step that all codes share.
+
+Examples, the charge and the gradient of a batch, one step of Adam, and the freezing of members
+whose loss is not finite.
+"""
 
 from collections.abc import Callable
 from typing import NamedTuple, TypeVar
@@ -14,15 +17,15 @@ from epx.learning import nll, optim
 from epx.learning.batch import Batch
 from epx.types import Example, Generator, Hyper, Learner, Observer, PyTree, Row, State
 
-# A `Learner`, or anything else that has its fields.
+# A `Learner`, or another type with its fields.
 AnyLearner = TypeVar("AnyLearner")
 
 
 class Charge(NamedTuple):
-    """What a batch cost, summed over the examples of all devices.
+    """The charge of a batch, summed over the examples of all devices.
 
     Attributes:
-      nats_T: float32, of the coded tokens at each position, before the update.
+      nats_T: float32, nats of the coded tokens at each position, before the update.
       coded_T: int32, coded tokens at each position.
       grad_norm: norm of the gradient of the mean, nats per coded token.
       finite: bool, whether nats, gradient and update are finite.
@@ -56,7 +59,7 @@ class Learning(NamedTuple):
     batch: Batch
 
     def init(self, hyper: Hyper, params: PyTree = None) -> State:
-        """The state of a member before its first step, with these parameters or new ones."""
+        """The state of a member before its first step, with the given parameters or new ones."""
         if params is None:
             params = self.observer.init(streams.stream(hyper.seed, "init"))
         learner = Learner(params)
@@ -74,7 +77,7 @@ class Learning(NamedTuple):
         rate: jax.Array,
         window: jax.Array,
     ) -> tuple[AnyLearner, Charge]:
-        """Charges a batch under the learner as it is, then takes one step of Adam.
+        """Charge a batch under the learner before the step, then take one step of Adam.
 
         Args:
           hyper: of the member.
@@ -101,8 +104,8 @@ class Learning(NamedTuple):
           make_examples: a microbatch -> its examples, with a leading axis B.
 
         Returns:
-          For the batch of all devices: the gradient of the mean over its coded tokens; the nats of
-          the coded tokens and their number, both summed over examples, of shape T.
+          For the batch of all devices: the gradient of the mean over coded tokens; the nats of the
+          coded tokens and their number, both summed over examples, of shape T.
         """
 
         def charge(params: PyTree, example: Example):
@@ -142,7 +145,7 @@ class Learning(NamedTuple):
         return learner._replace(params=params, opt=opt, ema=ema), optax.tree.norm(updates)
 
     def _optimiser(self, hyper: Hyper, params: PyTree, rate: jax.Array):
-        # The state that it keeps is the same at any rate.
+        # Its state does not depend on the rate.
         return optim.chain(hyper, self.observer.scales(params), rate)
 
 
@@ -153,14 +156,14 @@ def training_examples(generator: Generator, hyper: Hyper, index_B: jax.Array) ->
 
 
 def freeze_failed(state: State, new: State, finite: jax.Array) -> State:
-    """The new state, or the old one from the first step on that was not finite."""
+    """The new state, or the old one once a step was not finite."""
     works = state.failed_step < 0
     kept = jax.tree.map(lambda a, b: jnp.where(works & finite, a, b), new, state)
     return kept._replace(failed_step=jnp.where(works & ~finite, state.step, state.failed_step))
 
 
 def finish(state: State, row: Row) -> tuple[State, Row]:
-    """Counts the step, and zeroes the rows of a failed member except that of the failure itself."""
-    stands_still = (state.failed_step >= 0) & (state.failed_step < state.step)
-    row = {name: jnp.where(stands_still, 0, value) for name, value in row.items()}
+    """Count the step, and zero the rows of a failed member after the failing step."""
+    frozen = (state.failed_step >= 0) & (state.failed_step < state.step)
+    row = {name: jnp.where(frozen, 0, value) for name, value in row.items()}
     return state._replace(step=state.step + 1), row | {"finite": state.failed_step < 0}

@@ -1,6 +1,6 @@
-"""Prices in nats: what a token costs under a prediction, and one prediction over another.
+"""Prices in nats: of a token under a prediction, and of one prediction under another.
 
-The only log_softmax in the program. All of it is float32, whatever the logits are.
+The only log_softmax in the program. All arithmetic is float32, for logits of any dtype.
 """
 
 import jax
@@ -11,7 +11,7 @@ def nats(logits_BxTxV: jax.Array, tokens_BxT: jax.Array) -> jax.Array:
     """The price of each token, -ln softmax(logits)[token].
 
     Args:
-      logits_BxTxV: unnormalised log probabilities; any leading axes in place of B and T.
+      logits_BxTxV: unnormalised log probabilities; any leading axes may replace B and T.
       tokens_BxT: int, below V; the same leading axes.
 
     Returns:
@@ -22,11 +22,10 @@ def nats(logits_BxTxV: jax.Array, tokens_BxT: jax.Array) -> jax.Array:
 
 
 def kl_nats(logits_p_BxTxV: jax.Array, logits_q_BxTxV: jax.Array) -> jax.Array:
-    """KL(p || q) over the whole vocabulary: what q pays beyond p's entropy for tokens drawn from p.
+    """KL(p || q) over the vocabulary: the excess price under q of tokens drawn from p.
 
-    Summed as p ln(p/q) - p + q, which is never negative for any one token: the plain p ln(p/q)
-    leaves a rounding error of 1e-7 of either sign, as large as the information sought where two
-    models hardly differ.
+    Summed as p ln(p/q) - p + q, which is never negative for a single token. The plain p ln(p/q) has
+    a rounding error of 1e-7 of either sign, as large as the KL of two nearly equal models.
 
     Args:
       logits_p_BxTxV, logits_q_BxTxV: unnormalised log probabilities over equal axes.
@@ -50,17 +49,17 @@ def kl_nats(logits_p_BxTxV: jax.Array, logits_q_BxTxV: jax.Array) -> jax.Array:
 def coded_sum(nats_BxT: jax.Array, coded_BxT: jax.Array, axis: int) -> jax.Array:
     """The sum of the charged nats over an axis, by `pairwise_sum`.
 
-    Selected, not multiplied by 0: an infinite or undefined price at a token that is not charged
-    reaches neither the sum nor its gradient.
+    Uncharged tokens are masked by selection, not multiplied by 0, so that an infinite or undefined
+    price reaches neither the sum nor its gradient.
     """
     return pairwise_sum(jnp.where(coded_BxT, nats_BxT, 0.0), axis)
 
 
 def pairwise_sum(x: jax.Array, axis: int) -> jax.Array:
-    """The sum over an axis, halves added to halves.
+    """The sum over an axis, by repeatedly adding its two halves.
 
-    One float32 after the other, thousands of nearly equal prices drift by 1e-6 of their sum, as
-    much as a structure that is sought; pairwise the error stays near that of a single addition.
+    Sequential float32 addition of thousands of nearly equal prices has a relative error of 1e-6,
+    as large as a small S. Pairwise the error stays near that of a single addition.
     """
     x = jnp.moveaxis(x, axis, 0)
     while len(x) > 1:

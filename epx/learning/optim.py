@@ -1,6 +1,9 @@
-"""Adam as the paper trains the synthetic tasks: gradients clipped by their global norm, a linear
-warm-up to a constant rate, one learning-rate multiplier per parameter (muP), and an exponential
-moving average of the weights in place of a decaying rate (arXiv 2601.03220, appendix C)."""
+"""Adam with the settings of the paper's synthetic tasks (arXiv 2601.03220, appendix C).
+
+Gradients clipped by their global norm, linear warm-up to a constant rate, one learning-rate
+multiplier per parameter (muP), and an exponential moving average of the weights instead of a
+decaying rate.
+"""
 
 import jax
 import jax.numpy as jnp
@@ -25,7 +28,7 @@ def make_hyper(
     """The hyper-parameters of one member, by default those of the paper's synthetic tasks.
 
     Raises:
-      ValueError: a value out of range, naming its key and what would be accepted.
+      ValueError: a value out of range; the message names the key and the accepted values.
     """
     positive = dict(lr=lr, eps=eps, clip_norm=clip_norm, ema_steps=ema_steps)
     for key, value in positive.items():
@@ -40,16 +43,18 @@ def make_hyper(
 
 
 def rate(hyper: Hyper, step: jax.Array) -> jax.Array:
-    """Learning rate of a step counted from 0: rises linearly over `warmup_steps`, then constant.
+    """Learning rate of a step counted from 0: linear over `warmup_steps`, then constant.
 
-    The first step has lr / warmup_steps, not 0: a step that learns nothing would be charged.
+    The first step has lr / warmup_steps, not 0: the code would charge a step that learns nothing.
     """
     return hyper.lr * jnp.minimum(1.0, (step + 1) / jnp.maximum(hyper.warmup_steps, 1.0))
 
 
 def chain(hyper: Hyper, scales: PyTree, rate: float | jax.Array) -> optax.GradientTransformation:
-    """The optimiser of one member, at one learning rate; `scales` holds a multiplier for every
-    parameter."""
+    """The optimiser of one member at one learning rate.
+
+    `scales` has a learning-rate multiplier for every parameter.
+    """
     per_parameter = optax.stateless(lambda updates, _: jax.tree.map(jnp.multiply, updates, scales))
     return optax.chain(
         optax.clip_by_global_norm(hyper.clip_norm),
@@ -60,6 +65,6 @@ def chain(hyper: Hyper, scales: PyTree, rate: float | jax.Array) -> optax.Gradie
 
 
 def average(steps: jax.Array, ema: PyTree, params: PyTree) -> PyTree:
-    """One step of the moving average with decay exp(-1 / steps), no bias correction."""
+    """One step of the moving average with decay exp(-1 / steps), without bias correction."""
     decay = jnp.exp(-1.0 / steps)
     return jax.tree.map(lambda old, new: decay * old + (1.0 - decay) * new, ema, params)

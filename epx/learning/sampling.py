@@ -1,4 +1,4 @@
-"""Samples of an observer: tokens drawn one after the other, each given all tokens before it."""
+"""Samples of an observer, drawn token by token."""
 
 import jax
 import jax.numpy as jnp
@@ -16,7 +16,7 @@ def complete(
     side: PyTree = None,
     given: int = 0,
 ) -> jax.Array:
-    """Keeps the given tokens and samples the others, in order.
+    """Keep the given tokens and sample the others in order, each from all tokens before it.
 
     Args:
       observer: with `start` and `step`.
@@ -25,7 +25,7 @@ def complete(
       tokens_BxT: int32; tokens that are not given are ignored.
       given_mask_BxT: bool, marks the given tokens.
       side: side information of the examples.
-      given: leading tokens that are given in all examples, which are read in one pass.
+      given: leading tokens given in all examples; they are read in one pass.
 
     Returns:
       int32 tokens of shape BxT.

@@ -1,1 +1,1 @@
-"""One file is one family of learners: `make(**arguments) -> Observer`."""
+"""Observers: one file is one family of learners, `make(vocab, length, ...) -> Observer`."""

@@ -1,7 +1,7 @@
-"""What the families of observers share: products, norms, initial values, rates and refusals.
+"""Shared parts of the observers: products, norms, initial values, rates and refusals.
 
-Weights are float32 and the residual stream is float32, whatever the activations are. Matrices learn
-at 1 / fan-in (muP); everything that is added or multiplied elementwise learns at `VECTOR_SCALE`.
+Weights and the residual stream are float32 for activations of any dtype. Matrices learn at
+1 / fan-in (muP); parameters that are added or multiplied elementwise learn at `VECTOR_SCALE`.
 """
 
 from collections.abc import Callable
@@ -19,16 +19,16 @@ ACTIVATIONS: dict[str, Callable[[jax.Array], jax.Array]] = {
     "relu": nn.relu,
 }
 DTYPES = ("float32", "bfloat16")
-# Embeddings, positions and gains learn at 6e-4 in the paper, whose base rate is 0.03. Here that
-# ratio is kept, so that they follow a sweep of the rate.
+# In the paper embeddings, positions and gains learn at 6e-4 with a base rate of 0.03. Their ratio
+# is constant here, so that a sweep of the base rate includes them.
 VECTOR_SCALE = 6e-4 / 0.03
-# 4 GiB in float32; a run holds four times as much: the gradient and Adam's two moments as well.
+# 4 GiB in float32. A run holds four times as much, with the gradient and Adam's two moments.
 MAX_PARAMETERS = 2**30
 
 fan_in = nn.initializers.variance_scaling(1.0, "fan_in", "normal", dtype=jnp.float32)
 small_normal = nn.initializers.normal(0.02, dtype=jnp.float32)
 zeros = nn.initializers.zeros
-# Gains start at one and there is no bias; statistics are float32 whatever the activations are.
+# Gains start at one, there is no bias, and statistics are float32.
 LayerNorm = partial(nn.LayerNorm, epsilon=1e-5, use_bias=False)
 
 
@@ -36,8 +36,8 @@ LayerNorm = partial(nn.LayerNorm, epsilon=1e-5, use_bias=False)
 def product(x_NxI: jax.Array, kernel_IxO: jax.Array) -> jax.Array:
     """The product NxO of activations and a kernel, with a gradient that is fast on a CPU.
 
-    On a CPU the gradient of the kernel is taken from a copy of x that is transposed in memory,
-    which saves 4 to 10 % of a step up to width 128.
+    On a CPU the gradient of the kernel uses a copy of x transposed in memory, which saves 4 to 10 %
+    of a step up to width 128.
     """
     return x_NxI @ kernel_IxO
 
@@ -62,7 +62,7 @@ def _product_for_dense(x_NxI, kernel_IxO, dimension_numbers, precision=None):
     return product(x_NxI, kernel_IxO)
 
 
-# A product of an NxI array, for one axis of tokens: `Dense(features, kernel_init=, dtype=, name=)`.
+# A product for arrays of shape NxI: `Dense(features, kernel_init=, dtype=, name=)`.
 Dense = partial(nn.Dense, use_bias=False, dot_general=_product_for_dense)
 # The last product, which starts at zero and returns float32 logits: `Head(vocab, dtype=, name=)`.
 Head = partial(
@@ -83,18 +83,18 @@ def learning_rate_scales(params: PyTree) -> PyTree:
 
 
 def previous_tokens(tokens_BxT: jax.Array) -> jax.Array:
-    """The token before each position, BxT; the first column has no meaning and is to be ignored."""
+    """The token before each position, BxT; the first column is meaningless and must be ignored."""
     return jnp.roll(tokens_BxT, 1, axis=1)
 
 
 def refuse_side(family: str, side: PyTree) -> None:
-    """Raises a ValueError if a family that takes no side information is given some."""
+    """Raise a ValueError if a family without side information is given some."""
     if side is not None:
         raise refusal("side", jax.tree.structure(side), f"only None by {family}")
 
 
 def require_parameters(key: str, value: int, count: int) -> None:
-    """Raises a ValueError that blames `key=value` if a model has more than `MAX_PARAMETERS`."""
+    """Raise a refusal of `key=value` if a model has more than `MAX_PARAMETERS`."""
     accepted = (
         f"models of at most {MAX_PARAMETERS:,} parameters (4 GiB); this one has {count:,} "
         f"({count / 2**28:,.1f} GiB)"

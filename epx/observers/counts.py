@@ -1,11 +1,10 @@
 """The exact counter: an n-gram model with a Dirichlet prior, learned without a gradient.
 
-A token's context is the `order` tokens before it in its own example, with the start symbol `vocab`
-where there are fewer. After N visits to a context, n of which were followed by the token, the token
-costs -ln (n + alpha) / (N + alpha V); alpha = 1/2 is the estimator of Krichevsky and Trofimov.
-Charged token by token and counted after each charge, the total is a closed form of the final
-counts: it does not depend on how the stream is cut into batches. That makes it the baseline for
-every other codelength in the program.
+The context of a token is the `order` tokens before it in its example, padded with the start symbol
+`vocab`. If a context occurred N times before, n times followed by the token, the token costs
+-ln (n + alpha) / (N + alpha V); alpha = 1/2 is the estimator of Krichevsky and Trofimov. Each token
+is charged and then counted, so the total is a closed form of the final counts and does not depend
+on the batches. The counter is the baseline of all other codelengths in the program.
 """
 
 from functools import partial
@@ -21,7 +20,7 @@ TINY = {"order": 2}
 
 # 2^27 counts are 512 MiB, and keep every index within int32.
 MAX_COUNTS = 2**27
-MAX_ORDER = 27  # with which even one token of vocabulary has more counts
+MAX_ORDER = 27  # 2^27 contexts with a vocabulary of one token
 
 
 class Counter(NamedTuple):
@@ -37,10 +36,10 @@ class Counter(NamedTuple):
 
 
 class Cache(NamedTuple):
-    """What one-token decoding remembers.
+    """The state of decoding token by token.
 
     Attributes:
-      first: bool, whether no token has been fed yet.
+      first: bool, whether no token has been read yet.
       context_B: int32, the last `order` tokens as digits of a number to the base V+1.
     """
 
@@ -53,13 +52,12 @@ def make(vocab: int, length: int, order: int = 2, alpha: float = 0.5) -> Observe
 
     Args:
       vocab: number of tokens, V, from the generator's spec.
-      length: tokens in an example, from the generator's spec; the counter does not depend on it.
+      length: tokens in an example, from the generator's spec; not used.
       order: tokens of context, 0 or more; the table may have at most 2^27 counts.
-      alpha: what is added to every count, above 0.
+      alpha: pseudo-count added to every count, above 0.
 
     Returns:
-      An Observer that takes no side information. Its parameters are the counts, which are exact
-      until one of them reaches 2^31.
+      An Observer without side information. Its parameters are the counts, exact below 2^31.
 
     Raises:
       ValueError: an argument outside these bounds, or a larger table.
@@ -101,7 +99,7 @@ def _init(counter: Counter, key: jax.Array) -> jax.Array:
 def _logits(
     counter: Counter, table_CxV: jax.Array, tokens_BxT: jax.Array, side: PyTree = None
 ) -> jax.Array:
-    """Log probabilities under the table as it stands: nothing is counted."""
+    """Log probabilities under the current table, without counting."""
     refuse_side("the counter", side)
     return _log_probabilities(counter, table_CxV[_contexts(counter, tokens_BxT)])
 
@@ -109,29 +107,29 @@ def _logits(
 def _update(
     counter: Counter, table_CxV: jax.Array, tokens_BxT: jax.Array, coded_BxT: jax.Array
 ) -> tuple[jax.Array, jax.Array]:
-    """Charges and counts the coded tokens in row-major order. Contexts are made of all tokens.
+    """Charge and count the coded tokens in row-major order; contexts use all tokens.
 
-    The count before a token is the table's plus the number of equal tokens, in the same context,
-    that come before it in the batch.
+    The count before a token is the table's count plus the number of equal tokens with the same
+    context earlier in the batch.
     """
     coded_N, tokens_N = coded_BxT.reshape(-1), tokens_BxT.reshape(-1)
     contexts_N = _contexts(counter, tokens_BxT).reshape(-1)
-    # Tokens that are not coded get a context after the last one: it equals no other context, and
-    # the scatter drops it.
+    # Uncoded tokens get a context beyond the last one. It differs from all others, and the scatter
+    # drops it.
     contexts_N = jnp.where(coded_N, contexts_N, counter.contexts)
     rows_NxV = table_CxV.at[contexts_N].get(mode="fill", fill_value=0)
     seen_N = jnp.take_along_axis(rows_NxV, tokens_N[:, None], axis=1)[:, 0]
     seen_N += _ranks(contexts_N * counter.vocab + tokens_N)
     others_N = rows_NxV.sum(-1, dtype=jnp.int32) + _ranks(contexts_N) - seen_N
     nats_N = jnp.where(coded_N, _price(counter, seen_N, others_N), 0.0)
-    # The largest count wins, rather than adding 1: what is written then depends on what was read,
-    # or else XLA copies the whole table to be free to read it later.
+    # A maximum instead of an addition of 1: the written values then depend on the values read.
+    # Without that dependency XLA copies the full table.
     table_CxV = table_CxV.at[contexts_N, tokens_N].max(seen_N + 1, mode="drop")
     return table_CxV, nats_N.reshape(tokens_BxT.shape)
 
 
 def _flops(counter: Counter, length: int) -> tuple[float, float]:
-    """To predict, one row of V counts is normalised for each token; to learn, one is added."""
+    """FLOPs to normalise one row of V counts for each token, and to add 1 to a count."""
     return float(counter.vocab * length), float(length)
 
 
@@ -141,9 +139,9 @@ def _start(
     refuse_side("the counter", side)
     del table_CxV
     B, T = tokens_BxT.shape
-    if T:  # the first step feeds the last of the given tokens
+    if T:  # the first step reads the last given token
         return Cache(jnp.array(False), _contexts(counter, tokens_BxT)[:, -1])
-    # All digits are the start symbol, the largest digit: the largest number there is.
+    # All digits are the start symbol, which is the largest digit.
     return Cache(jnp.array(True), jnp.full(B, counter.contexts - 1, jnp.int32))
 
 
@@ -158,7 +156,7 @@ def _step(
 
 
 def _contexts(counter: Counter, tokens_BxT: jax.Array) -> jax.Array:
-    """The context of each token as a number to the base V+1, the latest token its last digit."""
+    """The context of each token as a number to the base V+1, the latest token as last digit."""
     order, T = counter.order, tokens_BxT.shape[1]
     padded = jnp.pad(tokens_BxT, ((0, 0), (order, 0)), constant_values=counter.vocab)
     contexts_BxT = jnp.zeros_like(tokens_BxT)
@@ -168,7 +166,7 @@ def _contexts(counter: Counter, tokens_BxT: jax.Array) -> jax.Array:
 
 
 def _ranks(keys_N: jax.Array) -> jax.Array:
-    """The number of earlier entries that are equal to each entry, int32."""
+    """The number of earlier entries equal to each entry, int32."""
     order_N = jnp.argsort(keys_N, stable=True)
     sorted_N = keys_N[order_N]
     place_N = jnp.arange(keys_N.size, dtype=jnp.int32)
@@ -178,8 +176,8 @@ def _ranks(keys_N: jax.Array) -> jax.Array:
 
 
 def _price(counter: Counter, seen: jax.Array, others: jax.Array) -> jax.Array:
-    """The price of a token that was `seen` n times in its context and not in the N - n `others`."""
-    # -ln (n + alpha) / (N + alpha V), as ln(1 + odds against): exact for an almost certain token.
+    """The price of a token `seen` n times in its context, with N - n `others`."""
+    # -ln (n + alpha) / (N + alpha V) as ln(1 + odds against), precise for an almost certain token.
     against = others.astype(jnp.float32) + counter.alpha * (counter.vocab - 1)
     return jnp.log1p(against / (seen.astype(jnp.float32) + counter.alpha))
 

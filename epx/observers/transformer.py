@@ -1,12 +1,12 @@
-"""The decoder-only transformer of the paper's synthetic tasks (section B.7 of the specification).
+"""The decoder-only transformer of the paper's synthetic tasks (arXiv 2601.03220).
 
 Pre-norm LayerNorm with a learned gain and no bias, learned absolute positions, LayerNorm of queries
-and keys by head, logits of attention scaled by 8/d_h, an MLP four times as wide, residual branches
+and keys by head, attention logits scaled by 8/d_h, an MLP four times as wide, residual branches
 divided by depth, an untied head. The output projections of every branch and the head start at zero,
-so that an untrained model predicts uniformly and its first charge is exactly ln V a token.
+so that an untrained model predicts uniformly and its first charge is exactly ln V per token.
 
-Aligned: `logits[:, t]` predicts `tokens[:, t]`. Position t reads the token before it, and at t = 0,
-where there is none, the zero vector. The position's own embedding is added at every t.
+`logits[:, t]` predicts `tokens[:, t]`. The input at t is the embedding of token t - 1 (the zero
+vector at t = 0) plus the embedding of position t.
 """
 
 from functools import partial
@@ -41,10 +41,10 @@ MAX_SCORES = 2**30  # 4 GiB in float32
 
 
 class Cache(NamedTuple):
-    """What one-token decoding remembers.
+    """The state of decoding token by token.
 
     Attributes:
-      position: int32, the position to be predicted next.
+      position: int32, the next position to predict.
       layers: for each layer its keys and values, each BxTxHxd_h; zeros from `position` on.
     """
 
@@ -64,22 +64,22 @@ class Layer(nn.Module):
     def __call__(
         self, x_NxD: jax.Array, positions_T: jax.Array, past: KeysValues | None
     ) -> tuple[jax.Array, KeysValues]:
-        """The residual stream after this layer, NxD float32, with the layer's keys and values.
+        """The residual stream after this layer, NxD float32, and the layer's keys and values.
 
-        The N = B T tokens of all examples have one axis outside of attention: with two, XLA
-        transposes the gradient of every product in memory, which costs a third of a step on a CPU.
-        `positions_T` are int32 and consecutive. `past` holds the keys and values of all positions
-        (BxSxHxd_h), into which these are written; None where `positions_T` is all there is.
+        Outside of attention the N = B T tokens have one axis: with two, XLA transposes the gradient
+        of every product in memory, which costs a third of a step on a CPU. `positions_T` are int32
+        and consecutive. `past` holds the keys and values of all positions (BxSxHxd_h), and the new
+        ones are written into it; None if `positions_T` are all positions.
         """
         D, T = x_NxD.shape[1], len(positions_T)
         dense = partial(Dense, dtype=self.dtype)
         h_NxD = LayerNorm(name="norm_attention")(x_NxD)
-        # One product for all three, split within each head: no transposition, no copy.
+        # One product for all three, split within each head: that needs no transposition or copy.
         fused = dense(3 * D, kernel_init=fan_in, name="qkv")(h_NxD)
         queries, keys, values = jnp.split(
             fused.reshape(-1, T, self.heads, 3 * D // self.heads), 3, axis=-1
         )
-        # 8/sqrt(d_h) on the keys times the usual 1/sqrt(d_h): the muP scale, usual at d_h = 64.
+        # 8/sqrt(d_h) times the usual 1/sqrt(d_h): the muP scale, equal to the usual at d_h = 64.
         keys = (LayerNorm(name="norm_keys")(keys) * (8 / keys.shape[-1])).astype(self.dtype)
         queries = LayerNorm(name="norm_queries")(queries).astype(self.dtype)
         if past is not None:
@@ -94,9 +94,9 @@ class Layer(nn.Module):
 
 
 class Transformer(nn.Module):
-    """The whole model; its fields are the arguments of `make`, with H heads for the head's size.
+    """The model; its fields are the arguments of `make`, with `heads` instead of `head_dim`.
 
-    The residual stream stays float32 where the matrix products are bfloat16.
+    The residual stream is float32 even where the matrix products are bfloat16.
     """
 
     vocab: int
@@ -111,10 +111,10 @@ class Transformer(nn.Module):
     def __call__(
         self, previous_BxT: jax.Array, positions_T: jax.Array, past: tuple | None = None
     ) -> tuple[jax.Array, tuple[KeysValues, ...]]:
-        """logits_BxTxV (float32) of consecutive positions, and the keys and values by layer.
+        """logits_BxTxV (float32) of consecutive positions, and each layer's keys and values.
 
         `previous_BxT` are the tokens before each position, ignored at position 0; `positions_T`
-        are below `length`; `past` is as in `Layer`, by layer.
+        are below `length`; `past` has an entry as in `Layer` for each layer.
         """
         embedding_VxD = self.param("embedding", small_normal, (self.vocab, self.width))
         positions_SxD = self.param("positions", small_normal, (self.length, self.width))
@@ -143,19 +143,19 @@ def make(
 
     Args:
       vocab: number of tokens, V, from the generator's spec.
-      length: tokens in an example, T, from the generator's spec: the size of the position table.
+      length: tokens in an example, T, from the generator's spec; the size of the position table.
       depth: number of layers, L.
       width: size of the residual stream, D.
       head_dim: size of a head; d_h = min(head_dim, width) must divide the width.
       activation: of the MLP: gelu_erf (the paper's), gelu_tanh (faster on a CPU) or relu.
       dtype: of activations and matrix products, float32 or bfloat16. Parameters, statistics of
-        LayerNorm, softmax, the residual stream and the logits returned stay float32.
+        LayerNorm, softmax, the residual stream and the returned logits are float32.
 
     Returns:
-      An Observer that takes no side information.
+      An Observer without side information.
 
     Raises:
-      ValueError: an argument outside these bounds, or a model that no device holds.
+      ValueError: an argument outside these bounds, or a model too large for any device.
     """
     require_whole(
         "observer.depth", depth, 1, MAX_DEPTH, "more layers do not compile in reasonable time"
@@ -210,7 +210,7 @@ def _positions(length: int) -> jax.Array:
 def _attend(
     queries: jax.Array, keys: jax.Array, values: jax.Array, positions_T: jax.Array
 ) -> jax.Array:
-    """Mixes the values of the positions up to each of `positions_T` (arrays are BxTxHxd_h)."""
+    """Attention over the positions up to each of `positions_T`; arrays are BxTxHxd_h."""
     scores = jnp.einsum("bthd,bshd->bhts", queries, keys, preferred_element_type=jnp.float32)
     earlier_TxS = positions_T[:, None] >= jnp.arange(keys.shape[1])
     weights = nn.softmax(jnp.where(earlier_TxS, scores, -1e30)).astype(values.dtype)
@@ -218,8 +218,10 @@ def _attend(
 
 
 def _flops(model: Transformer, length: int) -> tuple[float, float]:
-    """Matrix products alone: scores and mixes of attention at all positions (masked ones are
-    computed too), the head included; look-ups are free. Learning costs twice the prediction."""
+    """FLOPs of the matrix products; learning costs twice the prediction.
+
+    Attention counts all positions, because masked ones are computed too. Look-ups are free.
+    """
     L, D = model.depth, model.width
     forward = 2.0 * (12 * L * D * D + model.vocab * D) * length + 4.0 * L * D * length * length
     return forward, 2 * forward

@@ -1,1 +1,1 @@
-"""From numbers to tables and figures, without JAX."""
+"""Reports: from numbers to tables and figures, without JAX."""

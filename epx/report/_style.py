@@ -1,4 +1,4 @@
-"""What all figures share: colours, line styles and markers, panels, and how a figure is saved."""
+"""Style of all figures: colours, lines and markers, panels, legends, and saving."""
 
 from pathlib import Path
 
@@ -8,10 +8,10 @@ from matplotlib.figure import Figure
 
 from epx.report import paths
 
-# Bars: a ramp of lightness, then hatches, so that grey prints stay legible.
+# Bars: increasing darkness, then hatches, so that they differ in grey prints.
 FILLS = ("#c3c8ce", "#7fb2d6", "#1b4f8a", "#8f3d76", "#d98c3f", "#4d8f5b")
 HATCHES = ("", "", "", "///", "...", "xxx")
-# Lines: colour, dashes and marker differ together, so that any one of the three is enough.
+# Lines: each of colour, dashes and marker is enough to distinguish them.
 LINES = (
     ("#1b4f8a", "-", "o"),
     ("#c0504d", "--", "s"),
@@ -32,7 +32,7 @@ def fill(rank: int) -> dict[str, str]:
 
 
 def line(rank: int) -> dict:
-    """Colour, dashes and marker of the line with this rank; markers are few."""
+    """Colour, dashes and marker of the line with this rank."""
     color, dashes, marker = LINES[rank % len(LINES)]
     return dict(color=color, linestyle=dashes, marker=marker, markersize=4, linewidth=1.4)
 
@@ -52,7 +52,7 @@ def panels(count: int) -> tuple[Figure, list[Axes]]:
     """A figure with this many small panels, at most four in a row."""
     columns = min(4, count)
     rows = -(-count // columns)
-    # Room for the legend, which is outside, also where there are one or two panels.
+    # Wide enough for the outside legend even with one or two panels.
     size = (max(3.5 * columns, 6.5), 2.7 * rows + 0.8)
     figure = Figure(figsize=size, layout="constrained")
     grid = list(figure.subplots(rows, columns, squeeze=False).flat)
@@ -74,10 +74,10 @@ def legend(figure: Figure, axes: list[Axes], columns: int = 3) -> None:
 
 
 def log_if_wide(axis: Axes, values: np.ndarray, factor: float = 20.0) -> None:
-    """A logarithmic y axis where the sizes of values span more than this factor.
+    """Make the y axis logarithmic if the absolute values span more than this factor.
 
-    Where some are not positive it is linear around 0, up to a power of ten that is
-    near the median size of the smaller half.
+    If some values are not positive, it is linear around 0, up to a power of ten near the median of
+    the smaller half of the absolute values.
     """
     values = np.asarray(values, float)
     values = values[np.isfinite(values)]
@@ -91,7 +91,7 @@ def log_if_wide(axis: Axes, values: np.ndarray, factor: float = 20.0) -> None:
 
 
 def save(figure: Figure, path: Path | str | None) -> Figure:
-    """Writes the figure, if there is a path, in the format of its ending; returns the figure."""
+    """Write the figure, if there is a path, in the format of its ending; return the figure."""
     paths.check("figure", path, paths.FIGURES)
     if path is not None:
         figure.savefig(path, dpi=DPI)

@@ -20,19 +20,19 @@ ROW_INCHES = 0.62
 
 
 def generators_by_observers(cells: Sequence[Cell], path: Path | str | None = None) -> Figure:
-    """Draws S and H side by side: a row for each generator, a bar for each observer.
+    """Draw S and H in two panels: a row for each generator, a bar for each observer.
 
     Bars are means over seeds in bits per coded token, whiskers 95 % intervals. Marks in the panel
-    of H show gzip and xz on the same tokens, and a diamond the law of the generator where it is
-    known. Generators of one vocabulary V share a scale; a dotted line at log2 V is the entropy of
+    of H show gzip and xz on the same tokens, and a diamond the law of the generator if it is known.
+    Generators with the same vocabulary V share a scale; a dotted line at log2 V is the entropy of
     uniform tokens.
 
     Args:
-      cells: cells of `summary.cells`.
-      path: file to write; its ending (png, pdf, svg) chooses the format. None writes none.
+      cells: from `summary.cells`.
+      path: file to write; its ending (png, pdf, svg) selects the format. None writes none.
 
     Returns:
-      The figure, which a notebook shows.
+      The figure.
     """
     cells = measured(cells)
     observers = list(dict.fromkeys(cell["observer"] for cell in cells))
@@ -54,7 +54,7 @@ def generators_by_observers(cells: Sequence[Cell], path: Path | str | None = Non
     axes[0, 1].set_title("entropy H: what stays unpredictable to it", loc="left", fontsize=12)
     for axis in axes[-1]:
         axis.set_xlabel("bits per coded token")
-    # Bars are in both panels of a row, baselines in the right one of some.
+    # Both panels of a row have bars, and some right ones baselines.
     handles = {}
     for axis in axes.flat:
         handles |= {label: handle for handle, label in zip(*axis.get_legend_handles_labels())}

@@ -1,4 +1,4 @@
-"""Paired differences between generators, observers or records under the same seeds."""
+"""Paired differences between generators, observers or records with the same seeds."""
 
 import math
 from collections.abc import Sequence
@@ -23,16 +23,16 @@ def compare(
     anchor: str | None = None,
     test_tokens: float | None = None,
 ) -> list[Cell]:
-    """Differences, first minus second, seed by seed, with the interval of their mean.
+    """Mean differences over common seeds, first minus second, with their intervals.
 
-    Seeds that two runs share draw the same streams, so that what they have in common cancels.
+    Runs with the same seed draw the same streams, so that common variation cancels.
 
     Args:
       records: the records.
-      cells: their cells, in the same order, with the names that a reader sees.
+      cells: their cells, in the same order, with the names of the tables.
       first: name of a generator, an observer, a record, or `generator / observer`.
-      second: as `first`. Each run of the first is paired with that of the second that has most
-        names in common.
+      second: as `first`. Each run of `first` is paired with the run of `second` with which it has
+        most names in common.
       anchor: as in `ledger.measure`.
       test_tokens: as in `ledger.measure`.
 
@@ -41,15 +41,15 @@ def compare(
       `MDL_bits_per_tok` as [mean difference, half width or None].
 
     Raises:
-      ValueError: a name that no measured run has.
-      RecordError: two runs without a seed in common.
+      ValueError: no measured run has the name.
+      RecordError: two runs have no seed in common.
     """
     runs = summary.runs(records)
     pairs = []
     for index in _select(cells, first):
-        rivals = [other for other in _select(cells, second) if other != index]
-        require("compare", second, bool(rivals), "a name of other runs than the first")
-        partner = max(rivals, key=lambda other: _common(cells[index], cells[other]))
+        candidates = [other for other in _select(cells, second) if other != index]
+        require("compare", second, bool(candidates), "a name of other runs than the first")
+        partner = max(candidates, key=lambda other: _common(cells[index], cells[other]))
         pairs.append((index, partner))
     result = []
     for pair in pairs:
@@ -101,8 +101,8 @@ def _difference(first: Run, second: Run, anchor: str | None, test_tokens: float 
         ("MDL_bits_per_tok", _description_per_tok),
     ):
         values_M, errors = zip(*(values(m, i) for m, i in zip(measurements, indices)))
-        # Errors of held-out examples that seeds share; over the same examples they would partly
-        # cancel, so the interval is rather too wide than too narrow.
+        # Errors of held-out examples shared by the seeds. If both runs have the same examples, the
+        # errors partly cancel, and the interval is too wide.
         estimate = interval((values_M[0] - values_M[1]) / LN2, math.hypot(*errors) / LN2)
         result[key] = [estimate.mean, None if math.isnan(estimate.half_width) else estimate[1]]
     return result

@@ -14,20 +14,20 @@ from epx.analysis.scaling import LossLaw
 from epx.report import _style
 from epx.types import require
 
-# Fewest messages in a bin of `messages`.
+# Least number of messages in a bin of `messages`.
 FEWEST = 10
 BINS = 12
 
 
 def frontiers(curves: dict[str, Curve], path: Path | str | None = None) -> Figure:
-    """Draws S_T, H_T and S_T + H_T against compute, a small panel for each generator.
+    """Draw S_T, H_T and S_T + H_T against compute, a small panel for each generator.
 
-    Steps are values, bands 95 % intervals, small dots the points of the runs. Bits are of the whole
-    coded set.
+    Step lines are values, bands 95 % intervals, small dots the points of the runs. Bits are those
+    of the full coded set.
 
     Args:
       curves: frontiers by name.
-      path: file to write; its ending (png, pdf, svg) chooses the format. None writes none.
+      path: file to write; its ending (png, pdf, svg) selects the format. None writes none.
 
     Returns:
       The figure.
@@ -69,14 +69,14 @@ def _step_with_band(
 
 
 def losses(curves: dict[str, dict[str, LossCurve]], path: Path | str | None = None) -> Figure:
-    """Draws online loss against tokens, a panel for each generator, a line for each observer.
+    """Draw online loss against tokens, a panel for each generator, a line for each observer.
 
-    Marks are held-out evaluations of the last weights. A generator with more than six observers
-    takes several panels.
+    Marks are held-out evaluations of the last weights. A generator with more than six observers has
+    several panels.
 
     Args:
       curves: loss curves by generator and observer.
-      path: file to write; its ending (png, pdf, svg) chooses the format. None writes none.
+      path: file to write; its ending (png, pdf, svg) selects the format. None writes none.
 
     Returns:
       The figure.
@@ -111,7 +111,7 @@ def losses(curves: dict[str, dict[str, LossCurve]], path: Path | str | None = No
 
 
 def _label_edges(axes: list[Axes]) -> None:
-    """Labels the lowest panels of a grid below and the first of each row at the side only."""
+    """Keep x labels only on the lowest panels of a grid, y labels on the first of each row."""
     for axis in axes:
         spec = axis.get_subplotspec()
         below = [a for a in axes if a.get_subplotspec().colspan == spec.colspan]
@@ -124,14 +124,14 @@ def _label_edges(axes: list[Axes]) -> None:
 def estimates(
     laws: dict[str, LossLaw], test_tokens: float, path: Path | str | None = None
 ) -> Figure:
-    """Draws S and H of scaling laws against compute, in bits of the whole coded set.
+    """Draw S and H of scaling laws against compute, in bits of the full coded set.
 
-    A mark at the right edge is the value without bound.
+    A mark at the right edge is the value for unbounded compute.
 
     Args:
       laws: by name.
       test_tokens: size of the coded set.
-      path: file to write; its ending (png, pdf, svg) chooses the format. None writes none.
+      path: file to write; its ending (png, pdf, svg) selects the format. None writes none.
 
     Returns:
       The figure.
@@ -162,15 +162,15 @@ def messages(
     message_bits: float,
     path: Path | str | None = None,
 ) -> Figure:
-    """Draws the length of messages and the search for them against their KL.
+    """Draw the length of messages and the number of proposals against their KL.
 
-    Each mark is a bin of FEWEST or more messages of similar KL: their mean length with its 95 %
-    interval, between the KL and the proved bound, and their mean number of proposals tried.
+    Each mark is a bin of at least FEWEST messages of similar KL: the mean length with its 95 %
+    interval, with the KL and the proved bound, and the mean number of examined proposals.
 
     Args:
       kl_bits, length_bits, proposals: of each message, in any shape.
-      message_bits: of the bound KL + 2 log2(1 + KL) + message_bits.
-      path: file to write; its ending (png, pdf, svg) chooses the format. None writes none.
+      message_bits: the constant of the bound KL + 2 log2(1 + KL) + message_bits.
+      path: file to write; its ending (png, pdf, svg) selects the format. None writes none.
 
     Returns:
       The figure.

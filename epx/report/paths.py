@@ -1,4 +1,4 @@
-"""Paths of figures and summaries, checked before anything is computed."""
+"""Checks of the paths of figures and summaries, before anything is computed."""
 
 import os
 from pathlib import Path
@@ -9,7 +9,7 @@ FIGURES = ("png", "pdf", "svg")
 
 
 def check(key: str, path: Path | str | None, endings: tuple[str, ...] = ()) -> None:
-    """Refuses a path that cannot be written.
+    """Refuse a path that cannot be written.
 
     Args:
       key: the flag or argument that holds the path.
@@ -17,8 +17,8 @@ def check(key: str, path: Path | str | None, endings: tuple[str, ...] = ()) -> N
       endings: accepted endings of the name, without the dot; empty accepts any.
 
     Raises:
-      ValueError: a directory, no such folder, a name that the system does not take, or another
-        ending.
+      ValueError: the path is a folder, its folder does not exist or is not writable, the system
+        does not accept the name, or the ending is another one.
     """
     if path is None:
         return

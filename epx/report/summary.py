@@ -1,7 +1,8 @@
-"""From records to cells: the numbers of one generator for one observer and code, over seeds.
+"""Cells: the numbers of one generator for one observer and code, over seeds.
 
-A record may hold several generators of equal shape; its members are grouped here. Cells are a
-function of the numbers in the records alone: no times, no paths but the record's name."""
+A record may hold several generators of equal shape, so its members are grouped here. Cells depend
+only on the numbers in the records and on the records' names: they have no times and no other paths.
+"""
 
 import json
 import math
@@ -16,21 +17,21 @@ from epx.record import Record, RecordError, flatten
 
 Cell = dict[str, Any]
 
-# Names of the numbers by code.
+# The symbol of S by code.
 SYMBOLS = {"prequential": "S_preq", "excess": "EDL", "requential": "S_req"}
-# The rows that show whether teacher and student of a requential code learned in a step.
+# Rows that are above 0 if the teacher or the student of a requential code learned in a step.
 ACTIVITY = {"teacher": "coded_tok", "student": "sampled_tok"}
-# Fewer seeds than this make a figure exploratory, not publishable.
+# With fewer seeds a result is marked exploratory.
 PUBLISHED_SEEDS = 5
 
 
 class Run(NamedTuple):
-    """Members of a record that differ in their seed alone.
+    """Members of a record that differ only in their seed.
 
     Attributes:
-      record: their record.
-      members: their indices in it.
-      varied: the keys and values that distinguish them from its other members.
+      record: the record.
+      members: their indices in the record.
+      varied: the keys and values that distinguish them from the other members.
     """
 
     record: Record
@@ -44,21 +45,21 @@ def cells(
     test_tokens: float | None = None,
     target_loss: float | None = None,
 ) -> list[Cell]:
-    """Makes one cell for each run, in the order of the records.
+    """Make one cell for each run, in the order of the records.
 
     Args:
       records: records with an evaluation.
       anchor: as in `ledger.measure`.
       test_tokens: as in `ledger.measure`.
-      target_loss: bits per coded token above which the surplus description length is stated.
+      target_loss: bits per coded token above which the surplus description length is computed.
 
     Returns:
-      Dicts of plain values that JSON can hold. Estimates are [mean, half width of the 95 %
-      interval, or None for a single seed]. `S_bits` is S in all and `H_bits` H of the coded set of
-      `test_tok` tokens. Keys that end in `_per_tok` are bits per coded token, those in `_per_byte`
-      bits per byte of the source, of generators that are cut from one, such as text. Where nothing
-      can be measured, since every member failed or the run has no evaluation yet, the cell has only
-      names and `missing`, the reason.
+      Dicts of plain JSON values. Estimates are [mean, half width of the 95 % interval, or None for
+      a single seed]. `S_bits` is the total S, `H_bits` the H of the coded set of `test_tok` tokens.
+      Keys that end in `_per_tok` are bits per coded token, those in `_per_byte` bits per byte of
+      the source, for generators that are cut from a source, such as text. If nothing can be
+      measured, because every member failed or there is no evaluation yet, the cell has only names
+      and `missing`, the reason.
 
     Raises:
       ValueError: as `ledger.measure`.
@@ -80,14 +81,14 @@ def cells(
 
 
 def runs(records: Sequence[Record]) -> list[Run]:
-    """The runs of some records, in the order of their cells."""
+    """The runs of records, in the order of their cells."""
     return [run for record in records for run in _group_by_seed(record)]
 
 
 def disambiguate(cells: Sequence[Cell]) -> list[Cell]:
-    """Lengthens observers' names where a generator and an observer come twice.
+    """Lengthen the names of observers where cells share both generator and observer.
 
-    The longer name has the values of `optim` that differ, or else the name of the record.
+    The values of `optim` that differ are added, and the name of the record if some are still equal.
     """
     result = []
     for cell in cells:
@@ -183,12 +184,13 @@ def _numbers(run: Run, anchor: str | None, test_tokens: float | None) -> Cell:
     }
 
 
-def _by_code(record: Record, own: Measurement, anchor: str | None) -> Cell:
-    """S by every code that the record allows, in all and per token of the coded set.
+def _by_code(record: Record, default: Measurement, anchor: str | None) -> Cell:
+    """S by every code of a record, in total and per token of the coded set.
 
-    EDL is per token of its first pass, and has its standard error from the held-out set.
+    `default` is the measurement by the code that made the record. EDL is per token of its first
+    pass, and comes with its standard error from the held-out set.
     """
-    members = own.members.tolist()
+    members = default.members.tolist()
     extended = record.env.get("extended", [])
     notes = [f"extended after {steps} steps" for steps in extended]
     result: Cell = {}
@@ -196,11 +198,11 @@ def _by_code(record: Record, own: Measurement, anchor: str | None) -> Cell:
         name = SYMBOLS[code]
         try:
             measurement = ledger.measure(record, code, anchor, members=members)
-        except RecordError as error:  # such as an anchor that the teacher does not offer
+        except RecordError as error:  # such as an anchor that the teacher lacks
             notes.append(f"no {name}: {error}")
             continue
         result[f"{name}_bits"] = _pair(measurement.structure_bits)
-        set_tok = measurement.coded_tok if code == "excess" else own.test_tok
+        set_tok = measurement.coded_tok if code == "excess" else default.test_tok
         per_tok = measurement._replace(test_tok=set_tok).structure_bits_per_tok
         result[f"{name}_bits_per_tok"] = _pair(per_tok)
         if code == "excess":
@@ -215,9 +217,9 @@ def _by_code(record: Record, own: Measurement, anchor: str | None) -> Cell:
 def _requential(record: Record, members: list[int]) -> Cell:
     """Messages, compute and pauses of a requential record."""
     rows = {k: v[members, : max(record.evals)] for k, v in record.rows.items()}
-    busy_MxK = np.maximum(rows["coded_tok"], rows["sampled_tok"]) > 0
+    active_MxK = np.maximum(rows["coded_tok"], rows["sampled_tok"]) > 0
     # Steps up to the last one in which teacher or student learned.
-    unfinished_MxK = np.cumsum(busy_MxK[:, ::-1], axis=1)[:, ::-1] > 0
+    unfinished_MxK = np.cumsum(active_MxK[:, ::-1], axis=1)[:, ::-1] > 0
     return {
         "decodable_bits": _pair(ledger.decodable_bits(record, members)),
         "messages": float(rows["messages"].sum(1).mean()),
@@ -230,7 +232,7 @@ def _requential(record: Record, members: list[int]) -> Cell:
 
 
 def _teacher_step_notes(record: Record, members: list[int]) -> list[str]:
-    """A note where the run ended before the teacher had taken all its steps."""
+    """A note if the run ended before the teacher had taken all its steps."""
     steps = record.config["code"]["teacher_steps"]
     taken_M = (record.rows["coded_tok"][members, : max(record.evals)] > 0).sum(1)
     if steps is None or taken_M.min() >= steps:
@@ -240,9 +242,9 @@ def _teacher_step_notes(record: Record, members: list[int]) -> list[str]:
 
 
 def _surplus(run: Run, target_loss: float) -> Cell:
-    """Surplus description length and sample complexity, the mean over seeds.
+    """Surplus description length and sample complexity, averaged over seeds.
 
-    Both are lower bounds where fewer than all seeds, `SDL_reached`, reached the target.
+    Both are lower bounds if not all seeds reached the target; `SDL_reached` counts those that did.
     """
     surplus = ledger.surplus(run.record, target_loss * LN2, run.members)
     return {
@@ -259,7 +261,7 @@ def _surplus_notes(run: Run) -> list[str]:
 
 
 def _per_byte(record: Record, measurement: Measurement) -> Cell:
-    """S and H in bits per byte of the source, a unit that tokenisations share."""
+    """S and H in bits per byte of the source, which compares tokenisations."""
     size = record.config["facts"].get("source_bytes_per_tok")
     if size is None:
         return {}
@@ -271,7 +273,7 @@ def _per_byte(record: Record, measurement: Measurement) -> Cell:
 
 
 def _pair(estimate: Estimate) -> list[float | None]:
-    """An estimate as JSON can hold it: null where one member gives no interval."""
+    """An estimate as a JSON value; None for a half width that a single member does not have."""
     return [estimate.mean, None if math.isnan(estimate.half_width) else estimate.half_width]
 
 
@@ -297,20 +299,23 @@ def _baselines(record: Record, members: np.ndarray) -> Cell:
 
 
 def _name(cells: list[Cell], key: str) -> None:
-    """Names the generator, observer or code of each cell.
+    """Name the generator, observer or code of each cell.
 
-    By the label of its config, or by the arguments that distinguish it from others of its module.
+    The name is the label of the config, or the module with the arguments that distinguish the cell
+    from others of that module.
     """
     for cell in cells:
-        own = cell[f"{key}_arguments"]
+        arguments = cell[f"{key}_arguments"]
         if key in cell["label"]:
-            cell[key] = cell["label"][key].format(**own)
+            cell[key] = cell["label"][key].format(**arguments)
             continue
         same_module = [
             other[f"{key}_arguments"]
             for other in cells
-            if other[f"{key}_arguments"].get("name") == own.get("name")
+            if other[f"{key}_arguments"].get("name") == arguments.get("name")
         ]
-        distinguishing = [k for k in own if any(other.get(k) != own[k] for other in same_module)]
-        words = [f"{k}={own[k]}" for k in distinguishing if own[k] is not None]
-        cell[key] = " ".join([str(own.get("name", "")).rpartition(".")[2], *words]).strip()
+        distinguishing = [
+            k for k in arguments if any(other.get(k) != arguments[k] for other in same_module)
+        ]
+        words = [f"{k}={arguments[k]}" for k in distinguishing if arguments[k] is not None]
+        cell[key] = " ".join([str(arguments.get("name", "")).rpartition(".")[2], *words]).strip()

@@ -1,4 +1,4 @@
-"""Symbols of the reports, and their ASCII names for streams that cannot show them."""
+"""ASCII replacements for the symbols of reports, for streams that cannot encode them."""
 
 import codecs
 import io
@@ -24,7 +24,7 @@ _HANDLER = "epx.ascii"
 
 
 def ascii_names(text: str) -> str:
-    """The text with every symbol replaced by its ASCII name; other characters become `?`."""
+    """The text with symbols replaced by their ASCII names, other non-ASCII characters by `?`."""
     return "".join(c if c.isascii() else ASCII.get(c, "?") for c in text)
 
 
@@ -38,7 +38,7 @@ codecs.register_error(_HANDLER, _replace)
 
 
 def degrade(*streams: TextIO) -> None:
-    """Lets text streams write ASCII names for the symbols that their encoding lacks."""
+    """Make text streams write ASCII names for symbols that their encoding lacks."""
     for stream in streams:
         if isinstance(stream, io.TextIOWrapper):
             stream.reconfigure(errors=_HANDLER)

@@ -1,5 +1,7 @@
-"""Cells of `summary.py` as text: a table for a terminal, Markdown, CSV and JSON, with units in
-every head; and how the numbers move with the anchor or the learning rate."""
+"""Cells as text: tables for a terminal, Markdown, CSV and JSON, with units in the heads.
+
+Also tables of frontiers, paired differences, and the numbers at each anchor and learning rate.
+"""
 
 import csv
 import io
@@ -48,7 +50,7 @@ COLUMNS = (
     ("xz bit/token", "xz_bits_per_tok", ".3f", ""),
     ("law bit/token", "oracle_bits_per_tok", ".3f", ".3f"),
 )
-# Head, in two lines, and key of the columns of a terminal, after the names.
+# Head, in two lines, and key of the columns of the compact table after the names.
 COMPACT = (
     ("S\nbit", "S_bits"),
     ("H\nbit/token", "H_bits_per_tok"),
@@ -56,17 +58,17 @@ COMPACT = (
     ("T\nFLOP", "exact_flops"),
     ("seeds", "seeds"),
 )
-# Fewer characters than this for a column of names: the generator then has a line of its own.
+# If a column of names has fewer characters, the generator is on a separate line.
 NARROW = 16
-# Columns that repeat those of S_preq where no example is seen twice.
+# Columns that equal those of S_preq if no example is seen twice.
 _EXCESS = ("EDL bit/token", "EDL bit", "EDL held-out error, bit")
 
 
 def compact(cells: Sequence[Cell], width: int) -> str:
-    """A table that fits a terminal: S, H, MDL, T and seeds. Names that are too long are wrapped.
+    """A table for a terminal: S, H, MDL, T and seeds, with long names wrapped.
 
     Args:
-      cells: cells of `summary.cells`.
+      cells: from `summary.cells`.
       width: characters in a line, at least 72.
     """
     shown = measured(cells)
@@ -75,7 +77,7 @@ def compact(cells: Sequence[Cell], width: int) -> str:
     numbers = [[_number(cell[key], tight) for _, key in COMPACT] for cell in shown]
     heads = [head for head, _ in COMPACT]
     columns = zip(*numbers) if numbers else [[""]] * len(heads)
-    # Two spaces between columns; `tabulate` makes a column two wider than its head.
+    # Columns are two spaces apart; `tabulate` makes a column two wider than its head.
     least = [max(map(len, head.split("\n"))) + 2 for head in heads]
     room = width - sum(2 + max(n, *map(len, column)) for n, column in zip(least, columns))
     lengths = [max(len(name) + 2, *(len(c[name]) for c in shown), 0) for name in names]
@@ -98,7 +100,7 @@ def compact(cells: Sequence[Cell], width: int) -> str:
 def _rows_below_generators(
     cells: Sequence[Cell], numbers: list[list[str]], names: list[str], room: int
 ) -> list[list[str]]:
-    """Rows whose first column has a generator's name once, and below it its observers."""
+    """Rows whose first column has each generator's name once, and its observers below it."""
     rows: list[list[str]] = []
     last = None
     for cell, row in zip(cells, numbers):
@@ -111,7 +113,7 @@ def _rows_below_generators(
 
 
 def _share(room: int, lengths: list[int]) -> list[int]:
-    """Shares characters among columns: all they need, or else about as much for each."""
+    """Divide characters among columns: the full length if possible, else about equal widths."""
     widths = [0] * len(lengths)
     left = max(room, 0)
     for rank, (length, index) in enumerate(sorted((n, i) for i, n in enumerate(lengths))):
@@ -126,18 +128,18 @@ def _wrap(text: str, width: int, bullet: str = "") -> str:
 
 
 def _number(value: Any, tight: bool) -> str:
-    """A value of a compact table."""
+    """A value of the compact table as text."""
     if isinstance(value, list):
         return rounded(*value, tight)
     return str(value) if isinstance(value, int) else _scientific(value, 1)
 
 
 def rounded(mean: float, half_width: float | None, tight: bool = False) -> str:
-    """A mean and its half width under one exponent, to the digits that the half width allows.
+    """A mean and its half width with one exponent, to the digits of the half width.
 
-    The half width has two significant digits where it begins with 1, else one; the mean has at most
-    six. A single seed has no half width; its value has three digits. A `tight` text has no spaces
-    and one digit of the half width.
+    The half width has two significant digits if its first is 1, else one; the mean has at most six.
+    Without a half width the mean has three. A `tight` text has no spaces and one digit of the half
+    width.
 
     >>> rounded(12345.6, 78.9), rounded(0.72163, 0.0447), rounded(2345678.0, 1234.5)
     ('12350 ± 80', '0.72 ± 0.04', '(2.3457 ± 0.0012)e6')
@@ -151,7 +153,7 @@ def rounded(mean: float, half_width: float | None, tight: bool = False) -> str:
         return f"{mean:.4g}{sign}0"
     digits = _exponent(half_width)
     digits -= half_width / 10**digits < 1.95 and not tight
-    decimal = -digits  # the last digit shown stands at 10**-decimal
+    decimal = -digits  # the last digit shown has the value 10**-decimal
     largest = max(abs(mean), half_width)
     exponent = _exponent(largest)
     decimal = min(decimal, 5 - exponent)
@@ -176,8 +178,8 @@ def _scientific(value: float, places: int) -> str:
 def table(cells: Sequence[Cell], columns: Columns = COLUMNS) -> str:
     """The wide table. Intervals are 95 %; gzip, xz and the law compare with H.
 
-    Columns that no cell has are left out, and EDL where it equals S_preq, as it does wherever
-    examples are seen once.
+    Left out are columns without values, and EDL if it equals S_preq, as it does if no example is
+    seen twice.
     """
     columns = [column for column in columns if _is_informative(cells, *column[:2])]
     rows = [[_text(c.get(key), *form) for _, key, *form in columns] for c in measured(cells)]
@@ -204,7 +206,7 @@ def generators_by_observers(cells: Sequence[Cell], key: str) -> str:
 
 
 def markdown(cells: Sequence[Cell], columns: Columns = COLUMNS) -> str:
-    """Every column that a cell has, in a table of Markdown, the notes below it."""
+    """All columns with values as a Markdown table, followed by the notes."""
     columns = [column for column in columns if any(column[1] in cell for cell in cells)]
     rows = [
         [_text(cell.get(key), *form).replace("|", "\\|") for _, key, *form in columns]
@@ -215,10 +217,10 @@ def markdown(cells: Sequence[Cell], columns: Columns = COLUMNS) -> str:
 
 
 def comma_separated(cells: Sequence[Cell], columns: Columns = COLUMNS) -> str:
-    """Every column in full precision.
+    """All columns in full precision.
 
-    An estimate is followed by a column with the half width of its 95 % interval, empty for a single
-    seed; the last column has the notes. Cells without numbers have their names and the reason.
+    A column with the half width of the 95 % interval, empty for a single seed, follows each
+    estimate; the last column has the notes. Cells without numbers have their names and the reason.
     """
     heads, rows = [], []
     for head, _, _, half_form in columns:
@@ -239,7 +241,7 @@ def comma_separated(cells: Sequence[Cell], columns: Columns = COLUMNS) -> str:
 
 
 def as_json(cells: Sequence[Cell], columns: Columns = COLUMNS) -> str:
-    """The cells as they are; `columns` is not used."""
+    """The cells as JSON; `columns` is not used."""
     return json.dumps(cells, indent=1, allow_nan=False)
 
 
@@ -271,9 +273,9 @@ def frontiers(curves: dict[str, Curve]) -> str:
         lines.append(tabulate(rows, heads, "simple", disable_numparse=True))
         points = curve.points
         if len(set(points.run)) == 1:
-            lines.append("one run: one of its points is kept; a frontier needs several runs")
+            lines.append("one run: only one of its points is kept; a frontier needs several runs")
         if len(set(zip(points.run, points.step))) == len(set(points.run)):
-            lines.append("one evaluation per run, its last: eval.every gives more points")
+            lines.append("one evaluation per run, the last: eval.every gives more points")
     return "\n".join(lines)
 
 
@@ -307,8 +309,8 @@ def sensitivity(cells: Sequence[Cell]) -> str:
 def tuning(cells: Sequence[Cell]) -> str:
     """The description length S + H at every learning rate.
 
-    It is stated for each generator and observer, and summed over the generators of a record, where
-    the shortest is starred. A rate that failed on one of the generators has no sum.
+    First for each generator and observer, then summed over the generators of a record, with a star
+    at the shortest. A rate that failed on one generator has no sum.
     """
     lines = ["learning rate: (S + H) bit per token"]
     for name in ("generator", "record"):
@@ -329,7 +331,7 @@ def tuning(cells: Sequence[Cell]) -> str:
 
 
 def notes(cells: Sequence[Cell]) -> list[str]:
-    """Remarks that a reader of the numbers needs, a line each."""
+    """Notes on the numbers, one per line."""
     return [f"{c['generator']} / {c['observer']}: {note}" for c in cells for note in _notes(c)]
 
 
@@ -359,7 +361,7 @@ def _notes(cell: Cell) -> list[str]:
 
 
 def _is_informative(cells: Sequence[Cell], head: str, key: str) -> bool:
-    """Whether a column of the wide table adds to the others."""
+    """Whether a column of the wide table has values, and EDL values that differ from S_preq."""
     holders = [cell for cell in measured(cells) if key in cell]
     if head in _EXCESS:
         holders = [cell for cell in holders if cell["EDL_bits"] != cell.get("S_preq_bits")]

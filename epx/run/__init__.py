@@ -1,4 +1,4 @@
-"""From a config to rows on disk. `train` and `measure` load JAX when asked for."""
+"""Runs: from a config to rows on disk. `train` and `measure` load JAX on first use."""
 
 _HOMES = {"train": "loop", "Progress": "loop", "RunError": "loop", "measure": "notebook"}
 

@@ -1,5 +1,7 @@
-"""States at chunk ends, by orbax: one folder a step, written whole or not at all, each with the
-digest of its arrays, so that a damaged one is noticed and the one before it is used."""
+"""States at chunk ends, by orbax: one folder per step, written atomically.
+
+Each state holds the digest of its arrays. A damaged state is detected, and the one before is used.
+"""
 
 import hashlib
 import os
@@ -21,15 +23,15 @@ class OldCheckpointError(RecordError):
 
 
 def save(folder: Path, step: int, state: State, keep: int | None) -> None:
-    """Writes the state after `step` steps, then drops all but the newest `keep` (None: none).
+    """Write the state after `step` steps, then remove all but the newest `keep` (None: keep all).
 
-    A state comes and goes by one rename between `folder` and its neighbour `*.tmp`, so that
-    nobody ever finds half of one, however the process ends.
+    States are written to and removed from the neighbouring folder `*.tmp` and renamed, so that
+    `folder` never has a partial state, even if the process is killed.
 
     Raises:
       RecordError: the state could not be written; older ones are intact.
     """
-    # A copy: the buffers are donated to the next chunk.
+    # A copy, because the buffers are donated to the next chunk.
     state = jax.tree.map(lambda leaf: np.array(leaf, copy=True), state)
     aside = _aside(folder)
     try:
@@ -37,11 +39,11 @@ def save(folder: Path, step: int, state: State, keep: int | None) -> None:
         with ocp.StandardCheckpointer() as checkpointer:
             checkpointer.save(_path(aside, step), _sealed(state), force=True)
         os.rename(_path(aside, step), _path(folder, step))
-    except Exception as error:  # orbax and tensorstore raise many kinds for a disk that is full
+    except Exception as error:  # a full disk raises various exceptions in orbax and tensorstore
         shutil.rmtree(aside, ignore_errors=True)
         raise RecordError(
-            f"cannot write the checkpoint of step {step} in {folder}: {_reason(error)}; what "
-            "was saved before it is intact: make room and start the same command again"
+            f"cannot write the checkpoint of step {step} in {folder}: {_reason(error)}; everything "
+            "saved before it is intact: free disk space and start the same command again"
         ) from error
     if keep is not None:
         for old in steps(folder)[:-keep]:
@@ -50,17 +52,17 @@ def save(folder: Path, step: int, state: State, keep: int | None) -> None:
 
 
 def restore(folder: Path, like: State, newest: int) -> tuple[int, State] | None:
-    """The newest readable state of at most `newest` steps, or None.
+    """The newest readable state after at most `newest` steps, with its step; None if there is none.
 
-    Damaged ones are reported, set aside as `damaged-<step>` and passed over.
+    Damaged states are reported and renamed to `damaged-<step>`.
 
     Args:
-      folder: where the states are.
+      folder: of the states.
       like: a state of the same shapes, concrete or abstract.
       newest: the number of steps whose rows are intact; later states are removed.
 
     Raises:
-      OldCheckpointError: the newest one was written by an older version.
+      OldCheckpointError: the newest state was written by an older version.
     """
     shutil.rmtree(_aside(folder), ignore_errors=True)
     for step in reversed(steps(folder)):
@@ -72,10 +74,10 @@ def restore(folder: Path, like: State, newest: int) -> tuple[int, State] | None:
         except OldCheckpointError:
             raise
         except RecordError as error:
-            logging.warning("%s; going back to the one before, or to the beginning", error)
-            kept = folder / f"damaged-{step:09d}"
-            shutil.rmtree(kept, ignore_errors=True)
-            os.rename(_path(folder, step), kept)
+            logging.warning("%s; resuming from an earlier one, or from the beginning", error)
+            damaged = folder / f"damaged-{step:09d}"
+            shutil.rmtree(damaged, ignore_errors=True)
+            os.rename(_path(folder, step), damaged)
     return None
 
 
@@ -85,18 +87,18 @@ def steps(folder: Path) -> list[int]:
 
 
 def read(folder: Path, step: int, like: State) -> State:
-    """The state after `step` steps, as numpy arrays in the shapes of `like`; nothing is changed.
+    """The state after `step` steps, as numpy arrays of the shapes of `like`; changes no files.
 
     Raises:
       OldCheckpointError: it was written by an older version.
-      RecordError: a file of it is missing or damaged, or its arrays are not those that were saved.
+      RecordError: one of its files is missing or damaged, or its arrays have another digest.
     """
     target = jax.tree.map(lambda leaf: np.zeros(leaf.shape, leaf.dtype), like)
     damaged = f"checkpoint of step {step} in {folder} is damaged"
     try:
         with ocp.StandardCheckpointer() as checkpointer:
             sealed = checkpointer.restore(_path(folder, step), _sealed(target))
-    except Exception as error:  # whatever a damaged file makes orbax raise
+    except Exception as error:  # a damaged file raises various exceptions in orbax
         if _is_old(_path(folder, step)):
             raise OldCheckpointError(
                 f"checkpoint of step {step} in {folder} was written by an older version of epx and "
@@ -110,7 +112,7 @@ def read(folder: Path, step: int, like: State) -> State:
 
 
 def _is_old(path: epath.Path) -> bool:
-    """Whether a state has its weights beside the step, as up to version 0.1, and no learner."""
+    """Whether a state has the form of version 0.1: `params` at the top level and no `learner`."""
     try:
         with ocp.StandardCheckpointer() as checkpointer:
             tree = checkpointer.metadata(path).item_metadata.tree
@@ -147,6 +149,6 @@ def _path(folder: Path, step: int) -> epath.Path:
 
 
 def _reason(error: Exception) -> str:
-    # Tensorstore puts where it failed first and why last.
+    # Tensorstore's messages end with the reason.
     line = (str(error).strip().splitlines() or [type(error).__name__])[0]
     return line if len(line) <= 120 else f"...{line[-120:]}"

@@ -1,8 +1,8 @@
-"""Where names become modules and texts become values: the keys of a config.
+"""The keys of a config: names as modules, and texts as values.
 
-A name is a module of the package's folder, or the import path of the user's own; there is no
-registry. The arguments of its `make` are its config keys, read from the signature. All other keys
-stand in KEYS. Needs no JAX.
+A name is a module of a folder of the package, or the import path of the user's module; there is no
+registry. Its config keys are the arguments of its `make`, read from the signature. KEYS has all
+other keys. Needs no JAX.
 """
 
 import difflib
@@ -25,14 +25,14 @@ Overrides = dict[str, Any]  # dotted keys and their values
 
 FOLDERS = {"generator": "epx.generators", "observer": "epx.observers", "code": "epx.codes"}
 
-# What the program supplies to `make`; every other parameter is a config key.
+# Arguments of `make` that the program supplies; all others are config keys.
 SUPPLIED = {
     "generator": ("key",),
     "observer": ("vocab", "length", "dtype"),
     "code": ("observer", "batch"),
 }
 
-# The keys of the other sections and their types. Units and meanings stand in `configs/base.py`.
+# The keys of the other sections and their types. `configs/base.py` has units and meanings.
 KEYS: dict[str, Any] = {
     "optim.lr": float,
     "optim.warmup_steps": float,
@@ -59,13 +59,13 @@ KEYS: dict[str, Any] = {
     "checkpoint.every": int | None,
     "checkpoint.keep": int | None,
 }
-# Sections of free texts: what tables call the data and the observer, and how a rate was chosen.
+# Sections without fixed keys: names in tables, and how a learning rate was chosen.
 FREE_SECTIONS = ("label", "tuning")
 _WORDS = {int: "a whole number", float: "a number", bool: "true or false", str: "a text"}
 
 
 def names(kind: str) -> list[str]:
-    """The modules with a `make` that exist for a kind: `generator`, `observer` or `code`."""
+    """The modules with a `make` for a kind: `generator`, `observer` or `code`."""
     folder = importlib.import_module(FOLDERS[kind])
     files = [file for path in folder.__path__ for file in Path(path).glob("*.py")]
     return sorted(
@@ -79,44 +79,44 @@ def find(kind: str, name: str) -> ModuleType:
     """The module of a name.
 
     Raises:
-      ValueError: no such module, one that cannot be imported, or one without a `make`.
+      ValueError: there is no such module, it cannot be imported, or it has no `make`.
     """
-    own = names(kind)
-    if name in own:
+    shipped = names(kind)
+    if name in shipped:
         return importlib.import_module(f"{FOLDERS[kind]}.{name}")
-    key, needed = f"{kind}.name", f"a module with a function make, as those of {FOLDERS[kind]}"
+    key, accepted = f"{kind}.name", f"a module with a function make, as those of {FOLDERS[kind]}"
     if not _exists(name):
-        known = f"{', '.join(own)}, or a module of your own on the import path"
-        raise refusal(key, name, f"{suggest(name, own)}{known}")
+        choices = f"{', '.join(shipped)}, or a module of your own on the import path"
+        raise refusal(key, name, f"{suggest(name, shipped)}{choices}")
     try:
         module = importlib.import_module(name)
-    except (Exception, SystemExit) as error:  # whatever the user's module raises
-        raise refusal(key, name, f"{needed}; importing it failed: {place(error)}") from error
-    require(key, name, callable(getattr(module, "make", None)), f"{needed}; this one has none")
+    except (Exception, SystemExit) as error:  # the user's module may raise anything
+        raise refusal(key, name, f"{accepted}; importing it failed: {place(error)}") from error
+    require(key, name, callable(getattr(module, "make", None)), f"{accepted}; this one has none")
     return module
 
 
 def _exists(name: str) -> bool:
     try:
         return importlib.util.find_spec(name) is not None
-    except (Exception, SystemExit):  # the name is no name, or a parent of it cannot be imported
+    except (Exception, SystemExit):  # an invalid name, or a parent that cannot be imported
         return False
 
 
 def place(error: BaseException) -> str:
     """An exception in one line, with the file and line that raised it."""
-    what = f"{type(error).__name__}: {error}".splitlines()[0]
+    message = f"{type(error).__name__}: {error}".splitlines()[0]
     if isinstance(error, SyntaxError) and error.filename:
-        return f"{what.split(' (')[0]} ({error.filename}, line {error.lineno})"
+        return f"{message.split(' (')[0]} ({error.filename}, line {error.lineno})"
     frames = traceback.extract_tb(error.__traceback__)
-    return f"{what} ({frames[-1].filename}, line {frames[-1].lineno})" if frames else what
+    return f"{message} ({frames[-1].filename}, line {frames[-1].lineno})" if frames else message
 
 
 def arguments(kind: str, name: str) -> dict[str, inspect.Parameter]:
-    """The config keys of a module: the parameters of its `make` that the program does not supply.
+    """The config keys of a module: parameters of its `make`, without the supplied ones.
 
     Raises:
-      ValueError: as `find`, or a parameter without a default.
+      ValueError: as `find`, or a parameter has no default.
     """
     try:
         parameters = inspect.signature(find(kind, name).make).parameters
@@ -131,10 +131,10 @@ def arguments(kind: str, name: str) -> dict[str, inspect.Parameter]:
 
 
 def complete(kind: str, section: dict[str, Any]) -> dict[str, Any]:
-    """A section with every argument of its module, defaults filled in.
+    """A section with all arguments of its module, defaults included.
 
     Raises:
-      ValueError: an unknown name, or a key that is no argument of its `make`.
+      ValueError: an unknown name, or a key that is no argument of `make`.
     """
     keys = arguments(kind, section["name"])
     for key, value in section.items():
@@ -144,12 +144,12 @@ def complete(kind: str, section: dict[str, Any]) -> dict[str, Any]:
 
 
 def resolve(config: Config, overrides: Overrides) -> Config:
-    """A copy of a config with every argument of its components and the overrides in place.
+    """A copy of a config with the overrides applied and all arguments of its components.
 
     Args:
       config: sections of plain values; arguments of components may be left out.
-      overrides: dotted keys and values; a text is read as a value of the key's type. A new name
-        brings its own keys.
+      overrides: dotted keys and values; a text is converted to the key's type. A new name replaces
+        the keys of its section by its defaults.
 
     Raises:
       ValueError: a key that does not exist, or a value of another type.
@@ -166,15 +166,15 @@ def resolve(config: Config, overrides: Overrides) -> Config:
             continue
         if section not in config:
             raise refusal(dotted, value, f"keys of the sections {', '.join(config)}")
-        known = config[section]
-        named = f" with {section}.name={known['name']}" if section in FOLDERS else ""
-        _check_key(dotted, value, known, named)
-        known[key] = convert(dotted, value, key_type(config, section, key))
+        values = config[section]
+        condition = f" with {section}.name={values['name']}" if section in FOLDERS else ""
+        _check_key(dotted, value, values, condition)
+        values[key] = convert(dotted, value, key_type(config, section, key))
     return config
 
 
 def check_types(config: Config) -> Config:
-    """A copy of a resolved config whose values have their keys' types.
+    """A copy of a resolved config whose values have the types of their keys.
 
     Raises:
       ValueError: a section or a key is missing, or a value has another type.
@@ -192,7 +192,7 @@ def check_types(config: Config) -> Config:
 
 
 def key_type(config: Config, section: str, key: str) -> Any:
-    """The type of a key: as annotated in `make`, or that of its default; None where it is free."""
+    """The type of a key: its annotation in `make`, or the type of its default; None if unknown."""
     if section not in FOLDERS:
         return KEYS.get(f"{section}.{key}")
     if key == "name":
@@ -206,10 +206,10 @@ def key_type(config: Config, section: str, key: str) -> Any:
 
 
 def convert(key: str, value: Any, kind: Any) -> Any:
-    """A value, or the text of one, as the type of its key; whole floats are integers: 1e3 is 1000.
+    """Convert a value, or its text, to the type of its key; 1e3 is the integer 1000.
 
     Raises:
-      ValueError: it is no value of that type.
+      ValueError: it has no value of that type.
     """
     union = isinstance(kind, types.UnionType) or typing.get_origin(kind) is typing.Union
     kinds = typing.get_args(kind) if union else (kind,)
@@ -218,9 +218,9 @@ def convert(key: str, value: Any, kind: Any) -> Any:
     if optional and (value is None or (isinstance(value, str) and value.lower() == "none")):
         return None
     if not plain:
-        return value  # a free section, or a type that only `make` understands
-    for wanted in plain:
-        converted = _convert(value, wanted)
+        return value  # a section without fixed keys, or a type that only `make` checks
+    for plain_kind in plain:
+        converted = _convert(value, plain_kind)
         if converted is not None:
             return converted
     accepted = " or ".join(_WORDS[k] for k in plain) + (" or none" if optional else "")
@@ -228,7 +228,7 @@ def convert(key: str, value: Any, kind: Any) -> Any:
 
 
 def _convert(value: Any, kind: type) -> Any:
-    """The value as a plain type, or None where it is none of that type."""
+    """The value as a plain type, or None if it cannot be converted."""
     if kind is bool:
         texts = {"true": True, "1": True, "false": False, "0": False}
         return texts.get(value.lower()) if isinstance(value, str) else _instance(value, bool)
@@ -260,17 +260,17 @@ def _instance(value: Any, kind: type) -> Any:
 
 
 def make(kind: str, section: dict[str, Any], **supplied: Any) -> Any:
-    """Calls `make` of the section's module with its keys and with what it takes of `supplied`.
+    """Call `make` of a section's module with its keys and the supplied arguments it has.
 
     Raises:
-      ValueError: a value that it does not accept, or an exception of the user's own module.
+      ValueError: a value that it does not accept, or an exception in the user's module.
     """
     section = complete(kind, section)
     name = section.pop("name")
     function = find(kind, name).make
-    taken = {k: v for k, v in supplied.items() if k in inspect.signature(function).parameters}
+    supplied = {k: v for k, v in supplied.items() if k in inspect.signature(function).parameters}
     try:
-        return function(**taken, **section)
+        return function(**supplied, **section)
     except ValueError:
         raise
     except Exception as error:
@@ -282,15 +282,15 @@ def make(kind: str, section: dict[str, Any], **supplied: Any) -> Any:
 
 
 def suggest(word: str, known: Iterable[str]) -> str:
-    """'did you mean X? ' where a known word is near, otherwise nothing."""
+    """'did you mean X? ' if a known word is similar, else ''."""
     near = difflib.get_close_matches(word, list(known), n=2, cutoff=0.5)
     return f"did you mean {' or '.join(near)}? " if near else ""
 
 
-def _check_key(dotted: str, value: Any, known: Iterable[str], named: str) -> None:
+def _check_key(dotted: str, value: Any, known: Iterable[str], condition: str) -> None:
     key = dotted.partition(".")[2]
     if key not in known:
-        near = suggest(key, known)
+        hint = suggest(key, known)
         raise refusal(
-            dotted, value, f"keys {', '.join(known) or 'none'}{named}; {near}".rstrip("; ")
+            dotted, value, f"keys {', '.join(known) or 'none'}{condition}; {hint}".rstrip("; ")
         )

@@ -1,8 +1,7 @@
-"""How a function of one member runs over many members and devices.
+"""Compilation of a function of one member for many members and devices.
 
-It is compiled by `jit` over a mesh or by `pmap`, with the same per-device function inside, so that
-both give the same rows. Members are divided over the devices where they divide evenly; otherwise
-the devices share each batch.
+`jit` over a mesh and `pmap` run the same per-device function and give the same rows. Members are
+divided over the devices if they divide evenly; otherwise the devices share each batch.
 """
 
 from collections.abc import Callable
@@ -20,12 +19,12 @@ PARALLEL = ("jit", "pmap")
 
 
 class Layout(NamedTuple):
-    """Where members and batches live.
+    """The division of members and batches over devices.
 
     Attributes:
       parallel: `jit` or `pmap`.
       devices: the devices in use.
-      by_member: whether members are divided over them; otherwise they share each batch.
+      by_member: whether members are divided over the devices; otherwise these share each batch.
     """
 
     parallel: str
@@ -34,7 +33,7 @@ class Layout(NamedTuple):
 
     @property
     def shards(self) -> int:
-        """Devices that share a batch."""
+        """The number of devices that share a batch."""
         return 1 if self.by_member else len(self.devices)
 
     @property
@@ -48,21 +47,21 @@ def make_layout(parallel: str, devices: int | None, members: int, batch: int) ->
 
     Args:
       parallel: `jit` or `pmap`.
-      devices: visible devices to use; None for as many as divide the members or, if that makes
-        more, the batch.
+      devices: number of visible devices to use; None: the largest number that divides the members
+        or the batch.
       members: members of the ensemble.
       batch: examples in a step.
 
     Raises:
-      ValueError: an unknown way to compile, more devices than are visible, or a number that
-        divides neither the members nor the batch.
+      ValueError: an unknown `parallel`, more devices than are visible, or a number that divides
+        neither the members nor the batch.
     """
     visible = jax.devices()
     require("run.parallel", parallel, parallel in PARALLEL, " or ".join(PARALLEL))
     legal = devices is None or 1 <= devices <= len(visible)
     require("run.devices", devices, legal, f"1 to {len(visible)}, the visible devices, or none")
     if devices is None:
-        # A tie goes to the members, which need not talk to each other.
+        # Of equal numbers the division of members is preferred: it needs no communication.
         devices = max(largest_divisor(n, len(visible)) for n in (members, batch))
     divides = members % devices == 0 or batch % devices == 0
     accepted = f"divisors of the {members} members or of run.batch={batch}, or none"
@@ -78,24 +77,24 @@ def largest_divisor(number: int, limit: int) -> int:
 def compile_over(
     layout: Layout, function: Callable, *args: PyTree, donate: bool = False
 ) -> Callable:
-    """Compiles a function of one member for arguments with a leading member axis.
+    """Compile a function of one member for arguments with a leading member axis.
 
-    The result takes and gives global arrays with that axis. With `donate` the buffers of the last
-    argument are reused for the result: it must not be touched again.
+    The result takes and returns global arrays with that axis. `donate` reuses the buffers of the
+    last argument for the result; that argument must not be used again.
     """
     members = _over_members(function, layout.platform)
-    by = _by_pmap if layout.parallel == "pmap" else _by_jit
-    return by(layout, members, args, (len(args) - 1,) if donate else ())
+    compile_by = _by_pmap if layout.parallel == "pmap" else _by_jit
+    return compile_by(layout, members, args, (len(args) - 1,) if donate else ())
 
 
 def place(layout: Layout, tree: PyTree) -> PyTree:
-    """Arrays with a leading member axis, put where `compile_over` wants them."""
+    """Put arrays with a leading member axis on the devices as `compile_over` needs them."""
     return tree if layout.parallel == "pmap" else jax.device_put(tree, _sharding(layout))
 
 
 def _over_members(function: Callable, platform: str) -> Callable:
-    # One member after the other keeps its working set in a core's cache: 15 to 25 % faster than
-    # vmap on a CPU. An accelerator wants them side by side.
+    # On a CPU sequential members are 15 to 25 % faster than vmap, because the working set of one
+    # member stays in a core's cache. An accelerator needs them in parallel.
     if platform == "cpu":
         return lambda *args: lax.map(lambda member: function(*member), args)
     return jax.vmap(function)
@@ -110,7 +109,7 @@ def _sharding(layout: Layout) -> NamedSharding:
 
 def _by_jit(layout: Layout, function: Callable, args: tuple, donated: tuple) -> Callable:
     sharding = _sharding(layout)
-    # Replicated results are sums or gathers over the axis, which the checker cannot always see.
+    # Replicated results are sums or gathers over the axis, which the check does not always detect.
     sharded = jax.shard_map(
         function, mesh=sharding.mesh, in_specs=sharding.spec, out_specs=sharding.spec,
         check_vma=False,
@@ -122,8 +121,8 @@ def _by_pmap(layout: Layout, function: Callable, args: tuple, donated: tuple) ->
     n = len(layout.devices)
     options = dict(axis_name=AXIS, axis_size=n, devices=layout.devices)
     if not layout.by_member:
-        # pmap maps at least one argument, so each device gets its own number. Arguments that all
-        # devices share cannot be donated.
+        # pmap must map at least one argument, here the device's number. Arguments shared by all
+        # devices cannot be donated.
         shared = jax.pmap(
             lambda _, args: function(*args), in_axes=(0, None), out_axes=None, **options
         )

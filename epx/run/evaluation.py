@@ -1,6 +1,7 @@
-"""Held-out examples: the anchor that S and H rest on, and baselines to compare it with. Endless
-generators are evaluated on a stream of their own, finite ones on examples that training never
-sees."""
+"""Evaluation on held-out examples: the anchor of S and H, and its baselines.
+
+Endless generators are evaluated on a separate stream, finite ones on examples not used in training.
+"""
 
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
@@ -17,16 +18,16 @@ from epx.run.setup import Setup
 from epx.streams import example_key, stream
 from epx.types import Example, Generator, Hyper, Observer, State
 
-# Examples on which a generator's own law is asked: it can be costly, and it varies little.
+# Examples on which the generator's law is evaluated; few, because it can be slow and varies little.
 ORACLE_EXAMPLES = 8
 
 
 def make_evaluator(observer: Observer, batch: Batch, examples: int) -> Callable:
     """A function of one member, (generator, hyper, state) -> dict of arrays of shape E.
 
-    `coded_tok`, and the nats of the coded tokens under the last weights, `raw_nats`, and under
-    their moving average, `ema_nats` (gradient learners only). Of the requential code, whose learner
-    is the student, also `teacher_raw_nats` and `teacher_ema_nats`.
+    The arrays are `coded_tok`, and the nats of the coded tokens under the last weights, `raw_nats`,
+    and under their average, `ema_nats` (gradient learners only). With the requential code, whose
+    learner is the student, also `teacher_raw_nats` and `teacher_ema_nats`.
     """
     at_once = batch.microbatch * batch.shards
     padded = batch._replace(size=-(-examples // at_once) * at_once, examples=None)
@@ -64,10 +65,10 @@ def held_out_examples(generator: Generator, hyper: Hyper, index_B: jax.Array) ->
 
 
 def baselines(setup: Setup) -> dict[str, np.ndarray]:
-    """What others make of the held-out tokens, arrays with a leading member axis.
+    """Baselines on the held-out tokens, arrays with a leading member axis.
 
-    `gzip_bits`, `xz_bits` and `compressed_tok` of the coded tokens in order, and, where every
-    member's law is known, `oracle_nats` and `oracle_tok` of the first few examples.
+    `gzip_bits`, `xz_bits` and `compressed_tok` of the coded tokens in order, and, if the law of
+    every member is known, `oracle_nats` and `oracle_tok` of the first ORACLE_EXAMPLES.
     """
     index_E = jnp.arange(setup.plan.eval_examples, dtype=jnp.uint32)
     draw = jax.jit(lambda generator, hyper: held_out_examples(generator, hyper, index_E))
@@ -79,17 +80,17 @@ def baselines(setup: Setup) -> dict[str, np.ndarray]:
         sizes = compressed_bits(coded, setup.spec.vocab) | {"compressed_tok": coded.size}
         return sizes | oracle(generator, examples)
 
-    with ThreadPoolExecutor() as pool:  # compressors work outside of Python's lock
+    with ThreadPoolExecutor() as pool:  # compressors release Python's lock
         members = list(pool.map(of_member, range(setup.members)))
-    known = [name for name in members[0] if all(name in member for member in members)]
-    return {name: np.stack([member[name] for member in members]) for name in known}
+    names = [name for name in members[0] if all(name in member for member in members)]
+    return {name: np.stack([member[name] for member in members]) for name in names}
 
 
 def oracle(generator: Generator, examples: Example) -> dict[str, np.ndarray]:
-    """What the generator's own law pays for the first ORACLE_EXAMPLES of some examples.
+    """The price of the first ORACLE_EXAMPLES examples under the generator's own law.
 
     Returns:
-      `oracle_nats` and `oracle_tok` of the coded tokens of each; empty where the law is not known.
+      `oracle_nats` and `oracle_tok` of the coded tokens of each; empty if the law is unknown.
     """
     if not hasattr(generator, "oracle_nats"):
         return {}

@@ -1,7 +1,7 @@
-"""A run: the steps of a code, scanned into chunks over the members of an ensemble, with a record.
+"""The loop of a run: compiled chunks of steps of an ensemble, kept in a record.
 
-The host loop is a Python generator that yields after every chunk, when everything up to it is on
-disk, so that a caller shows progress, or stops, wherever it likes.
+The loop is a Python generator that yields after every chunk, when everything so far is on disk. The
+caller can show progress, or stop, after any chunk.
 """
 
 import functools
@@ -25,17 +25,18 @@ from epx.types import Code, Generator, Hyper, State
 
 
 class RunError(Exception):
-    """A run that cannot go on; the message is for the user."""
+    """A run that cannot continue; the message is for the user."""
 
 
 class Progress(NamedTuple):
-    """Where a run is.
+    """The progress of a run.
 
     Attributes:
-      step, steps: steps done, of all.
-      compile_seconds: time that this chunk waited for its compiler.
+      step: steps done.
+      steps: steps of the run.
+      compile_seconds: time that this chunk waited for its compilation.
       nats_per_tok_M: each member's online nats per coded token in the chunk; nan before the first
-        chunk, for members that have failed and where nothing was charged.
+        chunk, for failed members and where nothing was charged.
     """
 
     step: int
@@ -45,7 +46,7 @@ class Progress(NamedTuple):
 
 
 class Programs(NamedTuple):
-    """What a run compiles, all of it at once, as the compiler uses one core for each program.
+    """The programs of a run, compiled in parallel, because a compilation uses one core.
 
     Attributes:
       init: future of hyper -> state.
@@ -59,7 +60,7 @@ class Programs(NamedTuple):
 
     @classmethod
     def start(cls, setup: Setup) -> "Programs":
-        """Starts compiling for a setup, of whose members only the shapes matter."""
+        """Start the compilations for a setup; they depend only on the shapes of its members."""
         plan, layout, code = setup.plan, setup.layout, setup.code
         compilers = ThreadPoolExecutor(max_workers=3)
         members = place(layout, (setup.generator, setup.hyper))
@@ -82,20 +83,20 @@ class Programs(NamedTuple):
 def train(
     setup: Setup, workdir: Path | str, programs: Programs | None = None
 ) -> Iterator[Progress]:
-    """Runs a setup, or goes on with it, and keeps its record in `workdir`.
+    """Run a setup, or resume it, and keep its record in `workdir`.
 
     Yields once before the first chunk and after every chunk. Closing the iterator saves the state
-    and releases the directory; the same call goes on from there, bit for bit. Where the record is
-    complete, nothing is yielded.
+    and unlocks the directory; the same call then resumes, bit for bit. Yields nothing if the record
+    is complete.
 
     Args:
       setup: the run, from `assemble`.
-      workdir: where its record is kept.
-      programs: compiled for this setup before, to be used again; None compiles them.
+      workdir: folder of the record.
+      programs: compiled earlier for this setup; None compiles them.
 
     Raises:
       RecordError: the directory is in use, holds another config, or cannot be written.
-      RunError: no member is left whose loss is finite.
+      RunError: no member has a finite loss any more.
     """
     workdir = Path(workdir).resolve()
     layout, plan = setup.layout, setup.plan
@@ -118,7 +119,7 @@ def train(
 
 
 def scan(code: Code, steps: int) -> Callable:
-    """The next `steps` steps of a code as a function of one member.
+    """`steps` steps of a code as a function of one member.
 
     Returns:
       (generator, hyper, state) -> (state, rows); the rows have a leading axis K.
@@ -131,7 +132,7 @@ def scan(code: Code, steps: int) -> Callable:
 
 
 def _chunks(setup: Setup, workdir: Path, programs: Programs, members: tuple, step: int):
-    """Chunk after chunk: rows, evaluation and state go to disk, in this order, then it yields."""
+    """Run the chunks; after each, write rows, evaluation and state in this order, then yield."""
     plan, saved_step = setup.plan, step
     generator, hyper, state = members
     try:
@@ -164,12 +165,12 @@ def _chunks(setup: Setup, workdir: Path, programs: Programs, members: tuple, ste
 
 
 def _is_due(step: int, every: int | None, steps: int) -> bool:
-    """Whether something happens after this step: at the end, and every so often where asked."""
+    """Whether a step is the last one, or a multiple of `every`."""
     return step == steps or (every is not None and step % every == 0)
 
 
 def _mean_nats(rows: record.Arrays) -> np.ndarray:
-    """Online nats per coded token of each member in a chunk; nan where it failed."""
+    """Online nats per coded token of each member in a chunk; nan for failed members."""
     tok_M = rows["coded_tok"].sum(1)
     nats_M = rows["nats"].sum(1, dtype=np.float64) / np.maximum(tok_M, 1)
     return np.where(rows["finite"].all(1) & (tok_M > 0), nats_M, np.nan)
@@ -179,13 +180,13 @@ def _all_failed(workdir: Path) -> str:
     failed = ledger.failures(record.load(workdir))
     steps = ", ".join(f"member {member} at step {step}" for member, step in failed.items())
     return (
-        f"no member is left whose loss is finite ({steps}); the state before is kept in "
-        f"{workdir / 'ckpt'}. A smaller optim.lr or optim.clip_norm is what usually helps"
+        f"no member has a finite loss any more ({steps}); the last finite state is in "
+        f"{workdir / 'ckpt'}. Try a smaller optim.lr or optim.clip_norm"
     )
 
 
 def _complete(setup: Setup, workdir: Path) -> None:
-    """Writes what needs the whole run: baselines on the held-out tokens, failures, time."""
+    """Write what needs a complete run: baselines on the held-out tokens, failures, time."""
     record.write_arrays(workdir / "baselines.npz", evaluation.baselines(setup))
     run = record.load(workdir)
     failed = ledger.failures(run)

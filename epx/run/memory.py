@@ -1,4 +1,4 @@
-"""What a run will need of the machine's memory, forecast before anything is compiled."""
+"""Forecast of the memory that a run needs, before anything is compiled."""
 
 import math
 import os
@@ -9,9 +9,9 @@ import jax
 
 from epx.types import PyTree
 
-# Of a container: the bytes that it may use.
+# Limit of a container, in bytes.
 _CGROUP_LIMIT = Path("/sys/fs/cgroup/memory.max")
-# Copies of the logits of a microbatch that a step holds: logits, their log-softmax, its gradient.
+# Arrays of the size of a microbatch's logits in a step: logits, their log-softmax, its gradient.
 _LOGIT_COPIES = 3
 
 
@@ -24,24 +24,24 @@ def tree_bytes(tree: PyTree) -> int:
 def forecast_bytes(
     generator: PyTree, state: PyTree, members: int, shards: int, logits: int, rows: int
 ) -> int:
-    """Bytes that a run needs at least, on all its devices together.
+    """Bytes that a run needs at least, over all its devices.
 
     Args:
       generator: of all members, stacked.
       state: abstract, of one member.
-      members: in the ensemble.
-      shards: devices that hold each member.
+      members: number of members of the ensemble.
+      shards: number of devices that hold each member.
       logits: elements of the logits of a microbatch.
-      rows: numbers in the rows of a chunk, of one member.
+      rows: numbers in the rows of a chunk of one member.
     """
-    # A state, and a gradient of its weights (a third of it, as two moments and an average do).
+    # The state, and the gradient of its weights, estimated as a third of the state.
     learner = tree_bytes(state) * 4 // 3
     member = learner + 4 * rows
     return shards * (tree_bytes(generator) + members * member + 4 * _LOGIT_COPIES * logits)
 
 
 def available_bytes(devices: tuple[Any, ...]) -> int | None:
-    """Bytes that these devices have, or None where they do not say."""
+    """Memory of these devices in bytes; None if they do not report it."""
     if devices[0].platform == "cpu":
         limits = [os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")]
         if _CGROUP_LIMIT.exists() and (text := _CGROUP_LIMIT.read_text().strip()).isdigit():

@@ -1,4 +1,4 @@
-"""The four lines of a notebook: a generator, an observer, and a measurement of the two."""
+"""Functions for notebooks: a generator, an observer, and a measurement of the two."""
 
 import dataclasses
 import tempfile
@@ -21,11 +21,11 @@ from epx.types import Generator, Observer
 
 
 def generator(name: str, seed: int = 0, **arguments: Any) -> Generator:
-    """A generator by name, with these arguments and the defaults of the others.
+    """A generator by name; arguments that are not given have their defaults.
 
     Args:
       name: a module of `epx.generators`, or the import path of your own.
-      seed: of what its `make` draws.
+      seed: of the random draws of its `make`.
       **arguments: of its `make`.
 
     Raises:
@@ -36,11 +36,11 @@ def generator(name: str, seed: int = 0, **arguments: Any) -> Generator:
 
 
 def observer(name: str, generator: Generator, dtype: str = "float32", **arguments: Any) -> Observer:
-    """An observer by name, made for the vocabulary and the length of a generator.
+    """An observer by name, for the vocabulary and the length of a generator.
 
     Args:
       name: a module of `epx.observers`, or the import path of your own.
-      generator: what it is to observe.
+      generator: the observed generator.
       dtype: of its activations, `float32` or `bfloat16`.
       **arguments: of its `make`.
 
@@ -63,23 +63,24 @@ def measure(
     workdir: Path | str | None = None,
     **plan: Any,
 ) -> Measurement:
-    """S and H of a generator for an observer, by the prequential code, or where examples are seen
-    again by the excess of its first pass.
+    """Measure S and H of a generator for an observer by the prequential code.
+
+    Where examples are repeated, S is the excess (EDL) of the first pass.
 
     Args:
-      generator: the same for every seed, which draws its own examples of an endless generator; or
-        a function that makes one from a seed's key, such as `lambda key: text.make(key)`, which
-        also draws another order of a finite one.
+      generator: a generator for all seeds, which differ in their examples if it is endless; or a
+        function that makes one from a seed's key, such as `lambda key: text.make(key)`, which also
+        gives each seed another order of a finite generator.
       observer: the learner, made for the generator's vocabulary and length.
       steps: optimiser steps.
       batch: examples in each step.
-      seeds: members of the ensemble; the interval is over them.
+      seeds: number of members of the ensemble, over which the intervals are taken.
       lr: base learning rate.
-      workdir: where the record is kept and continued; None measures without keeping it.
+      workdir: folder of the record, which is resumed if it exists; None keeps no record.
       **plan: further fields of `Plan`, such as `eval_examples`.
 
     Returns:
-      The ledger's measurement; for example `.structure_bits` and `.entropy_bits_per_tok`.
+      The measurement, with properties such as `.structure_bits` and `.entropy_bits_per_tok`.
 
     Raises:
       ValueError: a value that is not accepted, before anything is compiled.

@@ -1,4 +1,4 @@
-"""How long and how a run goes, checked before anything else."""
+"""The plan of a run: steps, batch, chunks, evaluations and checkpoints, with their checks."""
 
 import math
 from dataclasses import dataclass
@@ -6,12 +6,12 @@ from typing import Any
 
 from epx.types import require
 
-# Indices of examples are 32 bits wide, and half of them are for training.
+# Indices of examples have 32 bits, and half of them are for training.
 LARGEST_INDEX = 2**31
-# Members of an ensemble: each has a generator and hyper-parameters of its own on the host.
+# Each member of an ensemble has a separate generator and hyper-parameters on the host.
 MOST_MEMBERS = 2**12
 
-# Key, field, largest value and the reason for it. Each is a whole number from 1 on.
+# Key, field, largest value and its reason. All are integers of at least 1.
 _BOUNDS = (
     ("run.steps", "steps", LARGEST_INDEX - 1, "as indices have 31 bits"),
     ("run.batch", "batch", 2**24, "examples that one step can hold"),
@@ -28,11 +28,13 @@ _BOUNDS = (
 
 @dataclass(frozen=True)
 class Plan:
-    """How long and how a run goes. The fields are keys of the config's sections `run`, `eval` and
-    `checkpoint`; their units and meanings stand in `configs/base.py`.
+    """The plan of a run.
+
+    The fields are keys of the config's sections `run`, `eval` and `checkpoint`; `configs/base.py`
+    has their units and meanings.
 
     Raises:
-      ValueError: a value out of range, naming its key and what would be accepted.
+      ValueError: a value out of range; the message names the key and the accepted values.
     """
 
     steps: int

@@ -1,5 +1,4 @@
-"""Provenance stored next to the config (static facts, environment): a run that resumes must match
-it."""
+"""Provenance stored with the config (static facts, environment), which a resumed run must match."""
 
 import dataclasses
 import importlib.metadata
@@ -22,8 +21,10 @@ from epx.types import Observer, PyTree, Spec
 
 
 def static_facts(setup: Setup) -> dict[str, Any]:
-    """Static facts that the ledger needs and that may not change under way. The arrays of the
-    generators (a corpus, say) are part of what is measured, so their digest is among them."""
+    """Static facts that the ledger needs and that must not change during a run.
+
+    They include a digest of the generators' arrays, such as a corpus.
+    """
     generator, _ = setup.member(0)
     bytes_per_token = getattr(generator, "bytes_per_token", None)
     source = {} if bytes_per_token is None else {"source_bytes_per_tok": float(bytes_per_token)}
@@ -37,7 +38,7 @@ def static_facts(setup: Setup) -> dict[str, Any]:
 
 
 def environment(layout: Layout, batch: Batch) -> dict[str, Any]:
-    """What bit equality depends on: versions, devices, flags and the order of additions."""
+    """The environment on which bit equality depends: versions, devices, flags, microbatch."""
     packages = ("jax", "jaxlib", "flax", "optax", "orbax-checkpoint", "numpy")
     options = (
         "jax_enable_x64",
@@ -59,7 +60,7 @@ def environment(layout: Layout, batch: Batch) -> dict[str, Any]:
 
 
 def digest_observer(observer: Observer, spec: Spec) -> str:
-    """Digest of what an observer computes for examples of a generator."""
+    """Digest of the logits program of an observer for examples of a generator."""
     tokens_BxT = np.zeros((1, spec.length), np.int32)
     return digest_function(
         lambda key: observer.logits(observer.init(key), tokens_BxT, None), jax.random.key(0)
@@ -67,7 +68,7 @@ def digest_observer(observer: Observer, spec: Spec) -> str:
 
 
 def digest_function(pure: Callable, *args: PyTree) -> str:
-    """Digest of a pure function: its program, and the arrays it closes over."""
+    """Digest of a pure function: its jaxpr, and the arrays it closes over."""
     jaxpr = jax.make_jaxpr(pure)(*args)
     program = re.sub(r"0x[0-9a-f]+", "", str(jaxpr))  # addresses differ between processes
     return files.digest([np.frombuffer(program.encode(), np.uint8), *jaxpr.consts], shapes=True)

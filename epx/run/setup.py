@@ -1,5 +1,7 @@
-"""From a config to everything that a run needs, resolved once. Every ValueError is raised here,
-before anything is compiled."""
+"""The setup of a run: everything it needs, resolved once from a config.
+
+Every ValueError is raised here, before anything is compiled.
+"""
 
 from collections.abc import Callable, Sequence
 from typing import Any, NamedTuple
@@ -10,7 +12,7 @@ import jax.numpy as jnp
 from epx import streams
 from epx.learning import optim
 from epx.learning.batch import Batch
-from epx.run import config as configs
+from epx.run import config as run_config
 from epx.run import memory
 from epx.run.config import Config, Overrides
 from epx.run.devices import AXIS, Layout, largest_divisor, make_layout
@@ -18,11 +20,11 @@ from epx.run.plan import MOST_MEMBERS, Plan, make_plan
 from epx.types import Code, Generator, Hyper, Observer, PyTree, Spec, refusal, require
 
 DTYPES = ("float32", "bfloat16")
-# Tokens that a core works on at once, which leaves the activations of a layer in its cache: best of
-# 64 to 12288 at width 64 to 512, and within a sixth of the best at width 16; measured in
+# Tokens that a core processes at once, so that the activations of a layer fit its cache. Best of
+# 64 to 12288 at widths 64 to 512, and within a sixth of the best at width 16; measured in
 # notebooks/02_bench_studies.ipynb.
 CORE_TOKENS = 256
-# Examples that a core samples side by side, token by token.
+# Examples that a core samples in parallel, token by token.
 DECODED = 16
 
 
@@ -30,13 +32,13 @@ class Setup(NamedTuple):
     """Everything a run needs.
 
     Attributes:
-      config: what the record keeps: every key, and what the members vary.
-      spec: of the generator of each member.
+      config: kept in the record: every key, and the overrides of the members.
+      spec: of every member's generator.
       generator, hyper: of all members, stacked: arrays have a leading member axis M.
-      observer, code: what the members share.
-      batch: how the examples of a step are divided.
-      layout: where members and batches live.
-      plan: how long and how it goes.
+      observer, code: shared by the members.
+      batch: division of the examples of a step.
+      layout: division of members and batches over devices.
+      plan: steps, evaluations and checkpoints.
     """
 
     config: dict[str, Any]
@@ -51,7 +53,7 @@ class Setup(NamedTuple):
 
     @property
     def members(self) -> int:
-        """Members of the ensemble, M."""
+        """The number of members of the ensemble, M."""
         return len(self.hyper.seed)
 
     def member(self, index: int) -> tuple[Generator, Hyper]:
@@ -64,19 +66,18 @@ class Setup(NamedTuple):
 
 
 def assemble(config: Config, members: Sequence[Overrides] | None = None) -> Setup:
-    """The run that a config describes.
+    """The setup of the run that a config describes.
 
     Args:
       config: sections of plain values as in `configs/base.py`; arguments of the generator, observer
-        and code may be left out and take their defaults.
-      members: what the members of the ensemble vary: `run.seed`, any key of `optim`, keys of
-        `generator` that leave all shapes alone, and `label`. None varies the seed, `run.seeds`
-        times.
+        and code that are left out have their defaults.
+      members: overrides of each member of the ensemble: `run.seed`, keys of `optim`, keys of
+        `generator` that change no shapes, and `label`. None: `run.seeds` consecutive seeds.
 
     Raises:
       ValueError: a key or value that is not accepted, before anything is compiled.
     """
-    config = configs.check_types(configs.resolve(config, {}))
+    config = run_config.check_types(run_config.resolve(config, {}))
     run = config["run"]
     plan = make_plan(config)
     legal = 1 <= run["seeds"] <= MOST_MEMBERS
@@ -88,21 +89,21 @@ def assemble(config: Config, members: Sequence[Overrides] | None = None) -> Setu
     if members is None:
         members = [{"run.seed": run["seed"] + n} for n in range(run["seeds"])]
     _check_varied(members)
-    varied = [configs.resolve(config, member) for member in members]
+    varied = [run_config.resolve(config, member) for member in members]
     for member_config in varied:
         _check_label(member_config)
     hypers = [optim.make_hyper(c["run"]["seed"], **c["optim"]) for c in varied]
     generators = [
-        configs.make("generator", c["generator"], key=streams.stream(hyper.seed, "world"))
+        run_config.make("generator", c["generator"], key=streams.stream(hyper.seed, "world"))
         for c, hyper in zip(varied, hypers)
     ]
     spec = generators[0].spec
-    observer = configs.make(
+    observer = run_config.make(
         "observer", config["observer"], vocab=spec.vocab, length=spec.length, dtype=run["dtype"]
     )
 
     def make_code(observer: Observer, batch: Batch) -> Code:
-        return configs.make("code", config["code"], observer=observer, batch=batch)
+        return run_config.make("code", config["code"], observer=observer, batch=batch)
 
     described = config | {"members": list(members)}
     return make_setup(generators, hypers, observer, make_code, plan, described)
@@ -116,14 +117,14 @@ def make_setup(
     plan: Plan,
     config: dict[str, Any],
 ) -> Setup:
-    """A run of these components.
+    """The setup of a run from its components.
 
     Args:
-      generators, hypers: one a member, of equal shapes.
-      observer: that the members share.
-      make_code: makes the code that they share.
-      plan: how long and how it goes.
-      config: what the record keeps.
+      generators, hypers: one per member, of equal shapes.
+      observer: shared by the members.
+      make_code: makes the code shared by the members.
+      plan: of the run.
+      config: kept in the record.
 
     Raises:
       ValueError: the devices, the generator, the code or the memory do not allow this run.
@@ -144,10 +145,10 @@ def make_setup(
 
 
 def make_batch(plan: Plan, layout: Layout, length: int) -> Batch:
-    """The batch of a step, in examples of `length` tokens, divided over the devices that share it.
+    """The batch of a step, divided over the devices that share it.
 
-    Where `run.microbatch` is None, a core takes as many examples at once as its cache holds, and an
-    accelerator takes all.
+    With `run.microbatch` None, a core processes as many examples of `length` tokens at once as its
+    cache holds, and an accelerator all.
     """
     part = plan.batch // layout.shards
     fitting = max(1, CORE_TOKENS // length) if layout.platform == "cpu" else part
@@ -163,13 +164,13 @@ def stack(trees: Sequence[PyTree]) -> PyTree:
     """Members of equal shapes as one tree with a leading member axis.
 
     Raises:
-      ValueError: they differ in more than the values of their arrays.
+      ValueError: they differ in more than the values of arrays.
     """
     shapes = [member_shapes(tree) for tree in trees]
     for index, shape in enumerate(shapes):
         if shape != shapes[0]:
             accepted = (
-                "members that differ in the values of arrays alone, to share an ensemble; member "
+                "members that differ only in the values of arrays, to share an ensemble; member "
                 f"0 is {trees[0]!r:.200}"
             )
             raise refusal(f"member {index}", trees[index], accepted)
@@ -177,19 +178,19 @@ def stack(trees: Sequence[PyTree]) -> PyTree:
 
 
 def member_shapes(tree: PyTree) -> PyTree:
-    """What members of an ensemble have in common: structure, shapes and dtypes."""
+    """The structure, shapes and dtypes of a tree, which members of an ensemble share."""
     return jax.tree.map(lambda leaf: (jnp.shape(leaf), jnp.result_type(leaf)), tree)
 
 
 def _check_varied(members: Sequence[Overrides]) -> None:
     for key, value in {key: value for member in members for key, value in member.items()}.items():
         section, _, name = key.partition(".")
-        free = section in ("optim", "generator", "label") and name != "name"
+        may_vary = section in ("optim", "generator", "label") and name != "name"
         accepted = (
             "as keys that members vary run.seed, label.generator, those of optim, and those of "
-            "generator that leave all shapes alone"
+            "generator that change no shapes"
         )
-        require(key, value, free or key == "run.seed", accepted)
+        require(key, value, may_vary or key == "run.seed", accepted)
 
 
 def _check_label(config: Config) -> None:
@@ -202,8 +203,10 @@ def _check_label(config: Config) -> None:
 
 
 def _check_passes(plan: Plan, spec: Spec, counts_passes: bool) -> None:
-    """Refuses more passes over finite data, or more held-out examples, than there may be. A code
-    that says itself how many steps it takes also says how often it sees an example."""
+    """Refuse more passes over finite data than allowed, or more held-out examples than there are.
+
+    A code that fixes its number of steps also fixes its passes, which are not counted.
+    """
     if plan.examples is not None and spec.size is not None:
         accepted = f"1 to {spec.size}, the training examples of this generator, or none"
         require("run.examples", plan.examples, plan.examples <= spec.size, accepted)
@@ -215,8 +218,9 @@ def _check_passes(plan: Plan, spec: Spec, counts_passes: bool) -> None:
     passes = plan.steps * plan.batch / size
     accepted = (
         f"1 to {plan.repeats * size // plan.batch} with run.batch={plan.batch}: it needs "
-        f"{passes:.2f} passes over {size} training examples, and run.repeats={plan.repeats}; allow "
-        "more passes there (S_preq then charges a repeated token as if it were new; EDL does not)"
+        f"{passes:.2f} passes over {size} training examples, and run.repeats={plan.repeats}; "
+        "run.repeats allows more (S_preq then charges repeated tokens as if they were new; EDL "
+        "does not)"
     )
     require("run.steps", plan.steps, not counts_passes or passes <= plan.repeats, accepted)
     if spec.size is not None:
@@ -235,11 +239,11 @@ def _check_memory(setup: Setup) -> None:
         logits=batch.microbatch * spec.length * spec.vocab,
         rows=min(plan.chunk, plan.steps) * 16 + plan.eval_examples * 3,
     )
-    there = memory.available_bytes(setup.layout.devices)
+    available = memory.available_bytes(setup.layout.devices)
     accepted = (
-        f"what fits into the {(there or 0) / 2**30:.1f} GiB of this machine: turn run.seeds, "
+        f"at most the {(available or 0) / 2**30:.1f} GiB of this machine: reduce run.seeds, "
         "run.microbatch, run.chunk, eval.examples, or the sizes of generator and observer"
     )
     forecast = f"at least {needed / 2**30:.1f} GiB"
-    if there is not None and needed > there:
+    if available is not None and needed > available:
         raise refusal("memory", forecast, accepted)

@@ -1,1 +1,1 @@
-"""Many runs: which, and how they are executed."""
+"""Sweeps: lists of runs, their grouping into ensembles, and their execution."""

@@ -1,4 +1,4 @@
-"""From a sweep to ensembles: runs of equal shapes share one compiled program and one record."""
+"""Ensembles of a sweep: runs of equal shapes share one compiled program and one record."""
 
 import json
 from collections.abc import Sequence
@@ -7,22 +7,22 @@ from typing import Any, NamedTuple
 import jax
 
 from epx import streams
-from epx.run import config as configs
+from epx.run import config as run_config
 from epx.run.config import Config, Overrides
 from epx.run.setup import member_shapes
 from epx.types import refusal, require
 
-# Sections that the members of an ensemble may vary, where all shapes stay alone.
+# Sections that the members of an ensemble may vary, as long as no shape changes.
 _FREE = ("optim", "generator", "label")
 
 
 class Ensemble(NamedTuple):
-    """One record of a sweep.
+    """The runs of a sweep that share one record.
 
     Attributes:
-      name: of its folder.
-      config: what its members share.
-      members: what each of them varies.
+      name: of the record's folder.
+      config: shared by the members.
+      members: overrides of each member.
       needs: names of the ensembles whose records must be complete first.
     """
 
@@ -33,14 +33,14 @@ class Ensemble(NamedTuple):
 
 
 def ensembles(config: Config, sweep: Sequence[Overrides]) -> list[Ensemble]:
-    """Groups a sweep by shape: one ensemble for each program that has to be compiled.
+    """Group a sweep by shape: one ensemble for each compiled program.
 
     Args:
       config: sections of plain values that all runs share.
-      sweep: what each run overrides. Runs that give no `run.seed` have that of the config.
+      sweep: the overrides of each run. Without `run.seed` a run has the seed of the config.
 
     Returns:
-      Ensembles in the order in which they first occur, named by their number and their components.
+      Ensembles in the order of their first runs, named by their number and their components.
 
     Raises:
       ValueError: an empty sweep, or a key or value that is not accepted.
@@ -51,7 +51,7 @@ def ensembles(config: Config, sweep: Sequence[Overrides]) -> list[Ensemble]:
     for overrides in sweep:
         if not isinstance(overrides, dict):
             raise refusal("sweep", overrides, "dicts of dotted keys and values")
-        section = configs.resolve(config, overrides)["generator"]
+        section = run_config.resolve(config, overrides)["generator"]
         arguments = json.dumps(section, sort_keys=True, default=str)
         if arguments not in shapes:
             shapes[arguments] = _shape(section)
@@ -68,21 +68,21 @@ def _may_vary(key: str) -> bool:
 
 
 def _shape(section: dict[str, Any]) -> str:
-    """Structure, shapes and dtypes of the generator of a section, as text."""
-    generator = configs.make("generator", section, key=streams.stream(0, "world"))
+    """The structure, shapes and dtypes of a section's generator, as text."""
+    generator = run_config.make("generator", section, key=streams.stream(0, "world"))
     leaves, structure = jax.tree.flatten(member_shapes(generator))
     return f"{structure} {leaves}"
 
 
 def _ensemble(number: int, config: Config, members: list[Overrides]) -> Ensemble:
-    """Moves what all members have in common into the config that they share."""
+    """Move overrides that all members have in common into the shared config."""
     keys = list(dict.fromkeys(key for member in members for key in member))
     common = {
         key: members[0][key]
         for key in keys
         if key != "run.seed" and all(m.get(key, m) == members[0].get(key) for m in members)
     }
-    shared = configs.resolve(config, common)
+    shared = run_config.resolve(config, common)
     shared["run"]["seeds"] = len(members)
     seed = {"run.seed": shared["run"]["seed"]}
     varied = [seed | {k: v for k, v in m.items() if k not in common} for m in members]
@@ -90,8 +90,8 @@ def _ensemble(number: int, config: Config, members: list[Overrides]) -> Ensemble
 
 
 def _name(number: int, config: Config) -> str:
-    """A folder's name: the number, so that a listing keeps the order, and the components."""
+    """The name of a folder: the number, so that a listing keeps the order, and the components."""
     names = [config[kind]["name"].rpartition(".")[2] for kind in ("generator", "observer", "code")]
-    if names[-1] == "prequential":  # as it is wherever nothing else is said
+    if names[-1] == "prequential":  # the default
         names.pop()
     return "-".join([f"{number:02d}", *names])

@@ -1,4 +1,4 @@
-"""A sweep is a list of overrides: `vary`, `product`, `zipped` and `chain` write one."""
+"""Sweeps as lists of overrides, made by `vary`, `product`, `zipped` and `chain`."""
 
 import functools
 import itertools
@@ -8,7 +8,7 @@ from typing import Any
 from epx.run.config import Overrides
 from epx.types import require
 
-# The seed on which learning rates are chosen, apart from those that are measured.
+# The seed on which learning rates are chosen, different from the measured seeds.
 TUNING_SEED = 1000
 
 
@@ -22,7 +22,7 @@ def vary(key: str, values: Iterable[Any]) -> list[Overrides]:
 
 
 def product(*sweeps: Sequence[Overrides]) -> list[Overrides]:
-    """Every combination, the last varying fastest.
+    """All combinations of sweeps, the last varying fastest.
 
     >>> product(vary("optim.lr", [0.1, 0.2]), vary("run.seed", [7]))
     [{'optim.lr': 0.1, 'run.seed': 7}, {'optim.lr': 0.2, 'run.seed': 7}]
@@ -31,7 +31,7 @@ def product(*sweeps: Sequence[Overrides]) -> list[Overrides]:
 
 
 def zipped(*sweeps: Sequence[Overrides]) -> list[Overrides]:
-    """Sweeps of equal length side by side.
+    """Sweeps of equal length, joined element by element.
 
     >>> zipped(vary("run.steps", [50, 100]), vary("run.batch", [8, 4]))
     [{'run.steps': 50, 'run.batch': 8}, {'run.steps': 100, 'run.batch': 4}]
@@ -45,7 +45,7 @@ def zipped(*sweeps: Sequence[Overrides]) -> list[Overrides]:
 
 
 def chain(*sweeps: Sequence[Overrides]) -> list[Overrides]:
-    """One sweep after the other.
+    """The concatenation of sweeps.
 
     >>> chain(vary("run.seed", [1]), vary("run.batch", [8]))
     [{'run.seed': 1}, {'run.batch': 8}]
@@ -54,7 +54,7 @@ def chain(*sweeps: Sequence[Overrides]) -> list[Overrides]:
 
 
 def tuning(sweep: Sequence[Overrides], rates: Iterable[float]) -> list[Overrides]:
-    """The learning-rate sweep of a sweep: each of its runs at every rate, on the seed for tuning.
+    """The tuning of a sweep: each of its runs at every learning rate, on TUNING_SEED.
 
     >>> tuning([{"run.seed": 0, "optim.lr": 9}, {"run.seed": 1, "optim.lr": 9}], [0.1])
     [{'optim.lr': 0.1, 'run.seed': 1000}]

@@ -1,5 +1,4 @@
-"""Runs the ensembles of a sweep on this machine, one after the other, and forecasts how long it
-takes."""
+"""Sequential execution of a sweep's ensembles on this machine."""
 
 from collections.abc import Iterator, Sequence
 from pathlib import Path
@@ -13,13 +12,13 @@ from epx.types import refusal, require
 
 
 class Step(NamedTuple):
-    """Where a sweep is.
+    """The progress of a sweep.
 
     Attributes:
-      ensemble: the one that runs.
-      progress: where it is.
-      part: of the sweep that is done, 0 to 1, by FLOPs.
-      failed: why no member of the ensemble has a finite loss, or "".
+      ensemble: the current ensemble.
+      progress: of its run.
+      part: fraction of the sweep done, 0 to 1, by FLOPs.
+      failed: the message if no member of the ensemble has a finite loss, else "".
     """
 
     ensemble: Ensemble
@@ -29,23 +28,23 @@ class Step(NamedTuple):
 
 
 def folder(workdir: Path, ensemble: Ensemble) -> Path:
-    """Where the record of an ensemble is kept."""
+    """The folder of an ensemble's record."""
     return workdir / "records" / ensemble.name
 
 
 def in_order(ensembles: Sequence[Ensemble]) -> list[Ensemble]:
-    """The ensembles, each after those that it needs, otherwise in the order given.
+    """The ensembles in order, each after those that it needs.
 
     Raises:
-      ValueError: one needs an ensemble that is not there, or itself.
+      ValueError: an ensemble needs one that does not exist, or needs itself.
     """
     by_name = {ensemble.name: ensemble for ensemble in ensembles}
     ordered: dict[str, Ensemble] = {}
 
     def add(ensemble: Ensemble, waiting: tuple[str, ...]) -> None:
         for name in ensemble.needs:
-            known = ", ".join(by_name)
-            require("needs", name, name in by_name, f"names of the sweep's ensembles: {known}")
+            names = ", ".join(by_name)
+            require("needs", name, name in by_name, f"names of the sweep's ensembles: {names}")
             if name in (*waiting, ensemble.name):
                 raise refusal("needs", name, "ensembles that do not need each other in a circle")
             add(by_name[name], (*waiting, ensemble.name))
@@ -62,7 +61,7 @@ def prepare(ensembles: Sequence[Ensemble]) -> list[Setup]:
 
 
 def check_workdir(ensembles: Sequence[Ensemble], workdir: Path) -> None:
-    """Raises RecordError where a folder holds records of another sweep."""
+    """Raise RecordError if a folder holds records of another sweep."""
     folders = [folder(workdir, ensemble) for ensemble in ensembles]
     others = [path.name for path in record.find(workdir / "records") if path not in folders]
     if others:
@@ -72,16 +71,16 @@ def check_workdir(ensembles: Sequence[Ensemble], workdir: Path) -> None:
 
 
 def train(ensembles: Sequence[Ensemble], setups: Sequence[Setup], workdir: Path) -> Iterator[Step]:
-    """Runs what is not done yet, with a record for each ensemble below `workdir/records`.
+    """Run the unfinished ensembles, with a record for each below `workdir/records`.
 
-    Yields after every chunk. Closing the iterator saves the state of the run that it is in; the
-    same call goes on from there. An ensemble of which no member has a finite loss is reported in
-    its last step, and the others go on.
+    Yields after every chunk. Closing the iterator saves the state of the current run; the same call
+    then resumes. An ensemble without a member of finite loss is reported in its last step, and the
+    other ensembles continue.
 
     Args:
-      ensembles: in an order of `in_order`.
-      setups: of `prepare`, in the same order.
-      workdir: where the records go.
+      ensembles: in the order of `in_order`.
+      setups: from `prepare`, in the same order.
+      workdir: folder of the records.
 
     Raises:
       RecordError: as `loop.train`.
@@ -91,28 +90,28 @@ def train(ensembles: Sequence[Ensemble], setups: Sequence[Setup], workdir: Path)
         for ensemble, setup in zip(ensembles, setups)
     ]
     total, done = max(sum(work), 1.0), 0.0
-    for ensemble, setup, own in zip(ensembles, setups, work):
+    for ensemble, setup, flops in zip(ensembles, setups, work):
         progress = None
         chunks = loop.train(setup, folder(workdir, ensemble))
         try:
             for progress in chunks:
-                part = (done + own * progress.step / progress.steps) / total
+                part = (done + flops * progress.step / progress.steps) / total
                 yield Step(ensemble, progress, part)
         except loop.RunError as error:
-            yield Step(ensemble, progress, (done + own) / total, failed=str(error))
+            yield Step(ensemble, progress, (done + flops) / total, failed=str(error))
         finally:
             chunks.close()
-        done += own
+        done += flops
 
 
 def forecast_flops(setup: Setup, path: Path) -> float:
-    """FLOPs that are left to do of an ensemble, in round figures."""
+    """An estimate of the remaining FLOPs of an ensemble."""
     plan, length = setup.plan, setup.spec.length
     if record.is_complete(path, plan.steps):
         return 0.0
     steps = plan.steps - record.intact_steps(path)
     forward, update = setup.observer.flops(length)
-    # A requential step is that of two learners, samples, and the KL.
+    # A requential step updates two learners, samples, and evaluates the KL.
     step = plan.batch * (forward + update)
     if setup.config.get("code", {}).get("name") == "requential":
         step = 2 * step + plan.batch * 3 * forward

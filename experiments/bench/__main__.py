@@ -1,23 +1,23 @@
-"""Measures how fast this machine comes to a codelength: a table, and JSON to compare with.
+"""Measure the speed of this machine; prints a table and writes JSON.
 
     python -m experiments.bench --fast                                  two minutes on 2 cores
     python -m experiments.bench --json=bench.json                       40 minutes
     python -m experiments.bench --only=steps --width=128 --length=128
     python -m experiments.bench --only=steps,parts --compare=bench.json
 
-Speeds of training are shares of the peak, the rate of a plain matrix product on all devices in the
-same moments: quote these, as seconds move with the machine. Nothing else should run beside it.
+Training speeds are shares of the peak, the rate of a plain matrix product on all devices at the
+same time. Quote these shares, because seconds vary with the machine. Run nothing else meanwhile.
 
 Sections:
 
     steps       training by size (--depth, --width, --length, --batch, ...)
-    parts       what a step is made of, at the sizes named or else at three
-    pairs       the requential code: teacher, sampling and student apart
+    parts       the parts of a step, at the given sizes or else at three
+    pairs       the requential code: teacher, sampling and student separately
     compiling   seconds to compile, with an empty and a filled cache
     generators  examples by generator
     kernels     automata and ChaCha20
     starting    seconds to the demo's first line and of a short run, with and without caches
-    memory      what the process needed at most
+    memory      peak memory of the process
 """
 
 import itertools
@@ -39,19 +39,19 @@ from experiments.cli import app, configs, running
 
 FLAGS = flags.FLAGS
 flags.DEFINE_list("only", None, "sections to measure; none: all")
-flags.DEFINE_bool("fast", False, "the quick sections alone, and steps of one size")
+flags.DEFINE_bool("fast", False, "only the quick sections, and steps of one size")
 flags.DEFINE_string("json", None, "file for the numbers")
-flags.DEFINE_string("compare", None, "JSON of an earlier bench, whose ratio to this one is shown")
-flags.DEFINE_string("trace", None, "folder for a profiler's trace of a step of the first size")
+flags.DEFINE_string("compare", None, "JSON of an earlier bench to compare with")
+flags.DEFINE_string("trace", None, "folder for a profiler trace of a step of the first size")
 SIZES = ("depth", "width", "length", "batch", "members", "microbatch", "dtype")
 for _size in SIZES:
     flags.DEFINE_list(
-        _size, None, f"of the sections steps, parts and pairs: {_size}, several by commas"
+        _size, None, f"{_size} in the sections steps, parts and pairs; several with commas"
     )
 
 
 def main() -> int:
-    """Measures, prints, and writes; returns the exit code."""
+    """Measure, print and write; return the exit code."""
     running.prepare_host()
     cases = _cases()
     with app.config_errors():
@@ -70,12 +70,12 @@ def main() -> int:
             )
             rows.append({"section": name, "row": row} | numbers)
         result = {"machine": _machine(), "rows": rows, "seconds": time.monotonic() - began}
-        if FLAGS.json:  # after each section: what was measured is not lost to a stop
+        if FLAGS.json:  # after each section, so that an interruption loses little
             record.write_json(Path(FLAGS.json), result)
     if earlier:
         print("\n" + timing.comparison(earlier, result))
     if FLAGS.trace:
-        call = Members(cases[0]).steps(peak=1.0).call  # so slow a machine that it is one step
+        call = Members(cases[0]).steps(peak=1.0).call  # with so small a peak a call is one step
         timing.seconds(call)
         with jax.profiler.trace(FLAGS.trace):
             timing.seconds(call)
@@ -84,41 +84,41 @@ def main() -> int:
 
 def _sections(cases: list[Case]) -> dict[str, Callable[[], training.Rows]]:
     devices = len(jax.devices())
-    both, tiny, wide = Case(members=devices), Case(1, 16, members=devices), Case(3, 256)
-    named = any(FLAGS[size].value for size in SIZES)
-    known = {
+    ensemble, tiny, wide = Case(members=devices), Case(1, 16, members=devices), Case(3, 256)
+    given = any(FLAGS[size].value for size in SIZES)
+    sections = {
         "steps": lambda: training.steps(cases),
-        "parts": lambda: training.parts(cases if named else (both, wide, tiny)),
-        "pairs": lambda: training.pairs(cases if named else (Case(), both), (4, 16, 48)),
-        "compiling": lambda: training.compiling((Case(1, 16), Case(), both)),
+        "parts": lambda: training.parts(cases if given else (ensemble, wide, tiny)),
+        "pairs": lambda: training.pairs(cases if given else (Case(), ensemble), (4, 16, 48)),
+        "compiling": lambda: training.compiling((Case(1, 16), Case(), ensemble)),
         "generators": lambda: generation.generators(configs.shipped()),
         "kernels": generation.kernels,
         "starting": generation.starting,
         "memory": _memory,
     }
     quick = ("steps", "compiling", "kernels", "starting", "memory")
-    wanted = FLAGS.only or (quick if FLAGS.fast else known)
-    for name in wanted:
-        if name not in known:
-            app.fail(f"--only={name}: accepted are {', '.join(known)}", 2)
-    return {name: known[name] for name in wanted}
+    selected = FLAGS.only or (quick if FLAGS.fast else sections)
+    for name in selected:
+        if name not in sections:
+            app.fail(f"--only={name}: accepted are {', '.join(sections)}", 2)
+    return {name: sections[name] for name in selected}
 
 
 def _cases() -> list[Case]:
-    named = {size: FLAGS[size].value for size in SIZES if FLAGS[size].value}
+    sizes = {size: FLAGS[size].value for size in SIZES if FLAGS[size].value}
     try:
-        named = {k: v if k == "dtype" else [int(x) for x in v] for k, v in named.items()}
+        sizes = {k: v if k == "dtype" else [int(x) for x in v] for k, v in sizes.items()}
     except ValueError:
-        app.fail(f"{named}: sizes are whole numbers", 2)
+        app.fail(f"{sizes}: sizes are whole numbers", 2)
     return [
         Case(**dict(zip(group, values)))
-        for group in ([named] if named else _default_sizes())
+        for group in ([sizes] if sizes else _default_sizes())
         for values in itertools.product(*group.values())
     ]
 
 
 def _default_sizes() -> list[dict[str, list]]:
-    """What the section steps measures where no size is named: every combination in each group."""
+    """The default sizes of the section `steps`: all combinations within each group."""
     if jax.default_backend() != "cpu":
         sizes = dict(depth=[3, 12], width=[64, 128, 512, 1024], length=[128, 512], members=[1, 16])
         return [dict(dtype=["float32", "bfloat16"]) | sizes]
@@ -130,7 +130,7 @@ def _default_sizes() -> list[dict[str, list]]:
 
 
 def _memory() -> training.Rows:
-    """What this process needed at most, everything measured before it included."""
+    """The peak memory of this process, with everything measured so far."""
     kibibytes = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
     yield "peak resident memory of this process", {"mebibytes": kibibytes / 1024}
 
@@ -141,15 +141,15 @@ def _machine() -> dict[str, Any]:
 
 def _read(file: str) -> dict[str, Any]:
     try:
-        found = json.loads(Path(file).read_text())
-        for row in found["rows"]:
+        earlier = json.loads(Path(file).read_text())
+        for row in earlier["rows"]:
             numbers = {key: row[key] for key in row if key not in ("section", "row")}
             if not all(isinstance(value, int | float) for value in numbers.values()):
                 raise ValueError(f"a row with other than numbers: {row}")
             _ = row["section"], row["row"]
-        return found
+        return earlier
     except (OSError, ValueError, KeyError, TypeError) as error:
-        app.fail(f"--compare={file}: no JSON of a bench ({error})", 2)
+        app.fail(f"--compare={file}: not the JSON of a bench ({error})", 2)
 
 
 if __name__ == "__main__":

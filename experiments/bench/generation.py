@@ -1,5 +1,7 @@
-"""Sections of the bench about what is around training: how fast generators make their examples,
-how soon the demo speaks, and what a short run takes. Each yields rows, a name and numbers."""
+"""Sections of the bench beyond training: generators, kernels, and the start of binaries.
+
+Each section yields rows: a name, and numbers by name.
+"""
 
 import os
 import signal
@@ -18,8 +20,8 @@ from jax import lax
 from epx.generators import eca, life
 from epx.generators.kernels import ciphers
 from epx.run import evaluation
-from epx.run import setup as setups
 from epx.run.devices import Layout, compile_over, make_layout, place
+from epx.run.setup import assemble
 from epx.sweeps import grid
 from experiments.bench import timing
 from experiments.bench.training import Rows
@@ -30,16 +32,16 @@ ROOT = Path(__file__).parents[2]
 
 
 def generators(names: Iterable[str], batches: int = 300, batch: int = 256) -> Rows:
-    """Examples of shipped configs, as a member of an ensemble draws them on each device: so many
-    batches in a call that the call itself does not count."""
+    """Examples of shipped configs, drawn on each device by one member of an ensemble.
+
+    A call draws many batches, so that its overhead is negligible.
+    """
     devices, peak = len(jax.devices()), timing.Peak()
-    spread = make_layout("jit", devices, members=devices, batch=devices)
+    layout = make_layout("jit", devices, members=devices, batch=devices)
     for name in names:
         try:
-            setup = setups.assemble(
-                configs.load(f"{name}:cpu", {}), grid.vary("run.seed", range(devices))
-            )
-        except ValueError as error:  # a package or a corpus that this generator needs
+            setup = assemble(configs.load(f"{name}:cpu", {}), grid.vary("run.seed", range(devices)))
+        except ValueError as error:  # a missing package or corpus
             app.say(f"bench: {name} is left out: {error}")
             continue
 
@@ -50,35 +52,35 @@ def generators(names: Iterable[str], batches: int = 300, batch: int = 256) -> Ro
 
             return lax.map(part, batch * jnp.arange(batches, dtype=jnp.uint32))
 
-        members = place(spread, (setup.generator, setup.hyper))
-        program = compile_over(spread, draw, *members)
-        found = timing.timed(partial(program, *members), peak)
-        made, length = devices * batches * batch, setup.spec.length
+        members = place(layout, (setup.generator, setup.hyper))
+        program = compile_over(layout, draw, *members)
+        timed = timing.timed(partial(program, *members), peak)
+        examples, length = devices * batches * batch, setup.spec.length
         yield (
             f"{name}:cpu",
             {
-                "tokens_per_s": made * length / found.seconds,
-                "examples_per_s": made / found.seconds,
-                timing.PEAK: found.peak / 1e9,
+                "tokens_per_s": examples * length / timed.seconds,
+                "examples_per_s": examples / timed.seconds,
+                timing.PEAK: timed.peak / 1e9,
             },
         )
 
 
 def kernels() -> Rows:
-    """The inner loops of the automata, beside one cell to a byte, and of the fastest cipher."""
+    """The inner loops of the automata, compared with one cell per byte, and of ChaCha20."""
     devices, peak = len(jax.devices()), timing.Peak()
-    spread = make_layout("jit", devices, members=devices, batch=devices)
+    layout = make_layout("jit", devices, members=devices, batch=devices)
     rings = jax.random.bernoulli(jax.random.key(0), 0.5, (devices, 4096 // devices, 64))
     boards = jax.random.bernoulli(jax.random.key(0), 0.5, (devices, 4096 // devices, 16, 16))
     large = jax.random.bernoulli(jax.random.key(0), 0.5, (1, 1, 2048, 2048))
-    alone = make_layout("jit", 1, members=1, batch=1)
-    for name, where, cells, packed, unpacked, generations in (
-        ("ECA, 4096 rings of 64", spread, rings, _eca(eca.evolve), _eca(unpacked_eca), 2000),
-        ("Life, 4096 boards of 16 x 16", spread, boards, life.evolve, unpacked_life, 1000),
-        ("Life, a board of 2048 x 2048, one core", alone, large, life.evolve, unpacked_life, 500),
+    single = make_layout("jit", 1, members=1, batch=1)
+    for name, devices_used, cells, packed, unpacked, generations in (
+        ("ECA, 4096 rings of 64", layout, rings, _eca(eca.evolve), _eca(unpacked_eca), 2000),
+        ("Life, 4096 boards of 16 x 16", layout, boards, life.evolve, unpacked_life, 1000),
+        ("Life, a board of 2048 x 2048, one core", single, large, life.evolve, unpacked_life, 500),
     ):
         fast, plain = (
-            _evolved(where, evolve, cells.astype(jnp.uint8), generations, peak)
+            _evolved(devices_used, evolve, cells.astype(jnp.uint8), generations, peak)
             for evolve in (packed, unpacked)
         )
         yield (
@@ -100,18 +102,18 @@ def kernels() -> Rows:
 
         return lax.map(part, tile * jnp.arange(blocks // tile, dtype=jnp.uint32))
 
-    program = compile_over(spread, stream, keys)
-    keys = place(spread, keys)
-    found = timing.timed(partial(program, keys), peak, repeats=7)
+    program = compile_over(layout, stream, keys)
+    keys = place(layout, keys)
+    timed = timing.timed(partial(program, keys), peak, repeats=7)
     megabytes = devices * blocks * 64 / 1e6
     yield (
         "ChaCha20",
-        {"megabytes_per_s": megabytes / found.seconds, timing.PEAK: found.peak / 1e9},
+        {"megabytes_per_s": megabytes / timed.seconds, timing.PEAK: timed.peak / 1e9},
     )
 
 
 def unpacked_eca(ring_W: jax.Array, rule: jax.Array | int, steps: int) -> jax.Array:
-    """`eca.evolve`, one cell to a byte (uint8)."""
+    """`eca.evolve` with one cell per byte (uint8)."""
     rule = jnp.asarray(rule, jnp.uint8)
 
     def step(_, now_W):
@@ -122,7 +124,7 @@ def unpacked_eca(ring_W: jax.Array, rule: jax.Array | int, steps: int) -> jax.Ar
 
 
 def unpacked_life(board_HxW: jax.Array, steps: int) -> jax.Array:
-    """`life.evolve`, one cell to a byte (uint8)."""
+    """`life.evolve` with one cell per byte (uint8)."""
 
     def step(_, board_HxW):
         rows_HxW = board_HxW + jnp.roll(board_HxW, 1, 1) + jnp.roll(board_HxW, -1, 1)
@@ -137,17 +139,19 @@ def _eca(evolve: Callable) -> Callable:
 
 
 def _evolved(
-    where: Layout, evolve: Callable, cells: jax.Array, generations: int, peak: timing.Peak
+    layout: Layout, evolve: Callable, cells: jax.Array, generations: int, peak: timing.Peak
 ) -> timing.Timed:
-    """So many generations of all rings or boards of each device."""
-    program = compile_over(where, jax.vmap(lambda cells: evolve(cells, generations)), cells)
-    cells = place(where, cells)
+    """The time of `generations` generations of all rings or boards of each device."""
+    program = compile_over(layout, jax.vmap(lambda cells: evolve(cells, generations)), cells)
+    cells = place(layout, cells)
     return timing.timed(partial(program, cells), peak)
 
 
 def starting() -> Rows:
-    """Seconds until the demo's first line of progress, and of a whole short run: with nothing in
-    any cache, with corpora and games made but nothing compiled, and once more."""
+    """Seconds until the demo's first line of progress, and of a short run.
+
+    With empty caches, with cached corpora but no cached programs, and with all caches.
+    """
     for name, measure in (
         ("first line of the demo", _first_line),
         ("train eca:tiny from start to end", _short_run),
@@ -168,18 +172,18 @@ def starting() -> Rows:
 
 def _first_line(workdir: str, environment: dict[str, str]) -> float:
     command = [sys.executable, "-m", "experiments.demo", f"--workdir={workdir}"]
-    began, said = time.perf_counter(), []
+    began, lines = time.perf_counter(), []
     with subprocess.Popen(
         command, cwd=ROOT, env=environment, stderr=subprocess.PIPE, text=True
     ) as process:
         for line in process.stderr:
             if "%" in line:
-                took = time.perf_counter() - began
+                seconds = time.perf_counter() - began
                 process.send_signal(signal.SIGTERM)
                 process.stderr.read()
-                return took
-            said.append(line)
-    raise RuntimeError(f"the demo ended without a line of progress: {''.join(said[-3:])}")
+                return seconds
+            lines.append(line)
+    raise RuntimeError(f"the demo ended without a line of progress: {''.join(lines[-3:])}")
 
 
 def _short_run(workdir: str, environment: dict[str, str]) -> float:

@@ -1,5 +1,7 @@
-"""Sections of the bench about training: its speed by size, and what it is made of. Each yields
-rows, a name and numbers with their units."""
+"""Sections of the bench about training: its speed by size, and its parts.
+
+Each section yields rows: a name, and numbers by name.
+"""
 
 import itertools
 import tempfile
@@ -15,41 +17,44 @@ Rows = Iterator[tuple[str, dict[str, float]]]
 
 
 def steps(cases: Iterable[Case]) -> Rows:
-    """Training steps by size. What the memory of the device does not hold has no numbers."""
+    """Training steps by size. A size that does not fit into memory has no numbers."""
     for dtype, group in itertools.groupby(cases, key=lambda case: case.dtype):
         peak = timing.Peak(dtype)
         for case in group:
             try:
-                found = _step(case, peak)
+                numbers = _step(case, peak)
             except jax.errors.JaxRuntimeError as error:
                 if "RESOURCE_EXHAUSTED" not in str(error):
                     raise
                 yield f"{case.name}: does not fit", {}
             else:
-                yield case.name, found
+                yield case.name, numbers
 
 
 def parts(cases: Iterable[Case]) -> Rows:
-    """What a step is made of, by leaving parts out. `share_of_time` is of the whole step."""
+    """The parts of a step, measured by leaving others out; `share_of_time` is of the full step."""
     for case in cases:
         peak = timing.Peak(case.dtype)
         members = Members(case)
-        whole = _measured(members.steps(peak.flops_per_s()), peak)
+        full_step = _measured(members.steps(peak.flops_per_s()), peak)
         pieces = {
-            "whole step": whole,
+            "whole step": full_step,
             "with ReLU in place of GELU": _step(case._replace(activation="relu"), peak),
             "prediction alone": _measured(members.prediction(), peak),
             "products of the layers alone": _measured(members.products(), peak),
             "update alone": _measured(members.update(), peak),
             "data alone": _measured(members.data(), peak),
         }
-        for name, found in pieces.items():
-            yield f"{case.name}: {name}", {"share_of_time": work(found) / work(whole)} | found
+        for name, numbers in pieces.items():
+            share = work(numbers) / work(full_step)
+            yield f"{case.name}: {name}", {"share_of_time": share} | numbers
 
 
 def pairs(cases: Iterable[Case], decoded: Iterable[int]) -> Rows:
-    """The requential code: tokens of the teacher a second, what a step is made of, and how many
-    examples are best drawn at once (the measurement behind `setup.DECODED`)."""
+    """The requential code: teacher's tokens per second, the parts of a step, and sampling.
+
+    Sampling is measured by the number of examples sampled in parallel, to set `setup.DECODED`.
+    """
     for case in cases:
         peak, members = timing.Peak(case.dtype), Pairs(case)
         pieces = {
@@ -59,29 +64,29 @@ def pairs(cases: Iterable[Case], decoded: Iterable[int]) -> Rows:
             "KL": members.charge(),
             "student": members.student(),
         }
-        found = {name: _measured(piece, peak) for name, piece in pieces.items()}
-        whole = work(found["whole step"])
-        for name, numbers in found.items():
-            yield f"{case.name}: {name}", {"share_of_time": work(numbers) / whole} | numbers
+        measured = {name: _measured(piece, peak) for name, piece in pieces.items()}
+        full_step = work(measured["whole step"])
+        for name, numbers in measured.items():
+            yield f"{case.name}: {name}", {"share_of_time": work(numbers) / full_step} | numbers
         for count in decoded:
-            one = case._replace(decoded=count)
-            yield f"{one.name}: sampling", _measured(Pairs(one).sampling(), peak)
+            decoded_case = case._replace(decoded=count)
+            yield f"{decoded_case.name}: sampling", _measured(Pairs(decoded_case).sampling(), peak)
 
 
 def compiling(cases: Iterable[Case]) -> Rows:
     """Seconds to compile the steps of a run, with an empty and with a filled cache."""
-    kept = jax.config.jax_compilation_cache_dir
+    user_folder = jax.config.jax_compilation_cache_dir
     try:
         for case in dict.fromkeys(cases):
-            found = {}
+            numbers = {}
             with tempfile.TemporaryDirectory() as folder:
                 for kind in ("cold", "cached"):
                     _use_cache(folder)
                     members = Members(case)
-                    found[f"{kind}_seconds"] = members.steps(1.0).compile_seconds
-            yield case.name, found
+                    numbers[f"{kind}_seconds"] = members.steps(1.0).compile_seconds
+            yield case.name, numbers
     finally:
-        _use_cache(kept)
+        _use_cache(user_folder)
 
 
 def _step(case: Case, peak: timing.Peak) -> dict[str, float]:
@@ -89,23 +94,25 @@ def _step(case: Case, peak: timing.Peak) -> dict[str, float]:
 
 
 def _measured(piece: Prepared, peak: timing.Peak) -> dict[str, float]:
-    found = timing.timed(piece.call, peak)
+    timed = timing.timed(piece.call, peak)
     return {
-        "share_of_peak": piece.flops / found.seconds / found.peak,
-        "tokens_per_s": piece.tokens / found.seconds,
-        timing.PEAK: found.peak / 1e9,
+        "share_of_peak": piece.flops / timed.seconds / timed.peak,
+        "tokens_per_s": piece.tokens / timed.seconds,
+        timing.PEAK: timed.peak / 1e9,
         "program_mebibytes": piece.mebibytes,
     }
 
 
-def work(found: dict[str, float]) -> float:
-    """What a token takes, in FLOPs that the matrix product would have done meanwhile: free of the
-    drift of the machine between two measurements."""
-    return found[timing.PEAK] * 1e9 / found["tokens_per_s"]
+def work(numbers: dict[str, float]) -> float:
+    """The time of a token, in FLOPs at the peak rate.
+
+    In this unit the machine's drift between two measurements cancels.
+    """
+    return numbers[timing.PEAK] * 1e9 / numbers["tokens_per_s"]
 
 
 def _use_cache(folder: str) -> None:
-    """Compiled programs are kept in this folder from now on, and none in memory."""
+    """Keep compiled programs in this folder from now on, and drop those in memory."""
     jax.clear_caches()
     compilation_cache.reset_cache()
     jax.config.update("jax_compilation_cache_dir", folder)

@@ -1,5 +1,4 @@
-"""Pieces of training work, compiled as a run compiles them: whole steps, and steps with parts left
-out. What the bench measures."""
+"""The workloads of the bench: training steps and parts of them, compiled as in a run."""
 
 import time
 from collections.abc import Callable
@@ -21,7 +20,7 @@ from epx.run.setup import make_batch, stack
 from epx.types import Observer, require
 
 RULE, STEPS = 54, 16
-# A call does about so much work at a third of the peak, and at most so many steps.
+# A call takes about WORK_SECONDS at a third of the peak, and has at most MOST_STEPS steps.
 WORK_SECONDS, MOST_STEPS = 0.5, 100
 
 
@@ -40,7 +39,7 @@ class Case(NamedTuple):
 
     @property
     def name(self) -> str:
-        """The size in words."""
+        """The size as text."""
         runs = "1 run" if self.members == 1 else f"{self.members} members"
         size = f"L{self.depth} D{self.width} T{self.length} batch {self.batch}, {runs}"
         size += f", {self.microbatch} at once" if self.microbatch else ""
@@ -49,7 +48,7 @@ class Case(NamedTuple):
 
     @property
     def generator(self) -> eca.Eca:
-        """The automaton whose examples have this length."""
+        """An automaton with examples of this length."""
         return eca.make(jax.random.key(0), RULE, self.length // 2, steps=STEPS)
 
     @property
@@ -62,30 +61,30 @@ class Case(NamedTuple):
 
     @property
     def plan(self) -> Plan:
-        """How a batch is cut."""
+        """The plan of one step, with the division of a batch."""
         return Plan(1, self.batch, microbatch=self.microbatch)
 
     @property
     def layout(self) -> Layout:
-        """Where its members and batches live."""
+        """The division of members and batches over devices."""
         return make_layout("jit", None, self.members, self.batch)
 
     def check(self) -> None:
-        """Raises ValueError where a size is none, before anything is compiled."""
+        """Raise ValueError if a size is invalid, before anything is compiled."""
         even = self.length >= 2 and self.length % 2 == 0
-        require("length", self.length, even, "even numbers: a ring of cells, and what it becomes")
+        require("length", self.length, even, "even numbers: a ring of cells, and its later state")
         require("members", self.members, self.members >= 1, "1 or more")
         make_batch(self.plan, self.layout, self.length)
         _ = self.observer
 
 
 class Prepared(NamedTuple):
-    """A compiled piece of work.
+    """A compiled workload.
 
     Attributes:
-      call: does it once and returns what must be awaited.
+      call: runs it once and returns arrays to wait for.
       tokens, flops: processed in a call.
-      mebibytes: of the program on all devices together: arguments, results and temporaries.
+      mebibytes: of the program on all devices: arguments, results and temporaries.
       compile_seconds: of its compilation.
     """
 
@@ -97,7 +96,7 @@ class Prepared(NamedTuple):
 
 
 class Members:
-    """The members of a case, on their devices, and pieces of their work."""
+    """The members of a case on their devices, and their workloads."""
 
     make = staticmethod(prequential.make)
 
@@ -114,7 +113,7 @@ class Members:
         self.state = compile_over(self.layout, self.code.init, self.shared[1])(self.shared[1])
 
     def steps(self, peak: float) -> Prepared:
-        """Whole steps: charge, gradient, update."""
+        """Full steps: charge, gradient, update."""
         tokens = self.case.members * self.case.batch * self.case.length
         step_flops = self.case.members * flops.step_flops(
             self.observer, self.case.length, self.case.batch
@@ -131,7 +130,7 @@ class Members:
         return Prepared(call, tokens * count, step_flops * count, mebibytes, compile_seconds)
 
     def prediction(self) -> Prepared:
-        """The charges of a batch, without learning."""
+        """The charge of a batch, without learning."""
 
         def charge(generator, hyper, state):
             def part(index_B):
@@ -145,7 +144,7 @@ class Members:
         return self._once(charge, forward)
 
     def data(self) -> Prepared:
-        """The examples of a batch, not even looked at."""
+        """The examples of a batch, without prediction."""
 
         def draw(generator, hyper, state):
             def part(index_B):
@@ -156,8 +155,10 @@ class Members:
         return self._once(draw, 0.0)
 
     def products(self) -> Prepared:
-        """The products with the kernels of the layers alone: forward, and both of the gradient.
-        Attention's own and the head's, a seventh of all at width 128, are left out."""
+        """The products with the kernels of the layers: forward, and both of the gradient.
+
+        Left out are those of attention and of the head, a seventh of all at width 128.
+        """
         tokens = self.batch.microbatch * self.case.length
         parts = self.batch.size // self.batch.shards // self.batch.microbatch
 
@@ -173,16 +174,16 @@ class Members:
 
             def part(carry, _):
                 seed, totals = carry
-                found = []
+                results = []
                 for kernel_IxO, total_IxO in zip(kernels, totals):
-                    # What comes out of one goes into the next, or some would be left out.
+                    # Each product depends on the last, so that the compiler removes none.
                     x_NxI = (draws[len(kernel_IxO)] + seed).astype(self.case.dtype)
                     kernel_IxO = kernel_IxO.astype(self.case.dtype)
                     y_NxO, pull = jax.vjp(_layers.product, x_NxI, kernel_IxO)
                     x_NxI, gradient_IxO = pull(y_NxO + 1)
                     seed = 1e-6 * x_NxI[0, 0].astype(jnp.float32)
-                    found.append((x_NxI, total_IxO + gradient_IxO))
-                return (seed, [total for _, total in found]), [x.sum() for x, _ in found]
+                    results.append((x_NxI, total_IxO + gradient_IxO))
+                return (seed, [total for _, total in results]), [x.sum() for x, _ in results]
 
             zeros = [jnp.zeros_like(kernel) for kernel in kernels]
             return lax.scan(part, (jnp.float32(0), zeros), length=parts)
@@ -191,7 +192,7 @@ class Members:
         return self._once(passes, layers_flops)
 
     def update(self) -> Prepared:
-        """What a step does once, whatever the batch: moments, weights and their average."""
+        """The update of moments, weights and their average, once per step."""
 
         def update(generator, hyper, state):
             rate = optim.rate(hyper, state.step)
@@ -217,31 +218,33 @@ class Members:
     def _compiled(self, function: Callable, donate: bool = False):
         began = time.perf_counter()
         program = compile_over(self.layout, function, *self.shared, self.state, donate=donate)
-        took, memory = time.perf_counter() - began, program.memory_analysis()
+        seconds, memory = time.perf_counter() - began, program.memory_analysis()
         total = memory.temp_size_in_bytes + memory.argument_size_in_bytes
         total += memory.output_size_in_bytes - memory.alias_size_in_bytes
-        return program, took, len(self.layout.devices) * total / 2**20
+        return program, seconds, len(self.layout.devices) * total / 2**20
 
 
 class Pairs(Members):
-    """The same of the requential code: members are a teacher and a student each. Rates are of the
-    teacher's tokens, and the FLOPs of a whole step those of one prequential step."""
+    """The workloads of the requential code: each member is a teacher and a student.
+
+    Rates are of the teacher's tokens; the FLOPs of a full step are those of a prequential one.
+    """
 
     make = staticmethod(requential.make)
 
     def teacher(self) -> Prepared:
-        """Its lesson on a batch of real data."""
+        """The teacher's step on a batch of real data."""
 
-        def teach(generator, hyper, state):
+        def update_teacher(generator, hyper, state):
             return requential.update_teacher(
                 self.learning, generator, hyper, self._indices(), hyper.lr, hyper.ema_steps,
                 state.teacher,
             )  # fmt: skip
 
-        return self._once(teach, sum(self.observer.flops(self.case.length)))
+        return self._once(update_teacher, sum(self.observer.flops(self.case.length)))
 
     def sampling(self) -> Prepared:
-        """The batch drawn again."""
+        """The samples of a batch."""
 
         def draw(generator, hyper, state):
             step = jnp.int32(0)
@@ -251,7 +254,7 @@ class Pairs(Members):
         return self._once(draw, self.observer.flops(self.case.length)[0])
 
     def charge(self) -> Prepared:
-        """The KL between the two."""
+        """The KL between teacher and student."""
 
         def charge(generator, hyper, state):
             def part(index_B):
@@ -265,13 +268,13 @@ class Pairs(Members):
         return self._once(charge, 2 * self.observer.flops(self.case.length)[0])
 
     def student(self) -> Prepared:
-        """Its lesson on what was drawn."""
+        """The student's step on a batch."""
 
-        def study(generator, hyper, state):
+        def update_student(generator, hyper, state):
             index_NxB = self._indices()
             example = lax.map(lambda part: training_examples(generator, hyper, part), index_NxB)
             return requential.update_student(
                 self.learning, hyper, example, hyper.lr, hyper.ema_steps, state.learner
             )
 
-        return self._once(study, sum(self.observer.flops(self.case.length)))
+        return self._once(update_student, sum(self.observer.flops(self.case.length)))

@@ -1,5 +1,7 @@
-"""The command line of the binaries: flags, dotted overrides of a config, exit codes. Every mistake
-is one line that names the key, the value and what is accepted."""
+"""The command line of the binaries: flags, overrides of a config, errors and exit codes.
+
+Every mistake is one line that names the key, the value and the accepted values.
+"""
 
 import contextlib
 import logging as python_logging
@@ -23,13 +25,13 @@ HELP = ("--help", "-help", "-h")
 def launch(
     main: Callable[..., int | None], doc: str, takes_config: bool = False, takes_words: bool = False
 ) -> None:
-    """Runs a binary, after the flags are parsed.
+    """Parse the flags and run a binary.
 
-    It calls `main()`, `main(config)` where it takes one, or `main(words, overrides)` where it takes
-    words beside the flags; overrides are those of --config.KEY=VALUE.
+    It calls `main()`, `main(config)` with `takes_config`, or `main(words, overrides)` with
+    `takes_words`: the arguments that are no flags, and the overrides of --config.KEY=VALUE.
 
     Exit codes: 0 done; 1 the run failed; 2 a mistake in the command or the config; 128 + the
-    signal's number where a signal stopped it.
+    number of the signal that stopped it.
     """
     argv = sys.argv
     symbols.degrade(sys.stdout, sys.stderr)
@@ -61,15 +63,15 @@ def launch(
 
 
 def _interruptible(main: Callable[..., int | None], arguments: list) -> int | None:
-    """Calls main; Ctrl-C before a run starts, or in whatever takes long, ends it in one line."""
+    """Call main; Ctrl-C outside of a run ends the process with one line."""
     try:
         return main(*arguments)
     except KeyboardInterrupt:
-        fail("stopped; to go on, start the same command again", 128 + signal.SIGINT)
+        fail("stopped; to resume, start the same command again", 128 + signal.SIGINT)
 
 
 def _is_for_the_user(line: python_logging.LogRecord) -> bool:
-    # Orbax tells every step of a save, and again what the run then says in one line.
+    # Orbax logs every part of a save, and errors that the run reports in one line.
     if any(name in line.pathname for name in ("orbax", "etils")):
         return False
     libraries = ("jax", "flax", "optax", "matplotlib")
@@ -79,31 +81,31 @@ def _is_for_the_user(line: python_logging.LogRecord) -> bool:
 
 
 def _unraisable(raised) -> None:
-    # Writes that are not finished when a save fails find its event loop gone.
+    # Writes that are unfinished when a save fails raise this error later.
     if "Event loop is closed" not in str(raised.exc_value):
         sys.__unraisablehook__(raised)
 
 
 def program() -> str:
-    """The name of the binary that runs."""
+    """The name of the running binary."""
     path = Path(sys.argv[0])
     return path.parent.name if path.stem == "__main__" else path.stem
 
 
 def say(line: str) -> None:
-    """Writes a line on standard error."""
+    """Write a line to standard error."""
     print(line, file=sys.stderr, flush=True)
 
 
 def fail(message: str, code: int) -> None:
-    """Says why on standard error and exits."""
+    """Write a message to standard error and exit."""
     say(f"{program()}: {message}")
     sys.exit(code)
 
 
 @contextlib.contextmanager
 def config_errors() -> Iterator[None]:
-    """Around what is done before anything is compiled: a ValueError there is the config's."""
+    """Turn a ValueError of the checks before compilation into one line and exit code 2."""
     try:
         yield
     except ValueError as error:
@@ -125,7 +127,7 @@ def _split(args: list[str]) -> tuple[dict[str, str], list[str]]:
 
 
 def _parse_flags(argv: list[str], takes_words: bool) -> list[str]:
-    """The words beside the flags, which may stand in any order."""
+    """Parse the flags, which may be anywhere, and return the other words."""
     leftover = FLAGS(argv)[1:]
     for text in leftover:
         word, is_assignment, _ = text.partition("=")
@@ -137,8 +139,8 @@ def _parse_flags(argv: list[str], takes_words: bool) -> list[str]:
 
 
 def _flags_help(doc: str) -> str:
-    own = FLAGS.flags_by_module_dict().get(sys.argv[0], []) or FLAGS.get_key_flags_for_module(
-        sys.argv[0]
-    )
-    lines = [f"  --{flag.name}={flag.value}  {flag.help}" for flag in own]
+    flags_of_binary = FLAGS.flags_by_module_dict().get(
+        sys.argv[0], []
+    ) or FLAGS.get_key_flags_for_module(sys.argv[0])
+    lines = [f"  --{flag.name}={flag.value}  {flag.help}" for flag in flags_of_binary]
     return "\n".join([doc.strip(), "\nFlags:", *lines, "  --version  print the version"])

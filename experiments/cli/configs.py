@@ -1,4 +1,4 @@
-"""Config and sweep files: finding them, loading them, and the help on their keys."""
+"""Config and sweep files: search, loading, and the help on their keys."""
 
 import importlib.machinery
 import importlib.util
@@ -24,8 +24,10 @@ class UsageError(ValueError):
 
 
 def shipped(function: str = "get_config") -> list[str]:
-    """Names of the files below `configs/` that define a function: those of the generators, or with
-    `sweep` those of the sweeps."""
+    """Names of the files below `configs/` that define a function.
+
+    `get_config` gives the files of the generators, `sweep` those of the sweeps.
+    """
     files = [file for file in CONFIGS.rglob("*.py") if file.stem != "base"]
     studies = [file for file in files if "\ndef sweep(" in file.read_text()]
     if function == "sweep":
@@ -38,14 +40,14 @@ def _defines(file: Path, function: str) -> bool:
 
 
 def load(reference: str, overrides: dict[str, str]) -> Config:
-    """A config as sections of plain values, with every argument of its components.
+    """Load a config as sections of plain values, with all arguments of its components.
 
     Args:
       reference: PATH[:SIZE], or NAME[:SIZE] of a shipped config.
       overrides: dotted keys and values as text.
 
     Raises:
-      UsageError: no such config, or a file that is none.
+      UsageError: there is no such config, or the file is not a config.
       ValueError: a key or value that is not accepted.
     """
     path, _, size = reference.partition(":")
@@ -54,14 +56,14 @@ def load(reference: str, overrides: dict[str, str]) -> Config:
 
 
 def call(loaded: ModuleType, flag: str, function: str, *arguments: Any) -> Any:
-    """What a config file's `get_config(size)` or a sweep file's `sweep()` returns, as plain values.
+    """Call a config file's `get_config(size)` or a sweep file's `sweep()`; return plain values.
 
     Raises:
-      UsageError: it raises, or returns something else than was expected.
+      UsageError: the function raises, or returns a value of another form.
     """
     where = f"--{flag}={loaded.__file__}: {function}"
     if not callable(getattr(loaded, function)):
-        raise UsageError(f"{where} is no function")
+        raise UsageError(f"{where} is not a function")
     try:
         inspect.signature(getattr(loaded, function)).bind(*arguments)
     except (TypeError, ValueError) as error:
@@ -73,7 +75,7 @@ def call(loaded: ModuleType, flag: str, function: str, *arguments: Any) -> Any:
         if str(error).startswith("config size"):
             raise UsageError(str(error)) from error
         raise UsageError(f"{where} raised {place(error)}") from error
-    except (Exception, SystemExit) as error:  # whatever the user's function raises
+    except (Exception, SystemExit) as error:  # the user's function may raise anything
         raise UsageError(f"{where} raised {place(error)}") from error
     return _plain_config(value, where) if function == "get_config" else _plain_sweep(value, where)
 
@@ -93,7 +95,7 @@ def _plain_config(value: Any, where: str) -> Config:
 def _plain_sweep(value: Any, where: str) -> list[Overrides]:
     rows = list(value) if isinstance(value, (list, tuple)) else None
     if not rows or not all(isinstance(row, dict) for row in rows):
-        raise UsageError(f"{where}: expected is a list of dicts of overrides, one a run")
+        raise UsageError(f"{where}: expected is a list of dicts of overrides, one per run")
     return rows
 
 
@@ -102,22 +104,22 @@ def _rank(section: str) -> int:
 
 
 def module(path: str, flag: str, function: str) -> ModuleType:
-    """The Python file of a flag: a path, or the name of one below `configs/`, from any folder.
+    """Import the Python file of a flag: a path, or the name of a file below `configs/`.
 
     Raises:
-      UsageError: no such file, one that cannot be imported, or one without the function.
+      UsageError: there is no such file, it cannot be imported, or it lacks the function.
     """
-    known, shown = shipped(function), f"--{flag}={path[:80]}"
+    names, shown = shipped(function), f"--{flag}={path[:80]}"
     if len(path) > _LONGEST_PATH or any(len(os.fsencode(p)) > 255 for p in Path(path).parts):
-        raise UsageError(f"{shown}...: the path is too long; shipped are {', '.join(known)}")
+        raise UsageError(f"{shown}...: the path is too long; shipped are {', '.join(names)}")
     file = Path(path)
-    if file.name.removesuffix(".py") == path:  # a bare name, wherever one is
+    if file.name.removesuffix(".py") == path:  # a name without folder and ending
         file = next(iter(sorted(CONFIGS.rglob(f"{path}.py"))), file)
     elif not file.exists() and file.parts[:1] == (CONFIGS.name,):
         file = CONFIGS.parent / file
     if not file.is_file():
-        near = suggest(Path(path).stem, known)
-        raise UsageError(f"{shown}: no such file; {near}shipped are {', '.join(known)}")
+        hint = suggest(Path(path).stem, names)
+        raise UsageError(f"{shown}: no such file; {hint}shipped are {', '.join(names)}")
     spec = importlib.util.spec_from_loader(
         f"{flag}_{file.stem}",
         importlib.machinery.SourceFileLoader(f"{flag}_{file.stem}", str(file)),
@@ -127,16 +129,16 @@ def module(path: str, flag: str, function: str) -> ModuleType:
     loaded.__file__ = str(file)
     try:
         spec.loader.exec_module(loaded)
-    except (Exception, SystemExit) as error:  # whatever the user's file raises
+    except (Exception, SystemExit) as error:  # the user's file may raise anything
         raise UsageError(f"{shown}: cannot be loaded: {place(error)}") from error
     if not hasattr(loaded, function):
-        raise UsageError(f"{shown}: defines no {function}; shipped are {', '.join(known)}")
+        raise UsageError(f"{shown}: defines no {function}; shipped are {', '.join(names)}")
     return loaded
 
 
 def keys_help(config: Config, reference: str) -> str:
     """The keys of a config with their types, values and meanings."""
-    lines = [f"\n\nKeys, here with the values of --config={reference}:"]
+    lines = [f"\n\nKeys, with the values of --config={reference}:"]
     for section, keys in config.items():
         meanings = _meanings(section, keys)
         for key, value in keys.items():
@@ -154,7 +156,7 @@ def _type_name(kind: Any) -> str:
 
 
 def _meanings(section: str, keys: dict[str, Any]) -> dict[str, str]:
-    """What each key means: of components from the docstring of `make`, else from base.MEANING."""
+    """The meaning of each key: for components from the docstring of `make`, else base.MEANING."""
     if section not in FOLDERS:
         return {key: base.MEANING.get(f"{section}.{key}", "") for key in keys}
     doc = inspect.getdoc(find(section, keys["name"]).make) or ""

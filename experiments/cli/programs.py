@@ -1,8 +1,8 @@
 """A cache of compiled programs whose entries are checked before JAX loads them.
 
-JAX writes an entry in place and believes what it reads: one damaged byte can end the process, and
-again at every start. Here an entry ends with its sha256. One that does not agree is dropped with
-one line, and its program is compiled anew.
+JAX writes entries in place and loads them unchecked: one damaged byte can crash every start of the
+process. Here each entry ends with its sha256. A damaged entry is removed with a warning, and its
+program is compiled again.
 """
 
 import hashlib
@@ -16,9 +16,9 @@ _DIGEST_BYTES = 32
 
 
 def use(folder: Path) -> None:
-    """Keeps compiled programs in a folder of our own, between runs.
+    """Keep compiled programs in a folder between runs.
 
-    The hook is no public interface of JAX. Where a version does not have it, nothing is kept.
+    The hook is not a public interface of JAX. If a version lacks it, no program is kept.
     """
     if not _guard():
         logging.warning("compiled programs are not kept: JAX %s is unknown", jax.__version__)
@@ -29,7 +29,7 @@ def use(folder: Path) -> None:
 
 
 def _guard() -> bool:
-    """Puts the check around JAX's own cache of files; whether that was possible."""
+    """Replace the reads and writes of JAX's cache; return whether that was possible."""
     try:
         from jax._src.lru_cache import LRUCache
     except ImportError:
@@ -45,7 +45,7 @@ def _entry(cache, key: str) -> Path:
 
 
 def _get(cache, key: str) -> bytes | None:
-    """The program of a key, or None where there is none that is whole."""
+    """The program of a key; None if it is missing or damaged."""
     path = _entry(cache, key)
     try:
         content = path.read_bytes()
@@ -54,13 +54,13 @@ def _get(cache, key: str) -> bytes | None:
     program, digest = content[:-_DIGEST_BYTES], content[-_DIGEST_BYTES:]
     if hashlib.sha256(program).digest() == digest:
         return program
-    logging.warning("the compiled program %s is damaged: it is dropped and compiled anew", path)
+    logging.warning("the compiled program %s is damaged: removed, to be compiled again", path)
     path.unlink(missing_ok=True)
     return None
 
 
 def _put(cache, key: str, program: bytes) -> None:
-    """Writes a program whole or not at all; a cache that cannot be written is none."""
+    """Write a program atomically; warn if it cannot be written."""
     path = _entry(cache, key)
     temporary = path.with_name(f"{path.name}.{os.getpid()}")
     try:

@@ -1,5 +1,7 @@
-"""Follows a run: a bar with the time left on a terminal, a plain line now and then elsewhere; on
-SIGTERM or SIGINT it lets the chunk end and the state be saved."""
+"""Progress of a run: a bar on a terminal, else a line every SECONDS_BETWEEN_LINES seconds.
+
+SIGTERM and SIGINT stop a run after its chunk, when its state is saved.
+"""
 
 import contextlib
 import signal
@@ -20,7 +22,7 @@ Show = Callable[[float, str], None]
 
 
 def follow(chunks: Iterator[Progress], show: Show) -> int:
-    """Drives a run to its end.
+    """Follow a run to its end, or until a signal stops it.
 
     Args:
       chunks: the run, from `loop.train`.
@@ -34,13 +36,15 @@ def follow(chunks: Iterator[Progress], show: Show) -> int:
             show(chunk.step / chunk.steps, describe(chunk))
             if received:
                 break
-    # A signal that came after the last chunk has the whole run before it.
+    # A signal during the last chunk counts as well, although the run is then complete.
     return received[0] if received else 0
 
 
 def follow_sweep(steps: Iterator[local.Step], show: Show, failed: list[str]) -> int:
-    """Drives a sweep to its end, as `follow` drives a run; adds a line to `failed` for each
-    ensemble of which no member has a finite loss."""
+    """Follow a sweep to its end, as `follow` does with a run.
+
+    Appends a line to `failed` for each ensemble without a member of finite loss.
+    """
     with stop_signals() as received, contextlib.closing(steps):
         for step in steps:
             if step.failed:
@@ -53,18 +57,18 @@ def follow_sweep(steps: Iterator[local.Step], show: Show, failed: list[str]) -> 
 
 
 def describe(chunk: Progress) -> str:
-    """Where a run is, in words."""
+    """The progress of a run as text."""
     bits_M = chunk.nats_per_tok_M / LN2
     finite_M = bits_M[np.isfinite(bits_M)]
     loss = f", {finite_M.mean():.3f} bits per coded token" if finite_M.size else ""
-    spent = chunk.compile_seconds
-    compiled = f", compiled in {spent:.1f} s" if spent > 0.1 else ""
+    seconds = chunk.compile_seconds
+    compiled = f", compiled in {seconds:.1f} s" if seconds > 0.1 else ""
     return f"step {chunk.step} of {chunk.steps}{loss}{compiled}"
 
 
 @contextlib.contextmanager
 def stop_signals() -> Iterator[list[int]]:
-    """Collects SIGTERM and SIGINT instead of dying of them."""
+    """Collect SIGTERM and SIGINT, which then do not end the process."""
     received: list[int] = []
     handlers = {
         number: signal.signal(number, lambda number, _: received.append(number))
@@ -79,7 +83,7 @@ def stop_signals() -> Iterator[list[int]]:
 
 @contextlib.contextmanager
 def display(label: str, quiet: bool = False) -> Iterator[Show]:
-    """Yields a function that shows the part done and a text."""
+    """Yield a function that shows the part done and a text."""
     if quiet:
         yield lambda part, text: None
     elif sys.stderr.isatty():

@@ -1,4 +1,4 @@
-"""Examples as text for a terminal: tokens in the observer's order, charged ones marked."""
+"""Examples as text for a terminal: tokens in the observer's order, with charged ones marked."""
 
 import itertools
 import re
@@ -12,7 +12,7 @@ OPEN, CLOSE = ("\033[1;4m", "\033[0m") if sys.stdout.isatty() else ("⟨", "⟩"
 
 
 def legend(marked: np.ndarray, what: str) -> str:
-    """A sentence that explains the marks; where all tokens are marked, it says so instead."""
+    """An explanation of the marks, or a statement that all tokens are marked."""
     return f"every token is {what}" if marked.all() else f"{OPEN}this{CLOSE} marks what is {what}"
 
 
@@ -33,8 +33,8 @@ def lines(
 ) -> list[str]:
     """An example in lines of at most `width` characters, with marks around charged tokens.
 
-    Nothing is marked where all tokens are charged. Uncharged line ends at the end, which fill a
-    row, are left out. Control characters are shown as their Unicode pictures.
+    There are no marks if all tokens are charged. Uncharged line ends that pad a row are left out.
+    Control characters are shown as their Unicode pictures.
     """
     charged_T = np.asarray(charged_T, bool)
     texts = symbols(generator, tokens_T)

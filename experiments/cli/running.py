@@ -1,4 +1,4 @@
-"""What binaries that run JAX share: its start, and the errors of runs as one line."""
+"""Shared by binaries that run JAX: its start, and errors of runs as one line."""
 
 import contextlib
 from collections.abc import Iterator
@@ -10,7 +10,7 @@ from experiments.cli import app, host
 
 @contextlib.contextmanager
 def run_errors() -> Iterator[None]:
-    """A run or a record that cannot go on ends the process with one line."""
+    """Turn an error of a run or a record into one line and exit code 1."""
     try:
         yield
     except (RecordError, RunError) as error:
@@ -18,7 +18,7 @@ def run_errors() -> Iterator[None]:
 
 
 def prepare_host() -> None:
-    """Starts JAX as `host.prepare`, or says in one line why that cannot be."""
+    """Start JAX by `host.prepare`, or exit with one line if it cannot start."""
     try:
         host.prepare()
     except host.HostError as error:

@@ -22,7 +22,7 @@ def test_payload_round_trips():
 def test_truncated_file_is_refused():
     for length in range(len(FILE)):
         with pytest.raises(
-            container.ContainerError, match=r"no compressed file of|cut short or damaged"
+            container.ContainerError, match=r"not a compressed file of|truncated or damaged"
         ):
             container.unpack(FILE[:length], OF)
 

@@ -62,9 +62,7 @@ def test_a_long_block_is_charged_exactly():
     """float32 additions one after the other lose digits: 2^15 parts of ln 2 each, an example a
     part, which is what an untrained observer pays."""
     generator, count = iid.make(jax.random.key(0), "uniform", vocab=2, length=1), 2**15
-    code = blocks.make(
-        linear.make(2, 1), Batch(1, 1, examples=count), count, stage_steps=1
-    )
+    code = blocks.make(linear.make(2, 1), Batch(1, 1, examples=count), count, stage_steps=1)
     _, rows = trained(code, generator)
     assert rows["coded_tok"][0] == count
     assert rows["nats"][0] == pytest.approx(count * math.log(2), rel=2e-7)

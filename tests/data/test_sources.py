@@ -115,7 +115,7 @@ def test_the_text_of_kjv_is_the_known_one(tmp_path):
         "another version: prepare it and write its sha256 down"
     )
     found = catalogue.verify("kjv", tmp_path)
-    assert found.state == "ok" and "what is known to be made from" in found.detail
+    assert found.state == "ok" and "its sha256 is the published one for" in found.detail
     assert "And God said, Let there be light: and there was light." in made.text
     assert len(made.starts) == 1189, "the chapters of the protestant canon"
 

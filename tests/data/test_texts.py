@@ -194,9 +194,9 @@ def test_verify_compares_with_the_published_digest(small, monkeypatch):
     assert catalogue.verify("pydoc").state == "not prepared"
     made = catalogue.text("pydoc")
     found = catalogue.verify("pydoc")
-    assert found[:2] == ("pydoc", "ok") and "no sha256 is known" in found.detail
+    assert found[:2] == ("pydoc", "ok") and "no sha256 is published" in found.detail
     publish(monkeypatch, "nowhere 1", made.sha256)
-    assert "known to be made from nowhere 1" in catalogue.verify("pydoc").detail
+    assert "published one for nowhere 1" in catalogue.verify("pydoc").detail
     small.write_bytes(_other_text(small.read_bytes()))
     assert catalogue.verify("pydoc").state == "damaged"
     with pytest.raises(ValueError, match="did you mean 'pydoc'"):
@@ -259,8 +259,8 @@ def test_paths_that_cannot_be_read_are_refused_in_one_line(kind, tmp_path, monke
         str(tmp_path / "empty"): "is empty",
         str(tmp_path / "empty" / "inside"): "Not a directory",
         str(tmp_path / "none"): "no such file",
-        "~nobody-of-this-name/x": "no path",
-        "a\0b": "no path",
+        "~nobody-of-this-name/x": "not a path",
+        "a\0b": "not a path",
     }.items():
         with pytest.raises(ValueError, match=reason) as error:
             load(name)

@@ -218,8 +218,8 @@ def test_a_size_that_is_none_is_named(size, part):
         ("--only=steps,stepz", "--only=stepz: accepted are steps, "),
         ("--width=16,wide", "whole numbers"),
         ("--width=16,0", "observer.width=0"),
-        ("--compare=README.md", "no JSON of a bench"),
-        ("--compare=no.json", "no JSON of a bench"),
+        ("--compare=README.md", "not the JSON of a bench"),
+        ("--compare=no.json", "not the JSON of a bench"),
     ],
 )
 def test_a_mistake_is_one_line(argument, part):
@@ -235,7 +235,7 @@ def test_a_mistake_is_one_line(argument, part):
 def test_a_file_that_is_no_bench_is_refused_before_anything_is_measured(tmp_path, rows):
     (tmp_path / "odd.json").write_text(rows)
     done = run_bench(f"--compare={tmp_path / 'odd.json'}")
-    assert done.returncode == 2 and "no JSON of a bench" in done.stderr and done.stdout == ""
+    assert done.returncode == 2 and "not the JSON of a bench" in done.stderr and done.stdout == ""
 
 
 @pytest.mark.slow

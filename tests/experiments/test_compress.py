@@ -77,9 +77,9 @@ def test_what_is_cut_damaged_or_foreign_is_refused(sent, tmp_path):
     flipped = bytearray(whole)
     flipped[len(whole) // 2] ^= 1
     for content, part in (
-        (whole[: len(whole) // 2], "cut short or damaged"),
-        (bytes(flipped), "cut short or damaged"),
-        ((folder / "text").read_bytes(), "is no compressed file of this program"),
+        (whole[: len(whole) // 2], "truncated or damaged"),
+        (bytes(flipped), "truncated or damaged"),
+        ((folder / "text").read_bytes(), "is not a compressed file of this program"),
     ):
         (tmp_path / "bad").write_bytes(content)
         done = compress(
@@ -105,7 +105,7 @@ def test_mistakes_are_one_line(tmp_path):
     refused(compress(*SMALL, files[0], f"--output={tmp_path / 'in'}"), 2, "it exists")
     refused(compress(*SMALL, files[0], f"--output={tmp_path}/a/b"), 2, "no such folder")
     refused(compress(*SMALL, f"--input={tmp_path / 'gone'}", files[1]), 1, "No such file")
-    refused(compress("--config=eca:tiny", *files), 2, "for files, as in configs/compress.py")
+    refused(compress("--config=eca:tiny", *files), 2, "no given tokens, as in configs/compress.py")
     refused(compress("--config=compress", "--config.code.name=requential", *files), 2, "code.name")
     assert not (tmp_path / "out").exists()
 
@@ -120,7 +120,7 @@ def test_a_missing_package_is_named(tmp_path, monkeypatch):
 def test_examples_of_a_generator_go_there_and_back():
     done = compress("--config=eca:tiny", "--examples=24", "--quiet")
     assert done.code == 0, done.err
-    assert "found all 192 of them" in done.out and "bit/token" in done.out
+    assert "recovered all 192 coded tokens" in done.out and "bit/token" in done.out
     refused(compress("--config=eca:tiny", "--examples=2", "--input=x"), 2, "--input: with")
 
 

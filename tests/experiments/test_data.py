@@ -70,7 +70,7 @@ def test_a_corpus_is_prepared_listed_and_verified(cache, run):
     line = next(line for line in run("list")[1].splitlines() if line.startswith("gcide"))
     assert row.sha256[:12] in line and "MB" in line
     code, out, _ = run("verify", "gcide", "zen")
-    assert code == 0 and out.startswith("gcide: ok: whole; made from dict-gcide 1")
+    assert code == 0 and out.startswith("gcide: ok: undamaged; made from dict-gcide 1")
     row.file.write_bytes(row.file.read_bytes()[:-100])
     code, out, _ = run("verify", "gcide", "zen")
     assert code == 1 and "gcide: damaged" in out and "zen: ok" in out

@@ -53,7 +53,7 @@ def test_it_speaks_before_it_loads_anything():
     done = subprocess.run(
         [sys.executable, "-c", code], cwd=ROOT, capture_output=True, text=True, timeout=60
     )
-    assert done.stderr.startswith("demo: it starts") and "ModuleNotFoundError" in done.stderr
+    assert done.stderr.startswith("demo: starting") and "ModuleNotFoundError" in done.stderr
 
 
 def test_the_demo_from_end_to_end(tmp_path, monkeypatch, capsys):

@@ -101,7 +101,7 @@ def test_a_finite_generator_is_shown_with_its_sizes(capsys):
     said = capsys.readouterr().out
     assert "every token is coded" in said and "⟨" not in said
     assert "of 12 examples" in said and "12 to train on, 1 held out" in said
-    assert "own law     not known" in said
+    assert "own law     unknown" in said
 
 
 def test_the_examples_are_those_of_training():

@@ -324,7 +324,7 @@ def test_members_share_the_tokenised_corpus(monkeypatch, mixed):
         ({"words": 0}, ["generator.words=0", "1 piece or more"]),
         ({"words": 2**31}, ["generator.words=2147483648", "at most 1048576"]),
         ({"length": 2**31}, ["generator.length=2147483648", "1 to 1048576"]),
-        ({"length": 70}, ["windows of 70 need about 700 chars, and it has 856"]),
+        ({"length": 70}, ["windows of 70 need about 700 chars, and the corpus has 856"]),
         ({"corpus": "zenn"}, ["corpus='zenn'", "'zen'"]),
     ],
 )

@@ -60,7 +60,7 @@ def test_sigterm_saves_and_says_how_to_go_on(undisturbed, tmp_path):
     wait_for(tmp_path, "rows/*.npz", process)
     process.send_signal(signal.SIGTERM)
     output = finish(process, 128 + signal.SIGTERM)
-    assert "the same command goes on from there" in output and str(tmp_path) in output
+    assert "the same command resumes from there" in output and str(tmp_path) in output
     steps = checkpoint.steps(tmp_path / "ckpt")
     assert steps and steps[-1] == record.intact_steps(tmp_path)
     found = record.load(tmp_path).rows["nats"][:, :10]
@@ -86,7 +86,7 @@ def test_a_full_disk_is_named_and_loses_nothing(undisturbed, tmp_path):
 
     environment = os.environ | {"JAX_ENABLE_COMPILATION_CACHE": "false"}
     output = finish(train(tmp_path, preexec_fn=limit, env=environment), 1)
-    assert "cannot write" in output and "make room and start the same command again" in output
+    assert "cannot write" in output and "free disk space and start the same command again" in output
     assert not (tmp_path / "done.json").exists()
     finish(train(tmp_path))
     same(record.load(tmp_path), undisturbed)
@@ -247,7 +247,7 @@ def test_a_damaged_checkpoint_falls_back_to_the_one_before(reference, how, tmp_p
     chunks = chunks_of(config, tmp_path)
     assert next(chunks).step == 20
     chunks.close()
-    assert "checkpoint of step 30" in caplog.text and "going back" in caplog.text
+    assert "checkpoint of step 30" in caplog.text and "resuming from an earlier one" in caplog.text
     same(rows(config, tmp_path), reference[1])
 
 

@@ -1,1 +1,1 @@
-"""Chess games on the host: read, played, and written as text."""
+"""Chess games on the host: reading, playing and writing them."""

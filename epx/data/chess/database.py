@@ -1,5 +1,7 @@
-"""Books of chess games: what they are made from, and which of their games are taken. A book in the
-cache needs no package `chess`."""
+"""Databases of chess games: their sources, and the selection of games.
+
+A database in the cache is read without the package `chess`.
+"""
 
 import importlib.util
 import json
@@ -17,9 +19,9 @@ from epx.types import refusal, require
 
 _LOG = logging.getLogger(__name__)
 
-_NAMED = 5  # skipped games that are named in a message
+_NAMED = 5  # skipped games named in a message
 
-# Self-play, where the caller does not say how much.
+# Default size of self-play.
 SELFPLAY_GAMES = 10_000
 SELFPLAY_PLIES = 200
 # 100 million half-moves: 400 MB as arrays, and days to play.
@@ -29,14 +31,14 @@ CONTENT, EXTRA = Games._fields, ("skipped", "source")
 
 
 class Book(NamedTuple):
-    """Legal games, and what was left out of them.
+    """A database of legal games.
 
     Attributes:
-      name: the prepared name or the path it was loaded by.
+      name: of the corpus, or the path of the file.
       games: the games.
-      skipped: a text for each game left out: the line of the file where it starts, and the reason.
-      sha256: hexadecimal digest of the arrays of all games of the book.
-      source: what they were made from, with its version.
+      skipped: for each skipped game, the line of the file where it starts and the reason.
+      sha256: hexadecimal digest of the arrays of all games.
+      source: the source of the games, with its version.
     """
 
     name: str
@@ -47,17 +49,17 @@ class Book(NamedTuple):
 
 
 class Recipe(NamedTuple):
-    """What a book is made from, with its version, and the tasks that make it."""
+    """The source of a database, with its version, and the tasks that make it."""
 
     source: str
     tasks: list[workers.Task]
 
 
 def selfplay_size(count: int, plies: int) -> tuple[int, int]:
-    """Games and half-moves of self-play, where 0 stands for the default.
+    """Games and half-moves of self-play, with the defaults in place of 0.
 
     Raises:
-      ValueError: it is more than can be played and kept.
+      ValueError: there are more half-moves than can be played and stored.
     """
     count, plies = count or SELFPLAY_GAMES, plies or SELFPLAY_PLIES
     accepted = (
@@ -81,18 +83,18 @@ def gnubook(downloads: Path, report: Callable[[str], None]) -> Recipe:
 
 
 def from_pgn(content: bytes) -> Recipe:
-    """The games of a file of the user."""
+    """The games of a user's file."""
     return Recipe("a file of the user", workers.pgn_tasks(content))
 
 
 def make(
     name: str, recipe: Recipe, parts: Path, report: Callable[[str], None], processes: int
 ) -> Book:
-    """Makes a book.
+    """Make a database of games.
 
     Args:
-      name: of the book.
-      recipe: what it is made from.
+      name: of the corpus.
+      recipe: its source and tasks.
       parts, report, processes: folder, report and workers as in `epx.data.chess.workers.make`.
 
     Raises:
@@ -109,38 +111,38 @@ def make(
 
 
 def pack(book: Book) -> tuple[Arrays, dict[str, str]]:
-    """Content and extra arrays of a book, as the cache keeps them."""
+    """Content and extra arrays of a database, in the form of the cache."""
     return book.games._asdict(), {"skipped": json.dumps(book.skipped), "source": book.source}
 
 
 def unpack(name: str, arrays: Arrays) -> Book:
-    """The book in the arrays of an archive."""
+    """The database in the arrays of an archive."""
     stored = Games(*(arrays[field] for field in Games._fields))
     skipped = json.loads(str(arrays["skipped"]))
     return Book(name, stored, skipped, str(arrays["sha256"]), str(arrays["source"]))
 
 
 def select(book: Book, count: int, plies: int) -> Book:
-    """The first `count` games (0: all) of a book, up to half-move `plies` (0: whole).
+    """The first `count` games (0: all), up to half-move `plies` (0: no limit).
 
     Raises:
-      ValueError: there are fewer than `count`.
+      ValueError: there are fewer than `count` games.
     """
-    whole = len(book.games.results_G)
-    accepted = f"2 to {whole}, the games in corpus={book.name!r}, or 0 (all)"
-    require("generator.games", count, count <= whole, accepted)
+    available = len(book.games.results_G)
+    accepted = f"2 to {available}, the games in corpus={book.name!r}, or 0 (all)"
+    require("generator.games", count, count <= available, accepted)
     selected = games.take(book.games, slice(count)) if count else book.games
     return book._replace(games=games.truncate(selected, plies) if plies else selected)
 
 
 def require_games(book: Book) -> None:
-    """Raises ValueError where a book has no legal game."""
-    accepted = f"a file with legal games; this one holds no legal game: {describe(book)}"
+    """Raise ValueError if a database has no legal game."""
+    accepted = f"a file with legal games; this one has no legal game: {describe(book)}"
     require("generator.corpus", book.name, len(book.games.results_G) > 0, accepted)
 
 
 def describe(book: Book, named: int | None = _NAMED) -> str:
-    """How many games were skipped, and the lines of the first few; of all if `named` is None."""
+    """The number of skipped games, and the lines of the first `named` (None: of all)."""
     lines = book.skipped[:named]
     more = len(book.skipped) - len(lines)
     lines += [f"and {more} more"] * (more > 0)

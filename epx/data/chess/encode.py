@@ -9,7 +9,7 @@ from epx.data.chess.games import RESULTS, Games, pack
 
 
 def encode(played: Iterable[tuple[list[chess.Move], str]]) -> Games:
-    """Games from the initial position, given as their legal moves and their result."""
+    """Games from the initial position, given as legal moves and a result."""
     moves, starts, results = [], [0], []
     for game, result in played:
         moves += _packed(game)
@@ -21,7 +21,7 @@ def encode(played: Iterable[tuple[list[chess.Move], str]]) -> Games:
 
 
 def _packed(moves: Iterable[chess.Move]) -> Iterator[int]:
-    """The half-moves of one game, packed."""
+    """The packed half-moves of one game."""
     board = chess.Board()
     for move in moves:
         fields = dict(
@@ -40,10 +40,10 @@ def _packed(moves: Iterable[chess.Move]) -> Iterator[int]:
 
 
 def _distinguishing(board: chess.Board, move: chess.Move) -> dict[str, bool]:
-    """Whether SAN names the file or the rank that a piece leaves, so that a move is unambiguous.
+    """Whether SAN names the file and the rank that a piece leaves, to make a move unambiguous.
 
-    It names the file if no rival (another piece of its kind that may legally go to the same square)
-    stands on it, else the rank if none stands on that, else both.
+    A rival is another piece of the same kind that may legally go to the same square. SAN names the
+    file if no rival is on it, else the rank if no rival is on it, else both.
     """
     piece = board.piece_type_at(move.from_square)
     if piece in (chess.PAWN, chess.KING):

@@ -1,7 +1,8 @@
-"""Chess games as arrays of half-moves. A half-move holds what every notation needs (squares, piece,
-capture, check, ambiguity), so that `epx.data.chess.notation` needs no rules of chess.
+"""Chess games as arrays of half-moves.
 
-Squares are numbered from a1 = 0 along the ranks to h8 = 63; pieces are 1 to 6 for P N B R Q K.
+A half-move holds everything that a notation needs (squares, piece, capture, check, ambiguity), so
+that `epx.data.chess.notation` needs no rules of chess. Squares are numbered from a1 = 0 along the
+ranks to h8 = 63; pieces are 1 to 6 for P N B R Q K.
 """
 
 from typing import NamedTuple
@@ -12,7 +13,7 @@ RESULTS = ("*", "1-0", "0-1", "1/2-1/2")
 
 
 class Field(NamedTuple):
-    """The place of a value in the 32 bits of a half-move."""
+    """The position of a value in the 32 bits of a half-move."""
 
     shift: int
     bits: int = 1
@@ -38,8 +39,8 @@ class Games(NamedTuple):
     """Legal games from the initial position.
 
     Attributes:
-      moves_P: uint32, the half-moves of all games one after the other, packed as `pack` says.
-      starts_G: int64, where each game starts among them; the last entry is their number.
+      moves_P: uint32, the half-moves of all games in sequence, packed by `pack`.
+      starts_G: int64, the index of each game's first half-move; the last entry is their number.
       results_G: uint8, indices into RESULTS.
     """
 
@@ -49,23 +50,23 @@ class Games(NamedTuple):
 
     @property
     def plies_G(self) -> np.ndarray:
-        """int64: half-moves of each game."""
+        """The number of half-moves of each game, int64."""
         return np.diff(self.starts_G)
 
 
 def pack(**values: int) -> int:
-    """One half-move with these FIELDS; the others are 0."""
+    """A half-move with these FIELDS; all others are 0."""
     return sum(int(value) << FIELDS[name].shift for name, value in values.items())
 
 
 def field(moves: np.ndarray, name: str) -> np.ndarray:
-    """The values of one of FIELDS, int16, in the shape of `moves`."""
+    """The values of one of FIELDS, int16, of the shape of `moves`."""
     shift, bits = FIELDS[name]
     return ((moves >> np.uint32(shift)) & np.uint32((1 << bits) - 1)).astype(np.int16)
 
 
 def truncate(games: Games, plies: int) -> Games:
-    """The first `plies` half-moves of every game; a game that is longer has no result."""
+    """The first `plies` half-moves of every game; a longer game loses its result."""
     unfinished = RESULTS.index("*")
     results_G = np.where(games.plies_G > plies, unfinished, games.results_G).astype(np.uint8)
     return _gather(games, games.starts_G[:-1], np.minimum(games.plies_G, plies), results_G)
@@ -80,7 +81,7 @@ def take(games: Games, numbers: np.ndarray | slice) -> Games:
 def _gather(
     games: Games, begins_G: np.ndarray, plies_G: np.ndarray, results_G: np.ndarray
 ) -> Games:
-    """Games of `plies_G` half-moves that begin at `begins_G` among those of `games`."""
+    """Games of `plies_G` half-moves that begin at half-moves `begins_G` of `games`."""
     starts_G = np.concatenate([[0], np.cumsum(plies_G)])
     place_P = np.arange(starts_G[-1]) + np.repeat(begins_G - starts_G[:-1], plies_G)
     return Games(games.moves_P[place_P], starts_G, results_G)

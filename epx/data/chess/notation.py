@@ -1,4 +1,4 @@
-"""Games in writing: moves in SAN, UCI or LAN, and positions in FEN."""
+"""Games as text: moves in SAN, UCI or LAN, and positions in FEN."""
 
 import itertools
 
@@ -15,7 +15,7 @@ _NONE = np.uint8(0)  # no character
 
 
 def moves_text(games: Games, notation: str, after_white: str, after_black: str) -> list[bytes]:
-    """The moves of each game in a notation, each followed by its separator.
+    """The moves of each game in a notation, each followed by a separator.
 
     Args:
       games: the games to write.
@@ -35,9 +35,9 @@ def moves_text(games: Games, notation: str, after_white: str, after_black: str) 
 
 
 def _uci(moves_P: np.ndarray) -> list[np.ndarray]:
-    """Characters of each move in UCI: uint8 columns, 0 where a move has no character.
+    """Characters of each move in UCI: uint8 columns, 0 for no character.
 
-    All are bytes: for ten million half-moves, a column of 64-bit integers would take 80 MB.
+    Bytes, because a column of 64-bit integers takes 80 MB for ten million half-moves.
     """
     promotion = _PIECES[field(moves_P, "promotion")]
     small = np.where(promotion > 0, promotion + np.uint8(32), _NONE)
@@ -82,19 +82,19 @@ def _ascii(character: str) -> np.uint8:
 
 
 _BACK_RANK = [4, 2, 3, 5, 6, 3, 2, 4]
-_BLACK = 8  # added to a piece
+_BLACK = 8  # added to the number of a black piece
 # White's and Black's pieces in FEN, by number.
 _LETTERS = np.frombuffer(b".PNBRQK??pnbrqk", np.uint8)
-# The rights KQkq that are lost when a piece leaves or reaches a square.
+# The castling rights KQkq lost when a piece leaves or reaches a square, as bits.
 _LOST = np.zeros(64, np.uint8)
 _LOST[[7, 0, 63, 56]] = 1, 2, 4, 8
 _LOST[[4, 60]] = 3, 12
 
 
 def boards(games: Games) -> list[bytes]:
-    """The position after the last half-move of each game in FEN.
+    """The position after the last half-move of each game, in FEN.
 
-    The en passant square is named only where such a capture is legal, as the package `chess` does.
+    The en passant square is given only if such a capture is legal, as in the package `chess`.
     """
     board_GxS = np.zeros((len(games.plies_G), 64), np.uint8)
     board_GxS[:, :8], board_GxS[:, 56:] = _BACK_RANK, np.array(_BACK_RANK) + _BLACK
@@ -113,7 +113,7 @@ def boards(games: Games) -> list[bytes]:
 
 
 def _play(board_GxS, game, move, source, target, black: int) -> None:
-    """Plays one half-move in each of these games; the board changes in place."""
+    """Play one half-move in each of these games; the board changes in place."""
     promotion = field(move, "promotion")
     piece = np.where(promotion > 0, promotion, field(move, "piece"))
     board_GxS[game, target] = piece + _BLACK * black

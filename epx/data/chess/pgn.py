@@ -1,4 +1,4 @@
-"""Reads games in PGN, and says which are left out and why."""
+"""Games in PGN: reads them, and reports the skipped ones with a reason."""
 
 import functools
 import io
@@ -12,38 +12,38 @@ import chess.pgn
 from epx.data.chess.encode import encode
 from epx.data.chess.games import Games
 
-_STANDARD = {alias.lower() for alias in chess.Board.aliases}  # names of chess itself
+_STANDARD = {alias.lower() for alias in chess.Board.aliases}  # names of standard chess
 
-# Why a game is left out.
+# Reasons for which a game is skipped.
 _CUT_OFF = "the game breaks off: no result after the last move"
 _GOES_ON = "moves or another result follow its result"
 _UNTAGGED = "moves without tags after a game with tags: perhaps the rest of it"
 
 
 class Skipped(NamedTuple):
-    """A game that is left out: the line of its first tag, counted from 1, and the reason."""
+    """A skipped game: the line of its first tag, counted from 1, and the reason."""
 
     line: int
     reason: str
 
 
 def parse(text: str, first_line: int = 1) -> tuple[Games, list[Skipped]]:
-    """The games of a text in PGN, and those that are left out.
+    """The games of a text in PGN, and the skipped ones.
 
-    Left out are games with an illegal or ambiguous move or letters of another language, without a
-    result at their end (cut off) or with more after it, without a move, or from another position
-    than the initial one. Variations, comments and annotations are ignored.
+    Skipped are games with an illegal or ambiguous move, with piece letters of another language,
+    without a result at the end, with moves or another result after it, without a move, or from
+    another than the initial position. Variations, comments and annotations are ignored.
 
     Args:
-      text: whole games in PGN.
-      first_line: number of its first line, for the report.
+      text: complete games in PGN.
+      first_line: number of the first line, for the report.
     """
     played, skipped = [], []
     for lines in _pieces(text, first_line):
         reader = functools.partial(_Reader, lines)
         while (game := chess.pgn.read_game(lines, Visitor=reader)) is not None:
-            strange = (word for line, word in lines.strange if game.line <= line <= lines.number)
-            fault = game.fault or next((f"{word} is no move" for word in strange), "")
+            foreign = (word for line, word in lines.foreign if game.line <= line <= lines.number)
+            fault = game.fault or next((f"{word} is not a move" for word in foreign), "")
             if fault:
                 skipped.append(Skipped(game.line, fault))
             else:
@@ -51,30 +51,30 @@ def parse(text: str, first_line: int = 1) -> tuple[Games, list[Skipped]]:
     return encode(played), skipped
 
 
-# The package takes f3 out of Sf3, nf3 or a figurine, and would play a pawn where a knight is meant.
+# The package reads f3 from Sf3, nf3 or a figurine, and would move a pawn instead of a knight.
 _MOVE = r"[NBKRQ]?[a-h]?[1-8]?[-x]?[a-h][1-8]"
-_LETTER = r"(?:(?!P)[^\W\d_]|[\u2654-\u2658\u265a-\u265e])"  # all but a pawn's
+_LETTER = r"(?:(?!P)[^\W\d_]|[\u2654-\u2658\u265a-\u265e])"  # except those of a pawn
 _COMMENT = r"\{[^}]*\}?|;.*|^[%\[].*"
-_STRANGE = re.compile(rf"{_COMMENT}|{_MOVE}|(?P<strange>{_LETTER}{_MOVE})", re.MULTILINE)
+_FOREIGN = re.compile(rf"{_COMMENT}|{_MOVE}|(?P<foreign>{_LETTER}{_MOVE})", re.MULTILINE)
 
 
 class _Lines(io.StringIO):
     """A text that counts its lines as they are read.
 
     Attributes:
-      number: of the line that was read last.
+      number: of the last line read.
       tagged: whether a game in it had tags.
-      strange: line and word where a letter that is no piece stands before a move.
+      foreign: line and word of each move with a letter that is no piece.
     """
 
     def __init__(self, text: str, first_line: int):
         super().__init__(text)
         self.number = first_line - 1
         self.tagged = False
-        self.strange = [
-            (first_line + text.count("\n", 0, match.start()), match["strange"])
-            for match in _STRANGE.finditer(text)
-            if match["strange"]
+        self.foreign = [
+            (first_line + text.count("\n", 0, match.start()), match["foreign"])
+            for match in _FOREIGN.finditer(text)
+            if match["foreign"]
         ]
 
     def readline(self, *size) -> str:
@@ -84,7 +84,7 @@ class _Lines(io.StringIO):
 
 
 def _pieces(text: str, first_line: int) -> Iterator[_Lines]:
-    """Cuts a text before each Event tag, so that a comment left open ends there."""
+    """Cut a text before each Event tag, so that an unclosed comment ends there."""
     for piece in re.split(r"^(?=\[Event )", text, flags=re.MULTILINE):
         yield _Lines(piece, first_line)
         first_line += piece.count("\n")

@@ -12,21 +12,20 @@ from epx.data.chess.games import Games
 from epx.types import refusal
 
 NODES = 500  # that Stockfish searches for a move
-OPENING = 6  # random half-moves before Stockfish plays: otherwise all its games would be the same
+OPENING = 6  # random half-moves before Stockfish plays, so that its games differ
 
-_GAIN = (0, 1, 3, 3, 5, 9, 0)  # of capturing a piece, by its number; of promoting, less a pawn
+_GAIN = (0, 1, 3, 3, 5, 9, 0)  # of a capture, by the piece's number; of a promotion, minus a pawn
 
 
 def play(player: str, first: int, last: int, plies: int) -> Games:
-    """Plays games number `first` to `last` (excluded) of a player against itself.
+    """Play the games with numbers `first` to `last - 1` of a player against itself.
 
-    Game i is a function of the player and i alone; with fewer plies it is the beginning of the
-    same game with more.
+    Game i depends on the player and i only; a smaller `plies` gives the beginning of the same game.
 
     Args:
-      player: `random`, any legal move; `greedy`, the move that captures or promotes the most, any
-        of them where several do; or `stockfish`, with NODES nodes a move after OPENING random
-        half-moves.
+      player: `random` (any legal move), `greedy` (a random one of the moves with the greatest gain
+        by capture or promotion) or `stockfish` (NODES nodes per move, after OPENING random
+        half-moves).
       first, last: numbers of games.
       plies: half-moves after which a game is left unfinished.
 
@@ -47,7 +46,7 @@ def play(player: str, first: int, last: int, plies: int) -> Games:
 
 
 def _play(choose, plies: int) -> tuple[list[chess.Move], str]:
-    """Moves and result of one game; it ends where the rules end it without a claim."""
+    """The moves and the result of one game, which ends by the rules without a claim."""
     board = chess.Board()
     while (end := board.outcome()) is None and board.ply() < plies:
         board.push(choose(board, list(board.legal_moves)))
@@ -78,7 +77,7 @@ class _Stockfish(_Random):
     def __init__(self, engine: chess.engine.SimpleEngine, index: int):
         super().__init__(f"stockfish {index}")
         self.engine = engine
-        self.game = object()  # another game clears the engine's memory
+        self.game = object()  # a new game clears the engine's memory
 
     def __call__(self, board: chess.Board, moves: list[chess.Move]) -> chess.Move:
         if board.ply() < OPENING:
@@ -87,7 +86,7 @@ class _Stockfish(_Random):
 
 
 def _engine() -> chess.engine.SimpleEngine:
-    # Debian installs games in a folder of their own.
+    # Debian installs games in a separate folder.
     folders = [*os.get_exec_path(), "/usr/games"]
     path = shutil.which("stockfish", path=os.pathsep.join(folders))
     if path is None:

@@ -1,5 +1,7 @@
-"""Makes a book of chess games in parts, with several processes. Finished parts are cached, so that
-an interrupted preparation resumes."""
+"""Preparation of chess games in parts, by several processes.
+
+Finished parts are cached, so that an interrupted preparation resumes.
+"""
 
 import contextlib
 import functools
@@ -20,12 +22,12 @@ from epx.data import cache
 from epx.data.chess import games
 from epx.data.chess.games import Games
 
-_PART_BYTES = 2**20  # of a file, parsed at once
-_PART_GAMES = 2500  # of self-play, played at once
+_PART_BYTES = 2**20  # of a file, parsed by one task
+_PART_GAMES = 2500  # of self-play, played by one task
 
 
 class Part(NamedTuple):
-    """Games, and the line and reason of each game that was left out, as text."""
+    """Games, and the line and reason of each skipped game as text."""
 
     games: Games
     skipped: list[str]
@@ -39,14 +41,14 @@ class Task(NamedTuple):
 
 
 def play(player: str, first: int, last: int, plies: int) -> Part:
-    """Plays a part, as `epx.data.chess.play.play`."""
-    from epx.data.chess import play  # needs the package `chess`, which a cached book does not
+    """Play a part, as `epx.data.chess.play.play`."""
+    from epx.data.chess import play  # imports the package `chess`, which cached games do not need
 
     return Part(play.play(player, first, last, plies), [])
 
 
 def parse(text: str, first_line: int) -> Part:
-    """Parses a part, as `epx.data.chess.pgn.parse`."""
+    """Parse a part, as `epx.data.chess.pgn.parse`."""
     from epx.data.chess import pgn
 
     parsed, skipped = pgn.parse(text, first_line)
@@ -54,14 +56,14 @@ def parse(text: str, first_line: int) -> Part:
 
 
 def play_tasks(player: str, count: int, plies: int) -> list[Task]:
-    """Tasks that together play `count` games, each of at most `plies` half-moves."""
+    """Tasks that play `count` games of at most `plies` half-moves each."""
     starts = range(0, count, _PART_GAMES)
     ends = (min(first + _PART_GAMES, count) for first in starts)
     return [Task(play, (player, first, last, plies)) for first, last in zip(starts, ends)]
 
 
 def pgn_tasks(content: bytes) -> list[Task]:
-    """Tasks that together parse a file; it is cut where an Event tag follows a blank line."""
+    """Tasks that parse a file, cut where an Event tag follows a blank line."""
     try:
         content.decode("utf-8")
         encoding = "utf-8"
@@ -78,13 +80,13 @@ def pgn_tasks(content: bytes) -> list[Task]:
 
 
 def make(tasks: list[Task], folder: Path, report: Callable[[str], None], workers: int) -> Part:
-    """Runs the tasks whose parts are not in `folder`, and joins all parts in order.
+    """Run the tasks whose parts are not in `folder`, and join all parts in order.
 
     Args:
       tasks: from `play_tasks` or `pgn_tasks`.
-      folder: where parts are kept; the caller removes it once the whole is stored.
+      folder: of the parts; the caller removes it after storing the result.
       report: receives progress messages.
-      workers: processes; with more than one, each of them imports the caller's main module.
+      workers: processes; if there are several, each imports the caller's main module.
 
     Raises:
       ValueError: Stockfish is needed and not installed, or it failed.
@@ -107,7 +109,7 @@ def make(tasks: list[Task], folder: Path, report: Callable[[str], None], workers
 
 
 def _digest(task: Task) -> str:
-    """A file name for the part of this task, and of no other."""
+    """The file name of a task's part, unique to the task."""
     key = f"{task.function.__name__} {task.arguments!r}"
     return hashlib.sha256(key.encode()).hexdigest()[:16]
 
@@ -125,7 +127,7 @@ def _results(tasks: list[Task], workers: int) -> Iterator[Part]:
     if workers == 1 or len(tasks) < 2:
         yield from map(_run, tasks)
         return
-    # A forked child would inherit the locks of JAX's threads.
+    # Not by fork: the child would inherit the locks of JAX's threads.
     with ProcessPoolExecutor(workers, get_context("spawn"), _start_worker) as pool:
         try:
             yield from pool.map(_run, tasks)
@@ -134,16 +136,16 @@ def _results(tasks: list[Task], workers: int) -> Iterator[Part]:
             raise
         except BrokenProcessPool as error:
             raise OSError(
-                "a process that prepared a part was killed, perhaps for want of memory; preparing "
-                "again resumes"
+                "a process that prepared a part was killed, perhaps for lack of memory; prepare "
+                "again to resume"
             ) from error
 
 
 def _start_worker() -> None:
-    """Leaves Ctrl-C to the parent, and ends this process when the parent is gone.
+    """Leave Ctrl-C to the parent, and end this process when the parent ends.
 
-    A killed parent cannot stop its workers, which would wait for tasks for ever. The parent's
-    sentinel is a pipe that the system closes.
+    Otherwise the workers of a killed parent would wait for tasks forever. The parent's sentinel is
+    a pipe that the system closes.
     """
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     wait = functools.partial(connection.wait, [parent_process().sentinel])

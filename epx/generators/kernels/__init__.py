@@ -1,1 +1,1 @@
-"""Array kernels that generators share."""
+"""Array kernels shared by generators."""

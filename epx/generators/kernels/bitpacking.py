@@ -1,6 +1,6 @@
 """Rings of cells packed into machine words, so that one operation updates up to 32 cells.
 
-All words of a ring hold equally many cells; the lowest bit of a word is its first cell.
+All words of a ring hold the same number of cells; the lowest bit of a word is its first cell.
 """
 
 import jax
@@ -9,12 +9,14 @@ import jax.numpy as jnp
 from epx.generators.kernels.words import as_words
 from epx.types import refusal, require_whole
 
-MAX_WIDTH = 2**31 - 1  # what an index of int32 reaches
+MAX_WIDTH = 2**31 - 1  # the largest int32 index
 
 
 def bits(width: int) -> int:
-    """Cells in a word: the largest divisor of `width` up to 32. Widths up to 32 and multiples of 32
-    are the fastest."""
+    """Cells in a word: the largest divisor of `width` up to 32.
+
+    Widths up to 32 and multiples of 32 are fastest.
+    """
     require_whole("width", width, 1, MAX_WIDTH)
     return max(size for size in range(1, 33) if width % size == 0)
 
@@ -25,7 +27,7 @@ def used(width: int) -> jax.Array:
 
 
 def pack(cells_W: jax.Array) -> jax.Array:
-    """The cells of the last axis (0s and 1s, or booleans) as uint32 words, of shape W / bits.
+    """The cells of the last axis (0s and 1s, or booleans) as W / bits words, uint32.
 
     Raises:
       ValueError: other numbers, or no cells.
@@ -40,7 +42,7 @@ def pack(cells_W: jax.Array) -> jax.Array:
 
 
 def unpack(words: jax.Array, width: int) -> jax.Array:
-    """The cells of words that `pack` made, uint32."""
+    """The cells of words made by `pack`, uint32."""
     words = as_words("words", words, jnp.uint32)
     places = jnp.arange(bits(width), dtype=jnp.uint32)
     return ((words[..., None] >> places) & 1).reshape(*words.shape[:-1], width)

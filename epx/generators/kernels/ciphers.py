@@ -1,10 +1,10 @@
 """Ciphers and weak random number generators as pure functions of machine words.
 
-All are traceable and unbatched (`jax.vmap` encrypts many blocks). Whole numbers of any type are
-accepted where they are in range, see `words.as_words`. Sources: RFC 8439 (ChaCha), FIPS 197 (AES),
-Salmon et al. 2011 (Threefry), eprint 2013/404 (Speck), Matsumoto and Nishimura 1998 (MT19937),
-Marsaglia 2003 (xorshift), Blum, Blum and Shub 1986. 64-bit integers are off on the device, so that
-a product of 64 bits is a pair of words.
+All are traceable and unbatched (`jax.vmap` encrypts many blocks). Integers of any type are accepted
+if they are in range, see `words.as_words`. Sources: RFC 8439 (ChaCha), FIPS 197 (AES), Salmon et
+al. 2011 (Threefry), eprint 2013/404 (Speck), Matsumoto and Nishimura 1998 (MT19937), Marsaglia 2003
+(xorshift), Blum, Blum and Shub 1986. JAX's 64-bit integers are off, so that a product of 64 bits is
+a pair of words.
 
 >>> words = chacha_block(jnp.zeros(8, jnp.uint32), 0, jnp.zeros(3, jnp.uint32))
 >>> [format(int(word), "08x") for word in words[:4]]
@@ -22,11 +22,11 @@ from jax import lax
 from epx.generators.kernels.words import as_words
 from epx.types import require, require_whole
 
-MAX_ROUNDS = 1024  # more than 30 times what any of the ciphers asks for
+MAX_ROUNDS = 1024  # more than 30 times the rounds of any of the ciphers
 MAX_OUTPUTS = 2**28  # of MT19937: 1 GiB
 
-# The defaults of `blum_blum_shub`. Primes p for which (p - 1) / 2 and (p - 3) / 4 are prime as
-# well: almost every cycle has the greatest length there is, 485 182 322 states.
+# The defaults of `blum_blum_shub`: primes p for which (p - 1) / 2 and (p - 3) / 4 are prime, too.
+# Almost every cycle then has the greatest possible length, 485 182 322 states.
 BLUM_PRIMES = (64007, 60647)
 
 
@@ -59,7 +59,7 @@ def chacha_block(
     nonce_3 = as_words("nonce_3", nonce_3, jnp.uint32, (3,))
     require_whole("rounds", rounds, 0, MAX_ROUNDS)
     constants = [jnp.uint32(word) for word in (0x61707865, 0x3320646E, 0x79622D32, 0x6B206574)]
-    # Sixteen scalars, not an array: under vmap each is a vector, and rotating a row is free.
+    # Sixteen scalars instead of an array: under vmap each is a vector, and rotating a row is free.
     start = [*constants, *key_8, counter, *nonce_3]
 
     def one_round(words, turn):
@@ -83,7 +83,7 @@ def aes128_encrypt(key_16: jax.Array, block_16: jax.Array) -> jax.Array:
     key_16 = as_words("key_16", key_16, jnp.uint8, (16,))
     block_16 = as_words("block_16", block_16, jnp.uint8, (16,))
     sbox = jnp.array(_SBOX, jnp.uint8)
-    # Byte n is row n % 4 of column n // 4; row r moves r columns to the left.
+    # Byte n is in row n % 4 and column n // 4; row r moves r columns to the left.
     shifted = jnp.array([(n + 4 * (n % 4)) % 16 for n in range(16)])
 
     def next_key(key_16, constant):
@@ -111,7 +111,7 @@ def threefry2x32(key_2: jax.Array, counter_2: jax.Array, rounds: int = 20) -> ja
     """One block of Threefry-2x32 (Random123), uint32 of shape (2,).
 
     Args:
-      key_2, counter_2: uint32, in the order in which the authors print their vectors.
+      key_2, counter_2: uint32, in the order of the authors' test vectors.
       rounds: 0 or more; a key is added after every fourth.
     """
     key_2 = as_words("key_2", key_2, jnp.uint32, (2,))
@@ -141,7 +141,7 @@ def threefry2x32(key_2: jax.Array, counter_2: jax.Array, rounds: int = 20) -> ja
 def speck32_64_encrypt(key_4: jax.Array, block_2: jax.Array, rounds: int = 22) -> jax.Array:
     """One block of Speck32/64, uint16 of shape (2,), from a uint16 key and block.
 
-    Words are in the order in which the authors print their vectors: the highest first.
+    Words are in the order of the authors' test vectors: the highest first.
     """
     key_4 = as_words("key_4", key_4, jnp.uint16, (4,))
     block_2 = as_words("block_2", block_2, jnp.uint16, (2,))
@@ -168,7 +168,7 @@ def lcg(state: jax.Array, multiplier: int = 1664525, increment: int = 1013904223
 
 
 def randu(state: jax.Array) -> jax.Array:
-    """The uint32 state after `state`, below 2^31: IBM's RANDU. States are odd."""
+    """The uint32 state after `state` of IBM's RANDU, below 2^31. States are odd."""
     return (jnp.uint32(65539) * as_words("state", state, jnp.uint32)) & jnp.uint32(2**31 - 1)
 
 
@@ -193,7 +193,7 @@ def blum_blum_shub(state: jax.Array, p: int = BLUM_PRIMES[0], q: int = BLUM_PRIM
     require("q", q, q % 4 == 3, "primes that are 3 modulo 4")
     modulus = p * q
     state = as_words("state", state, jnp.uint32, most=modulus - 1)
-    # Montgomery's reduction: exact, without a division of 64 bits.
+    # Montgomery reduction: exact, without a 64-bit division.
     inverse, shift = jnp.uint32(pow(modulus, -1, 2**32)), jnp.uint32(pow(2, 64, modulus))
 
     def reduced(high, low):
@@ -209,7 +209,7 @@ def mt19937(seed: int | jax.Array, count: int) -> jax.Array:
 
     Args:
       seed: uint32, for `init_genrand`.
-      count: a number of Python, not traced.
+      count: a Python integer, not traced.
     """
     first = as_words("seed", seed, jnp.uint32, ())
     require_whole("count", count, 1, MAX_OUTPUTS, "more than 1 GiB of words")
@@ -221,7 +221,7 @@ def mt19937(seed: int | jax.Array, count: int) -> jax.Array:
     _, rest = lax.scan(fill, first, jnp.arange(1, 624, dtype=jnp.uint32))
 
     def twist(words_624, _):
-        """The next 227 words, the most that can be computed at once: later ones depend on them."""
+        """The next 227 words, all at once; later words depend on them."""
         upper, lower = words_624[:227] >> 31, words_624[1:228]
         joined = (upper << 31) | (lower & 0x7FFFFFFF)
         new_227 = words_624[397:] ^ (joined >> 1) ^ (lower & 1) * jnp.uint32(0x9908B0DF)
@@ -233,7 +233,7 @@ def mt19937(seed: int | jax.Array, count: int) -> jax.Array:
 
 
 def multiply(left: jax.Array, right: jax.Array) -> tuple[jax.Array, jax.Array]:
-    """The product of two uint32 words as two uint32 words, the high and the low one."""
+    """The product of two uint32 words as a high and a low uint32 word."""
     left, right = as_words("left", left, jnp.uint32), as_words("right", right, jnp.uint32)
     left_high, left_low = left >> 16, left & 0xFFFF
     right_high, right_low = right >> 16, right & 0xFFFF
@@ -251,7 +251,7 @@ def _tempered(word: jax.Array) -> jax.Array:
 
 
 def _rotate(word: jax.Array, places: int) -> jax.Array:
-    """Bits of an unsigned word rotated to the left."""
+    """An unsigned word with its bits rotated to the left."""
     return (word << places) | (word >> (jnp.iinfo(word.dtype).bits - places))
 
 
@@ -261,7 +261,7 @@ def _double(byte: jax.Array) -> jax.Array:
 
 
 def _sbox() -> tuple[int, ...]:
-    """AES's S-box from its definition: the inverse in GF(2^8), then a sum of five rotations."""
+    """The S-box of AES: the inverse in GF(2^8), then a sum of five rotations."""
 
     def product(left: int, right: int) -> int:
         total = 0

@@ -1,6 +1,6 @@
-"""Streams of words from a seed, for every cipher and weak random number generator of `ciphers`.
+"""Streams of words from a seed, for all ciphers and weak generators of `ciphers`.
 
-The table says where the seed and the counter go:
+Seeds and counters enter as follows:
 
     algorithm       words    key_bits  rounds  what the seed is; which words
     chacha          32 bits  256       20      the key; blocks 0, 1, ... of nonce 0
@@ -13,9 +13,9 @@ The table says where the seed and the counter go:
     mt19937         32 bits  32                for `init_genrand`; outputs 0, 1, ...
     blum_blum_shub  1 bit    30                state 0 is seed + 2; low bits of states 1, 2, ...
 
-With fewer `key_bits` the seed is a smaller number. A key is the number's bytes, lowest first. A
-block is one number too, as the published vectors write it: its first word is the highest. The block
-of ChaCha is its counter and its nonce.
+With fewer `key_bits` the seed is a smaller number. The bytes of a key are those of the seed, lowest
+first. A block is one number, written as in the published vectors: its first word is the highest.
+The block of ChaCha is its counter and its nonce.
 """
 
 from collections.abc import Callable
@@ -41,10 +41,10 @@ class Weak(NamedTuple):
     """A weak random number generator with a seed of one word.
 
     Attributes:
-      generate: (seed, count) -> the first words, all uint32.
-      word_bits: bits of a word of output.
-      key_bits: bits of a whole seed.
-      rounds: 0, as there is no choice.
+      generate: (seed, count) -> the first words, uint32.
+      word_bits: bits of an output word.
+      key_bits: bits of a full seed.
+      rounds: 0; there is no choice.
     """
 
     generate: Callable[[jax.Array, int], jax.Array]
@@ -66,11 +66,11 @@ class Block(NamedTuple):
     Attributes:
       encrypt: (seed, block, rounds) -> output; the seed in words of 32 bits, lowest first.
       word_bits: bits of a word of the block and of the output.
-      key_bits: bits of a whole key.
+      key_bits: bits of a full key.
       rounds: the official number, or 0 where there is no choice.
       block_words: words of the block.
       output_words: words of the output.
-      counter_word: the word of the block that counts; it carries into the ones before it.
+      counter_word: the word of the block that counts; it carries into the words before it.
       difference: the default difference between the plaintexts of a real pair.
     """
 
@@ -87,9 +87,9 @@ class Block(NamedTuple):
         """The first `count` words of the stream of a seed, in counter mode.
 
         Args:
-          seed: uint32 words of the whole key, lowest first.
+          seed: uint32 words of the full key, lowest first.
           rounds: of the cipher.
-          count: a number of Python.
+          count: a Python integer.
         """
         seed = as_words("seed", seed, jnp.uint32, (self.key_bits // 32,))
         require_whole("count", count, 1, MAX_WORDS, "more than 1 GiB of words")

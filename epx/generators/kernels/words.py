@@ -1,4 +1,4 @@
-"""Whole numbers as machine words, for every public function that computes with words."""
+"""Conversion of integers to machine words, with checks."""
 
 from typing import Any
 
@@ -16,18 +16,18 @@ def as_words(
     shape: tuple[int, ...] | None = None,
     most: int | None = None,
 ) -> jax.Array:
-    """The value as an array of unsigned words; whole numbers of other types are converted.
+    """The value as an array of unsigned words, converted from integers of any type.
 
     Args:
       name: of the argument, for the refusal.
-      value: numbers of Python, a numpy array or a JAX array, traced or not. Of a traced array the
-        type and the shape are checked; its numbers are not known yet and are taken modulo 2^bits.
+      value: Python integers, a numpy array or a JAX array, traced or not. A traced array is checked
+        for type and shape only; its numbers are taken modulo 2^bits.
       dtype: uint8, uint16 or uint32.
-      shape: what the shape must be; None for any.
-      most: the largest number that is accepted; None for the largest word.
+      shape: the required shape; None for any.
+      most: the largest accepted number; None for the largest word.
 
     Raises:
-      ValueError: not whole numbers from 0 to `most`, or another shape.
+      ValueError: not integers from 0 to `most`, or another shape.
     """
     limit = int(jnp.iinfo(dtype).max)
     most = limit if most is None else most

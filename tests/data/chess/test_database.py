@@ -322,7 +322,7 @@ def test_killed_worker_is_reported(pgn, monkeypatch):
         raise workers.BrokenProcessPool("A process in the process pool was terminated abruptly")
 
     monkeypatch.setattr(workers.ProcessPoolExecutor, "map", killed)
-    with pytest.raises(OSError, match="was killed, perhaps for want of memory"):
+    with pytest.raises(OSError, match="was killed, perhaps for lack of memory"):
         catalogue.prepare(pgn, workers=2)
 
 
@@ -332,7 +332,9 @@ def test_verify_names_every_game_skipped(tmp_path, caplog):
     catalogue.prepare(path)
     assert f"line {starts[1]}: " in caplog.text and "and 15 more" in caplog.text
     found = catalogue.verify(path)
-    assert found.state == "ok" and "1 games, whole; made from a file of the user" in found.detail
+    assert (
+        found.state == "ok" and "1 games, undamaged; made from a file of the user" in found.detail
+    )
     assert all(f"\n  line {line}: move 1" in found.detail for line in starts[1:])
     caplog.clear()
     caplog.set_level(logging.INFO)
@@ -383,11 +385,14 @@ def test_verify_and_list_report_gnubook(package, tmp_path, monkeypatch):
     row = catalogue.status("gnubook")
     assert (row.sha256, row.size) == (made.sha256, row.file.stat().st_size)
     found = catalogue.verify("gnubook")
-    assert found.state == "ok" and "no sha256 is known" in found.detail, "another version"
+    assert found.state == "ok" and "no sha256 is published" in found.detail, "another version"
     entry = dataclasses.replace(row.entry, source="gnuchess-book 9", sha256=made.sha256)
     monkeypatch.setitem(catalogue.CORPORA, "gnubook", entry)
     found = catalogue.verify("gnubook")
-    assert found.state == "ok" and "10 games, whole, and what is known" in found.detail
+    assert (
+        found.state == "ok"
+        and "10 games, undamaged; its sha256 is the published one" in found.detail
+    )
     monkeypatch.setitem(catalogue.CORPORA, "gnubook", dataclasses.replace(entry, sha256="0" * 64))
     assert catalogue.verify("gnubook").state == "damaged", "games that were parsed in another way"
     row.file.write_bytes(_other_games(row.file.read_bytes()))

@@ -245,9 +245,9 @@ CUT_OFF = "breaks off"
         ("1. e4 e5 2. Nf3 Nc6 3. Ng1 Nb8 4. Nd4 *", ["move 4", "illegal"]),
         ("1. Nf3 a6 2. d3 b6 3. Nd2 *", ["move 3", "ambiguous", "'Nd2'"]),
         ("1. a4 b5 2. axb5 a6 3. bxa6 c6 4. a7 d6 5. axb8 *", ["move 5", "illegal"]),
-        ("1. e4 e5 2. Sf3 Sc6 *", ["Sf3 is no move"]),  # German, and a pawn could go there
-        ("1. e4 e5\n2. nf3 *", ["nf3 is no move"]),
-        ("1. ♘f3 ♞f6 *", ["♘f3 is no move"]),
+        ("1. e4 e5 2. Sf3 Sc6 *", ["Sf3 is not a move"]),  # German, and a pawn could go there
+        ("1. e4 e5\n2. nf3 *", ["nf3 is not a move"]),
+        ("1. ♘f3 ♞f6 *", ["♘f3 is not a move"]),
         ("1. e4 e5 2. Nf3", [CUT_OFF]),
         ("1. e4 e5 2. Nf3 {a comment that is left open", [CUT_OFF]),
         ("1. e4 e5 (1... c5 2. Nf3 *", [CUT_OFF]),
