@@ -13,8 +13,9 @@ from pathlib import Path
 
 from absl import flags
 
+from epx import paths
 from epx.analysis import scaling
-from epx.report import curves, paths, tables
+from epx.report import curves, tables
 from experiments.cli import app
 
 FLAGS = flags.FLAGS
@@ -29,7 +30,8 @@ flags.DEFINE_string("figure", None, "draw S and H against compute to this file (
 def main() -> int:
     """Prints the table and draws the figure asked for."""
     try:
-        paths.check("figure", FLAGS.figure, paths.FIGURES)
+        if FLAGS.figure:
+            paths.output("--figure", FLAGS.figure, paths.FIGURES)
         laws = (
             scaling.read(FLAGS.laws)
             if FLAGS.laws

@@ -14,9 +14,9 @@ from pathlib import Path
 
 from absl import flags
 
-from epx import record
+from epx import paths, record
 from epx.analysis import frontier, loss
-from epx.report import bars, comparison, curves, paths, summary, tables
+from epx.report import bars, comparison, curves, summary, tables
 from epx.types import require
 from experiments.cli import app
 
@@ -52,7 +52,7 @@ def main() -> int:
         app.fail("--records is missing: which folder holds the records?", 2)
     try:
         _check_flags()
-        records = load(FLAGS.records)
+        records = load(paths.folder("--records", FLAGS.records))
         cells = make_cells(records, FLAGS.anchor, FLAGS.test_tokens, FLAGS.surplus)
         print(_table(cells))
         if FLAGS.sensitivity:
@@ -63,7 +63,7 @@ def main() -> int:
             )
             say("\n" + tables.differences(pairs))
         if FLAGS.summary:
-            record.write_json(Path(FLAGS.summary), {"cells": cells})
+            record.write_json(paths.output("--summary", FLAGS.summary), {"cells": cells})
         if summary.measured(cells):
             if FLAGS.figure:
                 bars.generators_by_observers(cells, FLAGS.figure)
@@ -84,9 +84,11 @@ def main() -> int:
 
 def _check_flags() -> None:
     for key in FIGURES:
-        paths.check(key, FLAGS[key].value, paths.FIGURES)
-    paths.check("summary", FLAGS.summary)
-    require("compare", FLAGS.compare, len(FLAGS.compare) in (0, 2), "two names, --compare twice")
+        if FLAGS[key].value:
+            paths.output(f"--{key}", FLAGS[key].value, paths.FIGURES)
+    if FLAGS.summary:
+        paths.output("--summary", FLAGS.summary)
+    require("--compare", FLAGS.compare, len(FLAGS.compare) in (0, 2), "two names, --compare twice")
 
 
 def _table(cells: list[summary.Cell]) -> str:
@@ -95,7 +97,7 @@ def _table(cells: list[summary.Cell]) -> str:
     return tables.FORMATS[FLAGS.format](cells)
 
 
-def load(folder: str) -> list[record.Record]:
+def load(folder: Path | str) -> list[record.Record]:
     """Loads every record below a folder. Raises RecordError where there is none."""
     found = record.find(folder)
     if not found:

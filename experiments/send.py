@@ -14,13 +14,14 @@ import jax.numpy as jnp
 import numpy as np
 from absl import flags
 
+from epx import paths
 from epx.coders import relative_entropy
 from epx.codes import requential
 from epx.generators import eca
 from epx.learning import optim
 from epx.learning.batch import Batch
 from epx.observers import transformer
-from epx.report import curves, paths
+from epx.report import curves
 from experiments.cli import app, running
 
 FLAGS = flags.FLAGS
@@ -34,9 +35,11 @@ flags.DEFINE_string("figure", None, "draw lengths and costs against the KL to th
 
 def main() -> int:
     """Sends, receives, compares, prints; returns the exit code."""
+    with app.config_errors():
+        if FLAGS.figure:
+            paths.output("--figure", FLAGS.figure, paths.FIGURES)
     running.prepare_host()
     with app.config_errors():
-        paths.check("figure", FLAGS.figure, paths.FIGURES)
         automaton = eca.make(jax.random.key(0), rule=FLAGS.rule, width=FLAGS.width, steps=1)
         observer = transformer.make(2, automaton.spec.length, depth=1, width=16)
         hyper = optim.make_hyper(FLAGS.seed, lr=0.2, warmup_steps=10, ema_steps=10)

@@ -13,7 +13,7 @@ from typing import Any
 import jax
 from absl import flags, logging
 
-from epx import record
+from epx import paths, record
 from epx.analysis import ledger
 from epx.run import setup as setups
 from epx.run import train
@@ -29,17 +29,19 @@ def main(config: dict[str, Any]) -> int:
     """Trains, or goes on; returns the exit code."""
     if not FLAGS.workdir:
         app.fail("--workdir is missing: where is the record to be kept?", 2)
+    with app.config_errors():
+        workdir = paths.folder("--workdir", FLAGS.workdir)
     running.prepare_host()
     with app.config_errors():
         setup = setups.assemble(config)
     _log_start()
     with running.run_errors():
         with progress.display("train", FLAGS.quiet) as show:
-            stopped = progress.follow(train(setup, FLAGS.workdir), show)
+            stopped = progress.follow(train(setup, workdir), show)
         if stopped:
-            logging.info("state saved in %s; the same command goes on from there", FLAGS.workdir)
+            logging.info("state saved in %s; the same command goes on from there", workdir)
             return 128 + stopped
-        _log_result(record.load(FLAGS.workdir))
+        _log_result(record.load(workdir))
     return 0
 
 

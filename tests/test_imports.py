@@ -13,7 +13,7 @@ ROOT = Path(__file__).parents[1]
 # Folders (and the modules of epx/ itself) by floor: each imports from lower floors and from itself.
 FLOORS = [
     {"types", "files"},
-    {"streams"},
+    {"streams", "paths"},
     {"observers", "learning", "data", "record"},
     {"generators", "codes", "analysis"},
     {"run", "coders", "report"},
@@ -25,6 +25,7 @@ WITHOUT_JAX = {
     "analysis": {"scipy"},
     "report": {"matplotlib", "tabulate"},
     "record": set(),
+    "paths": set(),
     "files": set(),
 }
 # One file each may import these.

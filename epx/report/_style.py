@@ -6,7 +6,7 @@ import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
-from epx.report import paths
+from epx import paths
 
 # Bars: a ramp of lightness, then hatches, so that grey prints stay legible.
 FILLS = ("#c3c8ce", "#7fb2d6", "#1b4f8a", "#8f3d76", "#d98c3f", "#4d8f5b")
@@ -92,6 +92,5 @@ def log_if_wide(axis: Axes, values: np.ndarray, factor: float = 20.0) -> None:
 
 def save(figure: Figure, path: Path | str) -> Figure:
     """Writes the figure in the format of the path's ending; returns the figure."""
-    paths.check("figure", path, paths.FIGURES)
-    figure.savefig(path, dpi=DPI)
+    figure.savefig(paths.output("figure", path, paths.FIGURES), dpi=DPI)
     return figure

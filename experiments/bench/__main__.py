@@ -29,13 +29,14 @@ import json
 import resource
 import time
 from collections.abc import Callable
-from pathlib import Path
 from typing import Any
 
 import jax
 from absl import flags
 
-from epx import record
+from epx import paths, record
+from epx.run.config import convert
+from epx.types import refusal, require
 from experiments import doctor
 from experiments.bench import generation, timing, training
 from experiments.bench.workloads import Case, Members
@@ -56,15 +57,16 @@ for _size in SIZES:
 
 def main() -> int:
     """Measures, prints, and writes; returns the exit code."""
-    running.prepare_host()
-    cases = _cases()
     with app.config_errors():
+        written = paths.output("--json", FLAGS.json, new=True) if FLAGS.json else None
+        traced = paths.folder("--trace", FLAGS.trace) if FLAGS.trace else None
+        earlier = _read(FLAGS.compare) if FLAGS.compare else None
+    running.prepare_host()
+    with app.config_errors():
+        cases = _cases()
         for case in cases:
             case.check()
-    sections = _sections(cases)
-    earlier = _read(FLAGS.compare) if FLAGS.compare else None
-    if FLAGS.json and Path(FLAGS.json).exists():
-        app.fail(f"--json={FLAGS.json}: the file exists; name another or remove it", 2)
+        sections = _sections(cases)
     began, rows, result = time.monotonic(), [], {}
     for name, measure in sections.items():
         print(f"\n{name}")
@@ -74,14 +76,14 @@ def main() -> int:
             )
             rows.append({"section": name, "row": row} | numbers)
         result = {"machine": _machine(), "rows": rows, "seconds": time.monotonic() - began}
-        if FLAGS.json:  # after each section: what was measured is not lost to a stop
-            record.write_json(Path(FLAGS.json), result)
+        if written:  # after each section: what was measured is not lost to a stop
+            record.write_json(written, result)
     if earlier:
         print("\n" + timing.comparison(earlier, result))
-    if FLAGS.trace:
+    if traced:
         call = Members(cases[0]).steps(peak=1.0).call  # so slow a machine that it is one step
         timing.seconds(call)
-        with jax.profiler.trace(FLAGS.trace):
+        with jax.profiler.trace(traced):
             timing.seconds(call)
     return 0
 
@@ -114,17 +116,15 @@ def _sections(cases: list[Case]) -> dict[str, Callable[[], training.Rows]]:
         quick if FLAGS.fast else [name for name in known if name != "precision"]
     )
     for name in wanted:
-        if name not in known:
-            app.fail(f"--only={name}: accepted are {', '.join(known)}", 2)
+        require("--only", name, name in known, ", ".join(known))
     return {name: known[name] for name in wanted}
 
 
 def _cases() -> list[Case]:
     named = {size: FLAGS[size].value for size in SIZES if FLAGS[size].value}
-    try:
-        named = {k: v if k == "dtype" else [int(x) for x in v] for k, v in named.items()}
-    except ValueError:
-        app.fail(f"{named}: sizes are whole numbers", 2)
+    for size, values in named.items():
+        if size != "dtype":
+            named[size] = [convert(f"--{size}", value, int) for value in values]
     return [
         Case(**dict(zip(group, values)))
         for group in ([named] if named else _default_sizes())
@@ -155,16 +155,19 @@ def _machine() -> dict[str, Any]:
 
 
 def _read(file: str) -> dict[str, Any]:
+    """An earlier bench. Raises ValueError where the file holds something else."""
+    accepted = "the JSON of a bench"
+    content = paths.read("--compare", file, accepted)
     try:
-        found = json.loads(Path(file).read_text())
+        found = json.loads(content)
         for row in found["rows"]:
             numbers = {key: row[key] for key in row if key not in ("section", "row")}
             if not all(isinstance(value, int | float) for value in numbers.values()):
-                raise ValueError(f"a row with other than numbers: {row}")
+                raise TypeError(f"a row with other than numbers: {row}")
             _ = row["section"], row["row"]
         return found
-    except (OSError, ValueError, KeyError, TypeError) as error:
-        app.fail(f"--compare={file}: no JSON of a bench ({error})", 2)
+    except (ValueError, KeyError, TypeError) as error:
+        raise refusal("--compare", file, f"{accepted}; this one holds none ({error})") from error
 
 
 if __name__ == "__main__":
