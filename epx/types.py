@@ -26,7 +26,11 @@ if TYPE_CHECKING:  # so that reports and corpora, which need no JAX, can use thi
 PyTree = Any
 
 
-def refusal(key: str, value: Any, accepted: str) -> ValueError:
+class Refusal(ValueError):
+    """A value that is not accepted; the message is for the user."""
+
+
+def refusal(key: str, value: Any, accepted: str) -> Refusal:
     """The one form in which a value is refused: `key=value: accepted X`.
 
     Args:
@@ -36,7 +40,7 @@ def refusal(key: str, value: Any, accepted: str) -> ValueError:
     """
     shown = repr(value)
     shown = shown if len(shown) <= 200 else f"{shown[:200]}..."
-    return ValueError(f"{key}={shown}: accepted {accepted}")
+    return Refusal(f"{key}={shown}: accepted {accepted}")
 
 
 def require(key: str, value: Any, legal: bool, accepted: str) -> None:
