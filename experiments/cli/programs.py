@@ -5,6 +5,7 @@ again at every start. Here an entry ends with its sha256. One that does not agre
 one line, and its program is compiled anew.
 """
 
+import contextlib
 import hashlib
 import os
 from pathlib import Path
@@ -55,7 +56,7 @@ def _get(cache, key: str) -> bytes | None:
     if hashlib.sha256(program).digest() == digest:
         return program
     logging.warning("the compiled program %s is damaged: it is dropped and compiled anew", path)
-    path.unlink(missing_ok=True)
+    _remove(path)
     return None
 
 
@@ -67,5 +68,10 @@ def _put(cache, key: str, program: bytes) -> None:
         temporary.write_bytes(program + hashlib.sha256(program).digest())
         os.replace(temporary, path)
     except OSError as error:
-        temporary.unlink(missing_ok=True)
+        _remove(temporary)
         logging.warning("a compiled program is not kept (%s)", error)
+
+
+def _remove(path: Path) -> None:
+    with contextlib.suppress(OSError):  # nothing is there, or the folder cannot be written
+        path.unlink()
