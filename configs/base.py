@@ -46,14 +46,18 @@ MEANING = {
 }
 
 
+class SizeError(ValueError):
+    """A size that is none of SIZES."""
+
+
 def get_config(size: str = "cpu") -> ConfigDict:
     """The defaults; a config file starts from these and names its generator.
 
     Raises:
-      ValueError: a size that is none of SIZES.
+      SizeError: a size that is none of SIZES.
     """
     if size not in SIZES:
-        raise ValueError(f"config size {size}: accepted are {', '.join(SIZES)}")
+        raise SizeError(f"size={size!r}: accepted {', '.join(SIZES)}")
     config = ConfigDict()
     config.generator = ConfigDict({"name": ""})
     config.observer = ConfigDict({"name": "transformer"})

@@ -28,7 +28,11 @@ if TYPE_CHECKING:  # reports and corpora import this module and need no JAX
 PyTree = Any
 
 
-def refusal(key: str, value: Any, accepted: str) -> ValueError:
+class Refusal(ValueError):
+    """A value that is not accepted; the message is for the user."""
+
+
+def refusal(key: str, value: Any, accepted: str) -> Refusal:
     """The error that refuses a value: `key=value: accepted X`.
 
     Args:
@@ -38,7 +42,7 @@ def refusal(key: str, value: Any, accepted: str) -> ValueError:
     """
     shown = repr(value)
     shown = shown if len(shown) <= 200 else f"{shown[:200]}..."
-    return ValueError(f"{key}={shown}: accepted {accepted}")
+    return Refusal(f"{key}={shown}: accepted {accepted}")
 
 
 def require(key: str, value: Any, legal: bool, accepted: str) -> None:

@@ -48,7 +48,7 @@ def main(config: dict[str, Any]) -> int:
         if given:
             app.fail(f"--{given[0]}: with --examples no file is read or written", 2)
     else:
-        _check_files()
+        content, output = _files()
     running.prepare_host()
     if jax.default_backend() != "cpu":
         app.fail("only a CPU computes the same bits twice; set JAX_PLATFORMS=cpu", 2)
@@ -61,13 +61,13 @@ def main(config: dict[str, Any]) -> int:
     if FLAGS.examples:
         return _send_examples(setup)
     try:
-        read, identity = Path(FLAGS.input).read_bytes(), _identity(setup)
+        identity = _identity(setup)
         if FLAGS.decompress:
-            sent = container.unpack(read, identity)
-            _write(container.verified(_decompressed(_prepared(setup), sent), sent))
+            sent = container.unpack(content, identity)
+            _write(output, container.verified(_decompressed(_prepared(setup), sent), sent))
         else:
-            payload = _compressed(_prepared(setup), read)
-            _write(container.pack(read, payload, identity))
+            payload = _compressed(_prepared(setup), content)
+            _write(output, container.pack(content, payload, identity))
     except container.ContainerError as error:
         app.fail(f"{FLAGS.input}: {error}", 1)
     except (ValueError, OSError) as error:
@@ -75,13 +75,13 @@ def main(config: dict[str, Any]) -> int:
     return 0
 
 
-def _check_files() -> None:
+def _files() -> tuple[bytes, Path]:
+    """The content of the input, and the path of the output, which is not there yet."""
     if not FLAGS.input or not FLAGS.output:
         app.fail("--input and --output are needed: which file to read, and which to write", 2)
-    if Path(FLAGS.output).exists():
-        app.fail(f"--output={FLAGS.output}: it exists; name another or remove it", 2)
-    if not Path(FLAGS.output).resolve().parent.is_dir():
-        app.fail(f"--output={FLAGS.output}: no such folder", 2)
+    with app.config_errors():
+        output = files.output("--output", FLAGS.output, new=True)
+        return files.read("--input", FLAGS.input, "a file"), output
 
 
 def _check_bytes(spec: Spec) -> None:
@@ -194,9 +194,9 @@ def _zstd(data: bytes) -> bytes:
     return zstandard.ZstdCompressor(level=19).compress(data)
 
 
-def _write(content: bytes) -> None:
+def _write(path: Path, content: bytes) -> None:
     """Write the output atomically."""
-    with files.replacing(Path(FLAGS.output).resolve()) as handle:
+    with files.replacing(path) as handle:
         handle.write(content)
 
 

@@ -12,10 +12,10 @@ summary.json and figure.png below --workdir and prints the table. The same comma
 """
 
 import time
-from pathlib import Path
 
 from absl import flags
 
+from epx import files
 from experiments.cli import app
 
 FLAGS = flags.FLAGS
@@ -37,7 +37,8 @@ def main() -> int:
     from experiments import sweep
 
     kind = "-tune" if FLAGS.tune else "-fast" if FLAGS.fast else ""
-    workdir = Path(FLAGS.workdir or f"runs/demo{kind}")
+    with app.config_errors():
+        workdir = files.folder("--workdir", FLAGS.workdir or f"runs/demo{kind}")
     config = demo.get_config().to_dict()
     overrides = demo.sweep(FLAGS.fast, FLAGS.tune)
     status = sweep.run("demo", config, overrides, workdir, demo.RATES if FLAGS.tune else None)

@@ -13,8 +13,9 @@ from pathlib import Path
 
 from absl import flags
 
+from epx import files
 from epx.analysis import scaling
-from epx.report import curves, paths, tables
+from epx.report import curves, tables
 from experiments.cli import app
 
 FLAGS = flags.FLAGS
@@ -29,7 +30,8 @@ flags.DEFINE_string("figure", None, "draw S and H against compute to this file (
 def main() -> int:
     """Print the table, and draw the figure of --figure; return the exit code."""
     try:
-        paths.check("figure", FLAGS.figure, paths.FIGURES)
+        if FLAGS.figure:
+            files.output("--figure", FLAGS.figure, files.FIGURES)
         laws = (
             scaling.read(FLAGS.laws)
             if FLAGS.laws

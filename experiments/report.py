@@ -14,9 +14,9 @@ from pathlib import Path
 
 from absl import flags
 
-from epx import record
+from epx import files, record
 from epx.analysis import frontier, loss
-from epx.report import bars, comparison, curves, paths, summary, tables
+from epx.report import bars, comparison, curves, summary, tables
 from epx.types import require
 from experiments.cli import app
 
@@ -52,7 +52,7 @@ def main() -> int:
         app.fail("--records is missing: which folder holds the records?", 2)
     try:
         _check_flags()
-        records = load(FLAGS.records)
+        records = load(files.folder("--records", FLAGS.records))
         cells = make_cells(records, FLAGS.anchor, FLAGS.test_tokens, FLAGS.surplus)
         print(_table(cells))
         if FLAGS.sensitivity:
@@ -63,7 +63,7 @@ def main() -> int:
             )
             say("\n" + tables.differences(pairs))
         if FLAGS.summary:
-            record.write_json(Path(FLAGS.summary), {"cells": cells})
+            record.write_json(files.output("--summary", FLAGS.summary), {"cells": cells})
         if summary.measured(cells):
             if FLAGS.figure:
                 bars.generators_by_observers(cells, FLAGS.figure)
@@ -84,9 +84,11 @@ def main() -> int:
 
 def _check_flags() -> None:
     for key in FIGURES:
-        paths.check(key, FLAGS[key].value, paths.FIGURES)
-    paths.check("summary", FLAGS.summary)
-    require("compare", FLAGS.compare, len(FLAGS.compare) in (0, 2), "two names, --compare twice")
+        if FLAGS[key].value:
+            files.output(f"--{key}", FLAGS[key].value, files.FIGURES)
+    if FLAGS.summary:
+        files.output("--summary", FLAGS.summary)
+    require("--compare", FLAGS.compare, len(FLAGS.compare) in (0, 2), "two names, --compare twice")
 
 
 def _table(cells: list[summary.Cell]) -> str:
@@ -95,12 +97,12 @@ def _table(cells: list[summary.Cell]) -> str:
     return tables.FORMATS[FLAGS.format](cells)
 
 
-def load(folder: str) -> list[record.Record]:
+def load(folder: Path | str) -> list[record.Record]:
     """Load all records below a folder. Raises RecordError if there is none."""
-    paths_found = record.find(folder)
-    if not paths_found:
+    found = record.find(folder)
+    if not found:
         raise record.RecordError(f"{folder} holds no records")
-    return [record.load(path) for path in paths_found]
+    return [record.load(path) for path in found]
 
 
 def make_cells(

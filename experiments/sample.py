@@ -15,7 +15,7 @@ import jax.numpy as jnp
 import numpy as np
 from absl import flags
 
-from epx import record, streams
+from epx import files, record, streams
 from epx.analysis.measurement import LN2
 from epx.learning import nll, sampling
 from epx.run import checkpoint, evaluation, provenance
@@ -39,8 +39,9 @@ def main() -> int:
     """Print real and sampled examples in two columns; return the exit code."""
     if not FLAGS.record:
         app.fail("--record is missing: which folder holds the record?", 2)
+    with app.config_errors():
+        folder = files.folder("--record", FLAGS.record)
     running.prepare_host()
-    folder = Path(FLAGS.record)
     with running.run_errors(), app.config_errors():
         setup = _setup(record.load(folder))
         step, state = _state(setup, folder)

@@ -12,13 +12,14 @@ import jax.numpy as jnp
 import numpy as np
 from absl import flags
 
+from epx import files
 from epx.coders import relative_entropy
 from epx.codes import requential
 from epx.generators import eca
 from epx.learning import optim
 from epx.learning.batch import Batch
 from epx.observers import transformer
-from epx.report import curves, paths
+from epx.report import curves
 from experiments.cli import app, running
 
 FLAGS = flags.FLAGS
@@ -32,9 +33,11 @@ flags.DEFINE_string("figure", None, "draw lengths and proposals against the KL t
 
 def main() -> int:
     """Send, receive, compare and print; return the exit code."""
+    with app.config_errors():
+        if FLAGS.figure:
+            files.output("--figure", FLAGS.figure, files.FIGURES)
     running.prepare_host()
     with app.config_errors():
-        paths.check("figure", FLAGS.figure, paths.FIGURES)
         automaton = eca.make(jax.random.key(0), rule=FLAGS.rule, width=FLAGS.width, steps=1)
         observer = transformer.make(2, automaton.spec.length, depth=1, width=16)
         hyper = optim.make_hyper(FLAGS.seed, lr=0.2, warmup_steps=10, ema_steps=10)

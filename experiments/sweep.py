@@ -15,11 +15,12 @@ from pathlib import Path
 
 from absl import flags
 
-from epx import record
+from epx import files, record
 from epx.report import bars, summary, tables
 from epx.run.config import Config, Overrides
 from epx.sweeps import grid, local
 from epx.sweeps.ensembles import Ensemble, ensembles
+from epx.types import require
 from experiments.cli import app, configs, progress, running
 
 FLAGS = flags.FLAGS
@@ -45,27 +46,30 @@ def main() -> int:
     if FLAGS.sweep and FLAGS.vary:
         app.fail("--vary needs --config; a sweep file already defines what varies", 2)
     with app.config_errors():
+        workdir = files.folder("--workdir", FLAGS.workdir)
         config, overrides, rates = read(FLAGS.sweep) if FLAGS.sweep else _from_flags()
-    return run("sweep", config, overrides, Path(FLAGS.workdir), rates if FLAGS.tune else None)
+    return run("sweep", config, overrides, workdir, rates if FLAGS.tune else None)
 
 
 def read(path: str) -> tuple[Config, list[Overrides], tuple[float, ...]]:
     """The shared config, the overrides, and the rates for tuning of a sweep file."""
     file = configs.module(path, "sweep", "sweep")
     overrides = configs.call(file, "sweep", "sweep")
-    if not hasattr(file, "get_config"):
-        raise configs.UsageError(f"--sweep={path}: defines no get_config, the shared config")
+    shares = callable(getattr(file, "get_config", None))
+    require("--sweep", path, shares, "a file that also has get_config(), what the runs share")
     config = configs.call(file, "sweep", "get_config")
-    return config, overrides, getattr(file, "RATES", RATES)
+    rates = getattr(file, "RATES", RATES)
+    legal = isinstance(rates, list | tuple) and len(rates) > 0
+    require("RATES", rates, legal, f"a list of learning rates, in --sweep={path}")
+    return config, overrides, rates
 
 
 def _from_flags() -> tuple[Config, list[Overrides], tuple[float, ...]]:
     config = configs.load(FLAGS.config, {})
     axes = []
     for text in FLAGS.vary:
-        key, is_assignment, values = text.partition("=")
-        if not is_assignment or not values:
-            raise configs.UsageError(f"--vary={text}: expected is KEY=VALUE,VALUE,...")
+        key, _, values = text.partition("=")
+        require("--vary", text, bool(key and values), "a key and its values, KEY=VALUE,VALUE,...")
         axes.append(grid.vary(key, values.split(",")))
     if not any("run.seed" in axis[0] for axis in axes):
         first, count = config["run"]["seed"], config["run"]["seeds"]

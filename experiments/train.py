@@ -12,7 +12,7 @@ from typing import Any
 import jax
 from absl import flags, logging
 
-from epx import record
+from epx import files, record
 from epx.analysis import ledger
 from epx.run import train
 from epx.run.setup import assemble
@@ -28,17 +28,19 @@ def main(config: dict[str, Any]) -> int:
     """Train, or resume; return the exit code."""
     if not FLAGS.workdir:
         app.fail("--workdir is missing: the folder of the record", 2)
+    with app.config_errors():
+        workdir = files.folder("--workdir", FLAGS.workdir)
     running.prepare_host()
     with app.config_errors():
         setup = assemble(config)
     _log_start()
     with running.run_errors():
         with progress.display("train", FLAGS.quiet) as show:
-            stopped = progress.follow(train(setup, FLAGS.workdir), show)
+            stopped = progress.follow(train(setup, workdir), show)
         if stopped:
-            logging.info("state saved in %s; the same command resumes from there", FLAGS.workdir)
+            logging.info("state saved in %s; the same command resumes from there", workdir)
             return 128 + stopped
-        _log_result(record.load(FLAGS.workdir))
+        _log_result(record.load(workdir))
     return 0
 
 

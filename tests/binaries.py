@@ -57,7 +57,8 @@ def run(name: str, *arguments: object, prepare=lambda: None, path: Path | None =
 def refused(done: Done, *named: str, code: int = 2) -> str:
     """The one line of a binary that refused its command, in which all of `named` stand."""
     assert done.code == code and done.out == "", done
-    assert len(done.err.splitlines()) == 1 and len(done.err) < 600, done.err
+    assert len(done.err.splitlines()) == 1 and len(done.err) < 800, done.err
+    assert done.err.count(": accepted ") <= 1, done.err
     for part in named:
         assert part in done.err, done.err
     return done.err

@@ -12,8 +12,8 @@ from epx.types import refusal
 ROOT = Path(__file__).parents[1]
 # Folders (and the modules of epx/ itself) by floor: each imports from lower floors and from itself.
 FLOORS = [
-    {"types", "files"},
-    {"streams"},
+    {"types"},
+    {"streams", "files"},
     {"observers", "learning", "data", "record"},
     {"generators", "codes", "analysis"},
     {"run", "coders", "report"},
@@ -55,6 +55,10 @@ def imported(file):
 
 def modules():
     return sorted(file for file in (ROOT / "epx").rglob("*.py") if file.name != "__init__.py")
+
+
+def with_binaries():
+    return [*modules(), *sorted((ROOT / "experiments").rglob("*.py"))]
 
 
 def folder(file):
@@ -125,9 +129,59 @@ def test_no_print_assert_or_bare_except_in_the_library():
 
 def test_every_refusal_of_a_value_has_one_form():
     """`types.refusal` writes key, value and what is accepted; nothing else raises a ValueError."""
-    for file in modules():
+    for file in with_binaries():
         for node in ast.walk(ast.parse(file.read_text())):
             if isinstance(node, ast.Raise) and isinstance(node.exc, ast.Call):
                 assert getattr(node.exc.func, "id", "") != "ValueError", f"{file}:{node.lineno}"
     message = str(refusal("run.steps", 0, "1 to 10"))
     assert message == "run.steps=0: accepted 1 to 10"
+
+
+def refusals():
+    """Each call that may refuse a value: where it stands, its key, and what it says is accepted."""
+    for file in with_binaries():
+        tree = ast.parse(file.read_text())
+        scopes = [node for node in ast.walk(tree) if isinstance(node, ast.FunctionDef)]
+        for node in ast.walk(tree):
+            name = getattr(getattr(node, "func", None), "id", None)
+            if name in ("refusal", "require", "require_whole"):
+                inner = [scope for scope in scopes if node in ast.walk(scope)][-1]
+                accepted = [] if name == "require_whole" else beginnings(node.args[-1], inner)
+                yield f"{ids(file)}:{node.lineno}", node.args[0], accepted
+
+
+def beginnings(node, scope):
+    """The words with which a text may begin, as far as they stand in the function."""
+    if isinstance(node, ast.Constant):
+        return [node.value]
+    if isinstance(node, ast.JoinedStr):
+        return beginnings(node.values[0], scope)
+    if isinstance(node, ast.FormattedValue):
+        return beginnings(node.value, scope)
+    if isinstance(node, ast.BinOp):
+        return beginnings(node.left, scope)
+    if isinstance(node, ast.Name):
+        assigned = [n for n in ast.walk(scope) if isinstance(n, ast.Assign)]
+        values = [n.value for n in assigned if node.id in [getattr(t, "id", 0) for t in n.targets]]
+        return [text for value in values for text in beginnings(value, scope)]
+    return []  # a parameter, a call, such as of join, or a constant of the module
+
+
+NO_KIND = re.compile(
+    r"[A-Z]|(must|should|is|are|not|no|only|cannot|invalid|valid|a valid|please)\b"
+)
+
+
+def test_every_refusal_names_a_key_and_what_is_accepted():
+    found = list(refusals())
+    assert len(found) > 150 and sum(len(accepted) for *_, accepted in found) > 120
+    for where, key, accepted in found:
+        if isinstance(key, ast.Constant):
+            assert re.fullmatch(r"(--)?[\w.]+", key.value), f"{where}: the key {key.value!r}"
+        else:
+            parts = key.values if isinstance(key, ast.JoinedStr) else [key]
+            texts = [part.value for part in parts if isinstance(part, ast.Constant)]
+            variable = isinstance(key, ast.JoinedStr | ast.Name | ast.Attribute)
+            assert variable and all(re.fullmatch(r"[\w.-]+", text) for text in texts), where
+        for text in accepted:
+            assert text and not NO_KIND.match(text), f"{where}: accepted {text!r}"

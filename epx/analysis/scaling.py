@@ -12,6 +12,7 @@ and S_T, H_T are those of the N and D that make S + H shortest at T.
 """
 
 import csv
+import io
 import math
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -19,6 +20,7 @@ from typing import Any, NamedTuple
 import numpy as np
 from scipy import optimize
 
+from epx import files
 from epx.analysis.measurement import LN2
 from epx.types import refusal, require
 
@@ -197,36 +199,37 @@ def read(path: Path | str) -> dict[str, LossLaw]:
     last three may be empty. Spaces around a cell are ignored.
 
     Raises:
-      ValueError: the file has neither form; the message names the line.
-      OSError: the file cannot be read.
+      ValueError: the file cannot be read, or has neither form; the message names the line.
     """
-    name = str(path)
+    name, accepted = str(path), "a CSV file in UTF-8"
+    content = files.read("laws", name, accepted)
     try:
-        with open(path, newline="", encoding="utf-8-sig") as file:
-            rows = [[cell.strip() for cell in row] for row in csv.reader(file)]
+        text = io.StringIO(content.decode("utf-8-sig"), newline="")
+        rows = [[cell.strip() for cell in row] for row in csv.reader(text)]
     except (UnicodeDecodeError, csv.Error) as error:
-        raise refusal("laws", name, f"a CSV file in UTF-8 ({error})") from error
+        raise refusal("laws", name, f"{accepted} ({error})") from error
     head = rows[0] if rows else []
     kinds = [k for k in (LossLaw, ComputeLaw) if sorted(head) == sorted(("domain", *k._fields))]
     accepted = " or ".join(", ".join(("domain", *k._fields)) for k in (LossLaw, ComputeLaw))
-    require(f"{name}: columns", ", ".join(head), bool(kinds), accepted)
+    require("columns", ", ".join(head), bool(kinds), f"{accepted}; in line 1 of {name}")
     laws: dict[str, LossLaw] = {}
     for line, row in enumerate(rows[1:], start=2):
         if not row:
             continue
-        where = f"{name}, line {line}: "
-        require(f"{where}cells", len(row), len(row) == len(head), f"{len(head)}, as in line 1")
+        where = f"; in line {line} of {name}"
+        accepted = f"{len(head)}, as in line 1{where}"
+        require("cells", len(row), len(row) == len(head), accepted)
         numbers = dict(zip(head, row))
         domain = numbers.pop("domain")
         legal = bool(domain) and domain not in laws
-        require(f"{where}domain", domain, legal, "a name that no other line has")
+        require("domain", domain, legal, f"a name that no other line has{where}")
         laws[domain] = _law(kinds[0], numbers, where)
     require("laws", name, bool(laws), "a file with at least one law below its first line")
     return laws
 
 
 def _law(kind: type[LossLaw] | type[ComputeLaw], cells: dict[str, str], where: str) -> LossLaw:
-    """The law in a line of a file; `where` precedes the key in a refusal."""
+    """The law in a line of a file; a refusal ends with `where`, which names the line."""
     numbers = {}
     for key, text in cells.items():
         if not text and key in kind._field_defaults:
@@ -234,7 +237,7 @@ def _law(kind: type[LossLaw] | type[ComputeLaw], cells: dict[str, str], where: s
         try:
             numbers[key] = float(text)
         except ValueError:
-            raise refusal(where + key, text, "a number") from None
+            raise refusal(key, text, f"a number{where}") from None
     law = kind(**numbers)
     _check(law, where)
     if kind is LossLaw:
@@ -242,9 +245,8 @@ def _law(kind: type[LossLaw] | type[ComputeLaw], cells: dict[str, str], where: s
     try:
         converted = convert(law)
     except ArithmeticError as error:
-        raise refusal(
-            where + "law", tuple(law), f"constants that can be converted ({error})"
-        ) from error
+        accepted = f"constants that can be converted ({error}){where}"
+        raise refusal("law", tuple(law), accepted) from error
     _check(converted, where)
     return converted
 
@@ -252,13 +254,14 @@ def _law(kind: type[LossLaw] | type[ComputeLaw], cells: dict[str, str], where: s
 def _check(law: LossLaw | ComputeLaw, where: str) -> None:
     """Refuse constants that a law cannot have."""
     sizes = {key: getattr(law, key, None) for key in ("vocab", "context", "aspect")}
-    given = [value is not None for value in sizes.values()]
-    together = all(given) or not any(given)
-    require(f"{where}vocab, context, aspect", tuple(sizes.values()), together, "all three or none")
+    some = any(value is not None for value in sizes.values())
+    for key, value in sizes.items():
+        legal = value is not None or not some
+        require(key, value, legal, f"a number, as {', '.join(sizes)} go together{where}")
     for key, value in law._asdict().items():
         most = 1.0 if key in ("beta", "delta") else math.inf
         legal = value is None or 0 < value < most or (key == "E" and value == 0)
-        require(where + key, value, legal, f"a number above 0 and below {most}")
+        require(key, value, legal, f"a number above 0 and below {most}{where}")
 
 
 def convert(law: ComputeLaw) -> LossLaw:

@@ -180,5 +180,5 @@ def receive(sides: CompiledSides, bits: str, given_SxBxG: Sequence[jax.Array]) -
         completion_B = sides.decode(jnp.int32(step), p, jnp.array(numbers, jnp.int32))
         student = sides.update_student(jnp.int32(step), given_BxG, completion_B, student)
     left = len(bits) - at
-    require("bits", left, left == 0, "no bits after the last number")
+    require("bits", left, left == 0, "0, as the last number ends the bits")
     return student

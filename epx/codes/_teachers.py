@@ -147,7 +147,7 @@ def make_pacing(
     legal = 1 <= first_projection <= LARGEST
     require("code.first_projection", first_projection, legal, f"1 to {LARGEST} steps (31 bits)")
     legal = 1 < projection_growth < math.inf
-    require("code.projection_growth", projection_growth, legal, "above 1")
+    require("code.projection_growth", projection_growth, legal, "a finite number above 1")
     legal = teacher_steps is None or 1 <= teacher_steps <= LARGEST
     require("code.teacher_steps", teacher_steps, legal, f"1 to {LARGEST} steps, or none")
     return Pacing(

@@ -125,7 +125,7 @@ def make(
     most = bits * (bits - 1) // 2
     require_whole("generator.nonzeros", nonzeros, 0, most, f"with bits={bits}")
     singular = nonzeros % bits == 0 and nonzeros // bits % 2 == 1
-    accepted = f"numbers that are no odd multiple of bits={bits}"
+    accepted = f"0 to {most} but odd multiples of bits={bits}"
     require("generator.nonzeros", nonzeros, not singular, accepted)
     require("generator.order", order, order in ("forward", "reverse"), "forward, reverse")
     require("generator.coded", coded, coded in ("labels", "all"), "labels, all")

@@ -174,7 +174,7 @@ def _load(corpus: str, unit: str, length: int, words: int, modified_ns: int) -> 
     """The windows of the training part of the corpus, `size` of them, then of the held-out part."""
     loaded = catalogue.text(corpus)
     if loaded.not_utf8 and unit != "byte":
-        raise refusal(paths.KEY, corpus, f"UTF-8 text, or unit=byte; {loaded.not_utf8}")
+        raise refusal(paths.KEY, corpus, f"text in UTF-8, or unit=byte; {loaded.not_utf8}")
     start = texts.held_out_start(loaded)
     both = loaded.text[:start], loaded.text[start:]
     if unit == "byte":

@@ -23,7 +23,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from epx import streams
+from epx import files, streams
 from epx.generators._bounds import MAX_LENGTH
 from epx.types import Example, Spec, refusal, require, require_whole
 
@@ -113,14 +113,8 @@ def make(key: jax.Array, path: str = "", length: int = 0, vocab: int = 0) -> Tok
 def _checked_path(path: str) -> Path:
     """The path of a file that exists."""
     accepted = "the path of a .npy or .npz file of whole numbers"
-    require(_KEY, path, isinstance(path, str) and path != "", accepted)
-    try:
-        file = Path(path).expanduser()
-        exists, regular = file.exists(), file.is_file()
-    except (OSError, RuntimeError, ValueError) as error:
-        raise refusal(_KEY, path, f"{accepted}; {_reason(error)}") from error
-    require(_KEY, path, exists, f"{accepted}; there is no such file")
-    require(_KEY, path, regular, f"{accepted}; this is not a regular file")
+    require(_KEY, path, path != "", accepted)
+    file = files.existing(_KEY, path, accepted)
     require(_KEY, path, file.suffix in (".npy", ".npz"), f"{accepted}, by the end of its name")
     size = file.stat().st_size
     require(_KEY, path, size <= MAX_BYTES, f"files of at most 4 GiB; this one has {size:,} bytes")

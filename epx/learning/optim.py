@@ -31,12 +31,13 @@ def make_hyper(
       ValueError: a value out of range; the message names the key and the accepted values.
     """
     positive = dict(lr=lr, eps=eps, clip_norm=clip_norm, ema_steps=ema_steps)
+    accepted = "a number above 0, finite in float32"
     for key, value in positive.items():
-        require(f"optim.{key}", value, 0 < value <= LARGEST_FLOAT32, "above 0, finite in float32")
+        require(f"optim.{key}", value, 0 < value <= LARGEST_FLOAT32, accepted)
     for key, value in dict(b1=b1, b2=b2).items():
-        require(f"optim.{key}", value, 0 <= value < 1, "at least 0 and below 1")
+        require(f"optim.{key}", value, 0 <= value < 1, "a number from 0 to below 1")
     legal = 0 <= warmup_steps <= LARGEST_FLOAT32
-    require("optim.warmup_steps", warmup_steps, legal, "at least 0, finite in float32")
+    require("optim.warmup_steps", warmup_steps, legal, "a number from 0 on, finite in float32")
     require("run.seed", seed, 0 <= seed < 2**32, "0 to 2^32 - 1, as a seed has 32 bits")
     floats = (lr, warmup_steps, b1, b2, eps, clip_norm, ema_steps)
     return Hyper(np.uint32(seed), *(np.float32(value) for value in floats))

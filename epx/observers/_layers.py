@@ -90,7 +90,7 @@ def previous_tokens(tokens_BxT: jax.Array) -> jax.Array:
 def refuse_side(family: str, side: PyTree) -> None:
     """Raise a ValueError if a family without side information is given some."""
     if side is not None:
-        raise refusal("side", jax.tree.structure(side), f"only None by {family}")
+        raise refusal("side", jax.tree.structure(side), f"none: {family} takes no such context")
 
 
 def require_parameters(key: str, value: int, count: int) -> None:

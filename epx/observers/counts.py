@@ -88,7 +88,7 @@ def _check(vocab: int, order: int, alpha: float) -> None:
         f"a table of {(vocab + 1):,}^order x {vocab:,} counts may have {MAX_COUNTS:,} (512 MiB)"
     )
     require_whole("observer.order", order, 0, fitting[-1], needed)
-    require("observer.alpha", alpha, 0 < alpha < float("inf"), "finite numbers above 0")
+    require("observer.alpha", alpha, 1e-30 <= alpha <= 1e30, "1e-30 to 1e30, within float32")
 
 
 def _init(counter: Counter, key: jax.Array) -> jax.Array:

@@ -6,7 +6,7 @@ import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
-from epx.report import paths
+from epx import files
 
 # Bars: increasing darkness, then hatches, so that they differ in grey prints.
 FILLS = ("#c3c8ce", "#7fb2d6", "#1b4f8a", "#8f3d76", "#d98c3f", "#4d8f5b")
@@ -92,7 +92,6 @@ def log_if_wide(axis: Axes, values: np.ndarray, factor: float = 20.0) -> None:
 
 def save(figure: Figure, path: Path | str | None) -> Figure:
     """Write the figure, if there is a path, in the format of its ending; return the figure."""
-    paths.check("figure", path, paths.FIGURES)
     if path is not None:
-        figure.savefig(path, dpi=DPI)
+        figure.savefig(files.output("figure", path, files.FIGURES), dpi=DPI)
     return figure

@@ -6,19 +6,20 @@ other keys. Needs no JAX.
 """
 
 import difflib
+import functools
 import importlib
-import importlib.util
 import inspect
+import json
 import math
 import traceback
 import types
 import typing
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from pathlib import Path
 from types import ModuleType
 from typing import Any
 
-from epx.types import refusal, require
+from epx.types import Refusal, Spec, refusal, require
 
 Config = dict[str, dict[str, Any]]  # sections of plain values
 Overrides = dict[str, Any]  # dotted keys and their values
@@ -30,6 +31,13 @@ SUPPLIED = {
     "generator": ("key",),
     "observer": ("vocab", "length", "dtype"),
     "code": ("observer", "batch"),
+}
+
+# The parts that the value of `make` has at least.
+MADE: dict[str, dict[str, Any]] = {
+    "generator": {"spec": Spec, "example": Callable, "oracle_nats": Callable},
+    "observer": {"init": Callable, "logits": Callable, "flops": Callable},
+    "code": {"init": Callable, "step": Callable},
 }
 
 # The keys of the other sections and their types. `configs/base.py` has units and meanings.
@@ -64,6 +72,7 @@ FREE_SECTIONS = ("label", "tuning")
 _WORDS = {int: "a whole number", float: "a number", bool: "true or false", str: "a text"}
 
 
+@functools.cache
 def names(kind: str) -> list[str]:
     """The modules with a `make` for a kind: `generator`, `observer` or `code`."""
     folder = importlib.import_module(FOLDERS[kind])
@@ -84,32 +93,42 @@ def find(kind: str, name: str) -> ModuleType:
     shipped = names(kind)
     if name in shipped:
         return importlib.import_module(f"{FOLDERS[kind]}.{name}")
-    key, accepted = f"{kind}.name", f"a module with a function make, as those of {FOLDERS[kind]}"
-    if not _exists(name):
-        choices = f"{', '.join(shipped)}, or a module of your own on the import path"
-        raise refusal(key, name, f"{suggest(name, shipped)}{choices}")
+    key, needed = f"{kind}.name", f"a module with a function make, as those of {FOLDERS[kind]}"
+    near = suggest(str(name), shipped)
+    known = f"{', '.join(shipped)}{near}, or a module of your own on the import path"
+    legal = isinstance(name, str) and all(part.isidentifier() for part in name.split("."))
+    require(key, name, legal, known)
     try:
         module = importlib.import_module(name)
     except (Exception, SystemExit) as error:  # the user's module may raise anything
-        raise refusal(key, name, f"{accepted}; importing it failed: {place(error)}") from error
-    require(key, name, callable(getattr(module, "make", None)), f"{accepted}; this one has none")
+        # What is missing may be the module itself, or one that it imports.
+        missing = error.name if isinstance(error, ModuleNotFoundError) else None
+        if missing and f"{name}.".startswith(f"{missing}."):
+            raise refusal(key, name, known) from None
+        raise refusal(key, name, f"{needed}; importing it raised {place(error)}") from error
+    require(key, name, callable(getattr(module, "make", None)), f"{needed}; this one has none")
     return module
 
 
-def _exists(name: str) -> bool:
-    try:
-        return importlib.util.find_spec(name) is not None
-    except (Exception, SystemExit):  # an invalid name, or a parent that cannot be imported
-        return False
+def place(error: BaseException, file: str | None = None) -> str:
+    """An exception in one line, with the line of the user's file that led to it.
 
-
-def place(error: BaseException) -> str:
-    """An exception in one line, with the file and line that raised it."""
-    message = f"{type(error).__name__}: {error}".splitlines()[0]
+    Args:
+      error: as it was caught, in the function that called or imported the user's code.
+      file: of the user; None is the first one that was entered.
+    """
+    frames = traceback.extract_tb(error.__traceback__)[1:]
+    frames = [frame for frame in frames if "importlib" not in frame.filename]
+    if file is None and frames:
+        file = frames[0].filename
+    lines = [frame.lineno for frame in frames if frame.filename == file]
+    message = str(error)
     if isinstance(error, SyntaxError) and error.filename:
-        return f"{message.split(' (')[0]} ({error.filename}, line {error.lineno})"
-    frames = traceback.extract_tb(error.__traceback__)
-    return f"{message} ({frames[-1].filename}, line {frames[-1].lineno})" if frames else message
+        file, lines, message = error.filename, [error.lineno], error.msg
+    line = f", line {lines[-1]}" if lines else ""
+    where = f" ({file}{line})" if file else ""
+    first, *_ = message.splitlines() or ["no reason"]
+    return f"{type(error).__name__}: {first:.200}{where}"
 
 
 def arguments(kind: str, name: str) -> dict[str, inspect.Parameter]:
@@ -118,9 +137,10 @@ def arguments(kind: str, name: str) -> dict[str, inspect.Parameter]:
     Raises:
       ValueError: as `find`, or a parameter has no default.
     """
+    function = find(kind, name).make
     try:
-        parameters = inspect.signature(find(kind, name).make).parameters
-    except TypeError as error:
+        parameters = inspect.signature(function).parameters
+    except (TypeError, ValueError) as error:
         raise refusal(f"{kind}.name", name, f"a make with a readable signature: {error}") from error
     keys = {key: p for key, p in parameters.items() if key not in SUPPLIED[kind]}
     for key, parameter in keys.items():
@@ -136,11 +156,12 @@ def complete(kind: str, section: dict[str, Any]) -> dict[str, Any]:
     Raises:
       ValueError: an unknown name, or a key that is no argument of `make`.
     """
-    keys = arguments(kind, section["name"])
+    name = section.get("name", "")
+    keys = arguments(kind, name)
     for key, value in section.items():
         if key != "name":
-            _check_key(f"{kind}.{key}", value, keys, f" with {kind}.name={section['name']}")
-    return {"name": section["name"]} | {k: section.get(k, p.default) for k, p in keys.items()}
+            _check_key(f"{kind}.{key}", value, keys, f" with {kind}.name={name}")
+    return {"name": name} | {k: section.get(k, p.default) for k, p in keys.items()}
 
 
 def resolve(config: Config, overrides: Overrides) -> Config:
@@ -156,9 +177,10 @@ def resolve(config: Config, overrides: Overrides) -> Config:
     """
     config = {section: dict(values) for section, values in config.items()}
     for kind in FOLDERS:
-        section = config.setdefault(kind, {"name": ""})
-        name = overrides.get(f"{kind}.name", section["name"])
-        config[kind] = complete(kind, section if name == section["name"] else {"name": name})
+        section = config.setdefault(kind, {})
+        name = overrides.get(f"{kind}.name", section.get("name", ""))
+        same = name == section.get("name")
+        config[kind] = complete(kind, section if same else {"name": name})
     for dotted, value in overrides.items():
         section, _, key = dotted.partition(".")
         if section in FREE_SECTIONS:
@@ -166,10 +188,17 @@ def resolve(config: Config, overrides: Overrides) -> Config:
             continue
         if section not in config:
             raise refusal(dotted, value, f"keys of the sections {', '.join(config)}")
-        values = config[section]
-        condition = f" with {section}.name={values['name']}" if section in FOLDERS else ""
-        _check_key(dotted, value, values, condition)
-        values[key] = convert(dotted, value, key_type(config, section, key))
+        known = config[section]
+        named = f" with {section}.name={known['name']}" if section in FOLDERS else ""
+        _check_key(dotted, value, known, named)
+        known[key] = convert(dotted, value, key_type(config, section, key))
+    for section in FREE_SECTIONS:
+        for key, value in config.get(section, {}).items():
+            try:
+                json.dumps(value, allow_nan=False)  # the record holds it
+            except (TypeError, ValueError) as error:
+                accepted = "a text, a number or a list of them"
+                raise refusal(f"{section}.{key}", value, accepted) from error
     return config
 
 
@@ -182,10 +211,15 @@ def check_types(config: Config) -> Config:
     given = {f"{section}.{key}" for section, values in config.items() for key in values}
     missing = sorted(KEYS.keys() - given)
     require("config", missing, not missing, "a config with all keys of configs/base.py")
+    sections = [*FOLDERS, *dict.fromkeys(key.partition(".")[0] for key in KEYS), *FREE_SECTIONS]
     checked = {}
     for section, values in config.items():
+        require(section, values, section in sections, f"the sections {', '.join(sections)}")
         checked[section] = dict(values)
+        known = [key.partition(".")[2] for key in KEYS if key.startswith(f"{section}.")]
         for key, value in values.items():
+            if known:
+                _check_key(f"{section}.{key}", value, known, f" in the section {section}")
             kind = key_type(config, section, key)
             checked[section][key] = convert(f"{section}.{key}", value, kind)
     return checked
@@ -265,32 +299,39 @@ def make(kind: str, section: dict[str, Any], **supplied: Any) -> Any:
     Raises:
       ValueError: a value that it does not accept, or an exception in the user's module.
     """
-    section = complete(kind, section)
-    name = section.pop("name")
+    config = {kind: complete(kind, section)}
+    name = config[kind]["name"]
+    keys = {
+        key: convert(f"{kind}.{key}", value, key_type(config, kind, key))
+        for key, value in config[kind].items()
+        if key != "name"
+    }
     function = find(kind, name).make
-    supplied = {k: v for k, v in supplied.items() if k in inspect.signature(function).parameters}
+    taken = {k: v for k, v in supplied.items() if k in inspect.signature(function).parameters}
+    if name in names(kind):
+        return function(**taken, **keys)
     try:
-        return function(**supplied, **section)
-    except ValueError:
+        made = function(**taken, **keys)
+    except Refusal:
         raise
-    except Exception as error:
-        if name in names(kind):
-            raise
-        raise refusal(
-            f"{kind}.name", name, f"a make that returns; it raised {place(error)}"
-        ) from error
+    except Exception as error:  # the user's make may raise anything
+        accepted = f"a module whose make returns; it raised {place(error)}"
+        raise refusal(f"{kind}.name", name, accepted) from error
+    parts = MADE[kind]
+    has_all = all(isinstance(getattr(made, part, None), wanted) for part, wanted in parts.items())
+    accepted = f"a module whose make returns what has {', '.join(parts)}; this is {made!r:.80}"
+    require(f"{kind}.name", name, has_all, accepted)
+    return made
 
 
 def suggest(word: str, known: Iterable[str]) -> str:
-    """'did you mean X? ' if a known word is similar, else ''."""
+    """' (did you mean X?)' if a known word is similar, else ''."""
     near = difflib.get_close_matches(word, list(known), n=2, cutoff=0.5)
-    return f"did you mean {' or '.join(near)}? " if near else ""
+    return f" (did you mean {' or '.join(near)}?)" if near else ""
 
 
 def _check_key(dotted: str, value: Any, known: Iterable[str], condition: str) -> None:
     key = dotted.partition(".")[2]
     if key not in known:
-        hint = suggest(key, known)
-        raise refusal(
-            dotted, value, f"keys {', '.join(known) or 'none'}{condition}; {hint}".rstrip("; ")
-        )
+        keys = f"keys {', '.join(known) or 'none'}{suggest(key, known)}"
+        raise refusal(dotted, value, f"{keys}{condition}")

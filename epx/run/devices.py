@@ -57,6 +57,8 @@ def make_layout(parallel: str, devices: int | None, members: int, batch: int) ->
         neither the members nor the batch.
     """
     visible = jax.devices()
+    accepted = "false: runs are compiled ahead; a code's step alone runs without a compiler"
+    require("JAX_DISABLE_JIT", True, not jax.config.jax_disable_jit, accepted)
     require("run.parallel", parallel, parallel in PARALLEL, " or ".join(PARALLEL))
     legal = devices is None or 1 <= devices <= len(visible)
     require("run.devices", devices, legal, f"1 to {len(visible)}, the visible devices, or none")

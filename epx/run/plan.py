@@ -4,7 +4,7 @@ import math
 from dataclasses import dataclass
 from typing import Any
 
-from epx.types import require
+from epx.types import require, require_whole
 
 # Indices of examples have 32 bits, and half of them are for training.
 LARGEST_INDEX = 2**31
@@ -53,9 +53,9 @@ class Plan:
 
     def __post_init__(self) -> None:
         for key, field, most, reason in _BOUNDS:
-            value = getattr(self, field)
-            legal = value is None or 1 <= value <= most
-            require(key, value, legal, f"1 to {most}, {reason}")
+            value, default = getattr(self, field), self.__dataclass_fields__[field].default
+            if value is not None or default is not None:
+                require_whole(key, value, 1, most, reason)
         tokens = self.test_tokens
         legal = tokens is None or 1 <= tokens < math.inf
         require("eval.test_tokens", tokens, legal, "a finite number from 1 on, or none")

@@ -170,15 +170,22 @@ def stack(trees: Sequence[PyTree]) -> PyTree:
     for index, shape in enumerate(shapes):
         if shape != shapes[0]:
             accepted = (
-                "members that differ only in the values of arrays, to share an ensemble; member "
-                f"0 is {trees[0]!r:.200}"
+                "members that differ only in the values of arrays, to share an ensemble; this is "
+                f"member {index}, and member 0 is {trees[0]!r:.200}"
             )
-            raise refusal(f"member {index}", trees[index], accepted)
+            raise refusal("members", trees[index], accepted)
     return jax.tree.map(lambda *leaves: jnp.stack([jnp.asarray(leaf) for leaf in leaves]), *trees)
 
 
 def member_shapes(tree: PyTree) -> PyTree:
-    """The structure, shapes and dtypes of a tree, which members of an ensemble share."""
+    """The structure, shapes and dtypes of a tree, which members of an ensemble share.
+
+    Raises:
+      ValueError: a leaf of a generator is not an array.
+    """
+    for leaf in jax.tree.leaves(tree):
+        accepted = "a pytree of arrays, as jax.tree_util.register_dataclass makes of a dataclass"
+        require("generator", leaf, isinstance(leaf, jax.typing.ArrayLike), accepted)
     return jax.tree.map(lambda leaf: (jnp.shape(leaf), jnp.result_type(leaf)), tree)
 
 
@@ -187,8 +194,8 @@ def _check_varied(members: Sequence[Overrides]) -> None:
         section, _, name = key.partition(".")
         may_vary = section in ("optim", "generator", "label") and name != "name"
         accepted = (
-            "as keys that members vary run.seed, label.generator, those of optim, and those of "
-            "generator that change no shapes"
+            "run.seed, label.generator, keys of optim, and keys of generator that change no "
+            "shapes, as keys that members vary"
         )
         require(key, value, may_vary or key == "run.seed", accepted)
 

@@ -25,13 +25,14 @@ import json
 import resource
 import time
 from collections.abc import Callable
-from pathlib import Path
 from typing import Any
 
 import jax
 from absl import flags
 
-from epx import record
+from epx import files, record
+from epx.run.config import convert
+from epx.types import refusal, require
 from experiments import doctor
 from experiments.bench import generation, timing, training
 from experiments.bench.workloads import Case, Members
@@ -52,15 +53,16 @@ for _size in SIZES:
 
 def main() -> int:
     """Measure, print and write; return the exit code."""
-    running.prepare_host()
-    cases = _cases()
     with app.config_errors():
+        written = files.output("--json", FLAGS.json, new=True) if FLAGS.json else None
+        traced = files.folder("--trace", FLAGS.trace) if FLAGS.trace else None
+        earlier = _read(FLAGS.compare) if FLAGS.compare else None
+    running.prepare_host()
+    with app.config_errors():
+        cases = _cases()
         for case in cases:
             case.check()
-    sections = _sections(cases)
-    earlier = _read(FLAGS.compare) if FLAGS.compare else None
-    if FLAGS.json and Path(FLAGS.json).exists():
-        app.fail(f"--json={FLAGS.json}: the file exists; name another or remove it", 2)
+        sections = _sections(cases)
     began, rows, result = time.monotonic(), [], {}
     for name, measure in sections.items():
         print(f"\n{name}")
@@ -70,14 +72,14 @@ def main() -> int:
             )
             rows.append({"section": name, "row": row} | numbers)
         result = {"machine": _machine(), "rows": rows, "seconds": time.monotonic() - began}
-        if FLAGS.json:  # after each section, so that an interruption loses little
-            record.write_json(Path(FLAGS.json), result)
+        if written:  # after each section, so that an interruption loses little
+            record.write_json(written, result)
     if earlier:
         print("\n" + timing.comparison(earlier, result))
-    if FLAGS.trace:
+    if traced:
         call = Members(cases[0]).steps(peak=1.0).call  # with so small a peak a call is one step
         timing.seconds(call)
-        with jax.profiler.trace(FLAGS.trace):
+        with jax.profiler.trace(traced):
             timing.seconds(call)
     return 0
 
@@ -99,17 +101,15 @@ def _sections(cases: list[Case]) -> dict[str, Callable[[], training.Rows]]:
     quick = ("steps", "compiling", "kernels", "starting", "memory")
     selected = FLAGS.only or (quick if FLAGS.fast else sections)
     for name in selected:
-        if name not in sections:
-            app.fail(f"--only={name}: accepted are {', '.join(sections)}", 2)
+        require("--only", name, name in sections, ", ".join(sections))
     return {name: sections[name] for name in selected}
 
 
 def _cases() -> list[Case]:
     sizes = {size: FLAGS[size].value for size in SIZES if FLAGS[size].value}
-    try:
-        sizes = {k: v if k == "dtype" else [int(x) for x in v] for k, v in sizes.items()}
-    except ValueError:
-        app.fail(f"{sizes}: sizes are whole numbers", 2)
+    for size, values in sizes.items():
+        if size != "dtype":
+            sizes[size] = [convert(f"--{size}", value, int) for value in values]
     return [
         Case(**dict(zip(group, values)))
         for group in ([sizes] if sizes else _default_sizes())
@@ -140,16 +140,19 @@ def _machine() -> dict[str, Any]:
 
 
 def _read(file: str) -> dict[str, Any]:
+    """An earlier bench. Raises ValueError where the file holds something else."""
+    accepted = "the JSON of a bench"
+    content = files.read("--compare", file, accepted)
     try:
-        earlier = json.loads(Path(file).read_text())
+        earlier = json.loads(content)
         for row in earlier["rows"]:
             numbers = {key: row[key] for key in row if key not in ("section", "row")}
             if not all(isinstance(value, int | float) for value in numbers.values()):
-                raise ValueError(f"a row with other than numbers: {row}")
+                raise TypeError(f"a row with other than numbers: {row}")
             _ = row["section"], row["row"]
         return earlier
-    except (OSError, ValueError, KeyError, TypeError) as error:
-        app.fail(f"--compare={file}: not the JSON of a bench ({error})", 2)
+    except (ValueError, KeyError, TypeError) as error:
+        raise refusal("--compare", file, f"{accepted}; this one holds none ({error})") from error
 
 
 if __name__ == "__main__":

@@ -15,9 +15,9 @@ from epx.learning.learner import Learning, training_examples
 from epx.observers import _layers, transformer
 from epx.run import evaluation, loop
 from epx.run.devices import Layout, compile_over, make_layout, place
-from epx.run.plan import Plan
+from epx.run.plan import MOST_MEMBERS, Plan
 from epx.run.setup import make_batch, stack
-from epx.types import Observer, require
+from epx.types import Observer, require, require_whole
 
 RULE, STEPS = 54, 16
 # A call takes about WORK_SECONDS at a third of the peak, and has at most MOST_STEPS steps.
@@ -73,7 +73,7 @@ class Case(NamedTuple):
         """Raise ValueError if a size is invalid, before anything is compiled."""
         even = self.length >= 2 and self.length % 2 == 0
         require("length", self.length, even, "even numbers: a ring of cells, and its later state")
-        require("members", self.members, self.members >= 1, "1 or more")
+        require_whole("members", self.members, 1, MOST_MEMBERS)
         make_batch(self.plan, self.layout, self.length)
         _ = self.observer
 

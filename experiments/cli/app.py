@@ -22,6 +22,10 @@ EXAMPLE = "life"
 HELP = ("--help", "-help", "-h")
 
 
+class UsageError(ValueError):
+    """A mistake on the command line; the message is for the user."""
+
+
 def launch(
     main: Callable[..., int | None], doc: str, takes_config: bool = False, takes_words: bool = False
 ) -> None:
@@ -46,7 +50,7 @@ def launch(
         words = _parse_flags([argv[0], *rest], takes_words)
         if takes_config and not (FLAGS.config or wants_help):
             shipped = ", ".join(configs.shipped())
-            raise configs.UsageError(f"--config is missing; shipped are {shipped}")
+            raise UsageError(f"--config is missing; shipped are {shipped}")
         reference = FLAGS.config or EXAMPLE if takes_config else None
         config = configs.load(reference, overrides) if takes_config else None
         if wants_help:
@@ -120,7 +124,7 @@ def _split(args: list[str]) -> tuple[dict[str, str], list[str]]:
         if not match:
             rest.append(arg)
         elif match[2] is None:
-            raise configs.UsageError(f"{arg}: give the value as {arg}=VALUE")
+            raise UsageError(f"{arg}: give the value as {arg}=VALUE")
         else:
             overrides[match[1]] = match[2]
     return overrides, rest
@@ -134,7 +138,7 @@ def _parse_flags(argv: list[str], takes_words: bool) -> list[str]:
         known = [*FLAGS, "config"]
         fix = f"; did you mean --{text}?" if word.split(".")[0] in known else ""
         if is_assignment or not takes_words:
-            raise configs.UsageError(f"unknown flag {text}{fix}")
+            raise UsageError(f"unknown flag {text}{fix}")
     return leftover
 
 

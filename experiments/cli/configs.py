@@ -13,14 +13,16 @@ import docstring_parser
 from ml_collections import ConfigDict
 
 from configs import base
-from epx.run.config import FOLDERS, Config, Overrides, find, key_type, place, resolve, suggest
+from epx import files
+from epx.run.config import FOLDERS, Config, find, key_type, place, resolve, suggest
+from epx.types import refusal, require
 
 CONFIGS = Path(base.__file__).parent
-_LONGEST_PATH = 4096
-
-
-class UsageError(ValueError):
-    """A mistake on the command line; the message is for the user."""
+# What a file of the user's own must define.
+_EXPECTED = {
+    "get_config": "a file with get_config(size), which returns what base.get_config returns",
+    "sweep": "a file with sweep(), which returns a list of dicts of overrides, one a run",
+}
 
 
 def shipped(function: str = "get_config") -> list[str]:
@@ -47,8 +49,8 @@ def load(reference: str, overrides: dict[str, str]) -> Config:
       overrides: dotted keys and values as text.
 
     Raises:
-      UsageError: there is no such config, or the file is not a config.
-      ValueError: a key or value that is not accepted.
+      ValueError: there is no such config, the file is not a config, or a key or value is not
+        accepted.
     """
     path, _, size = reference.partition(":")
     loaded = module(path, "config", "get_config")
@@ -59,44 +61,48 @@ def call(loaded: ModuleType, flag: str, function: str, *arguments: Any) -> Any:
     """Call a config file's `get_config(size)` or a sweep file's `sweep()`; return plain values.
 
     Raises:
-      UsageError: the function raises, or returns a value of another form.
+      ValueError: the function raises, or returns a value of another form.
     """
-    where = f"--{flag}={loaded.__file__}: {function}"
-    if not callable(getattr(loaded, function)):
-        raise UsageError(f"{where} is not a function")
+    file, expected = loaded.__file__, _EXPECTED[function]
+    make = getattr(loaded, function)
     try:
-        inspect.signature(getattr(loaded, function)).bind(*arguments)
+        inspect.signature(make).bind(*arguments)
     except (TypeError, ValueError) as error:
-        expected = "get_config(size='cpu')" if function == "get_config" else f"{function}()"
-        raise UsageError(f"{where}: expected is {expected}: {error}") from error
+        raise refusal(f"--{flag}", file, f"{expected}; calling it: {error}") from error
     try:
-        value = getattr(loaded, function)(*arguments)
-    except ValueError as error:
-        if str(error).startswith("config size"):
-            raise UsageError(str(error)) from error
-        raise UsageError(f"{where} raised {place(error)}") from error
+        value = make(*arguments)
+        value = value.to_dict() if isinstance(value, ConfigDict) else value
+    except base.SizeError:
+        raise
     except (Exception, SystemExit) as error:  # the user's function may raise anything
-        raise UsageError(f"{where} raised {place(error)}") from error
-    return _plain_config(value, where) if function == "get_config" else _plain_sweep(value, where)
-
-
-def _plain_config(value: Any, where: str) -> Config:
-    if isinstance(value, ConfigDict):
-        value = value.to_dict()
-    if not isinstance(value, dict):
-        kind = type(value).__name__
-        raise UsageError(f"{where} returned {kind}: expected is what base.get_config returns")
-    for section in base.SECTIONS:
-        if not isinstance(value.get(section), dict):
-            raise UsageError(f"{where}: no section {section}; start from base.get_config")
+        reason = place(error, file)
+        raise refusal(f"--{flag}", file, f"{expected}; it raised {reason}") from error
+    wrong = _wrong_config(value) if function == "get_config" else _wrong_sweep(value)
+    require(f"--{flag}", file, not wrong, f"{expected}; this one {wrong}")
+    if function == "sweep":
+        return list(value)
     return {section: dict(value[section]) for section in sorted(value, key=_rank)}
 
 
-def _plain_sweep(value: Any, where: str) -> list[Overrides]:
-    rows = list(value) if isinstance(value, (list, tuple)) else None
-    if not rows or not all(isinstance(row, dict) for row in rows):
-        raise UsageError(f"{where}: expected is a list of dicts of overrides, one per run")
-    return rows
+def _wrong_config(value: Any) -> str:
+    """What is wrong with the value of a get_config, or nothing."""
+    if not isinstance(value, dict):
+        return f"returns {type(value).__name__}"
+    sections = [*base.SECTIONS, *value]
+    missing = [section for section in sections if not isinstance(value.get(section), dict)]
+    return f"has no section {missing[0]}" if missing else ""
+
+
+def _wrong_sweep(value: Any) -> str:
+    """What is wrong with the value of a sweep, or nothing."""
+    if not isinstance(value, list | tuple):
+        return f"returns {type(value).__name__}"
+    if not value:
+        return "returns an empty list"
+    for row in value:
+        if not isinstance(row, dict) or not all(isinstance(key, str) for key in row):
+            return f"has the run {row!r:.80}"
+    return ""
 
 
 def _rank(section: str) -> int:
@@ -107,33 +113,35 @@ def module(path: str, flag: str, function: str) -> ModuleType:
     """Import the Python file of a flag: a path, or the name of a file below `configs/`.
 
     Raises:
-      UsageError: there is no such file, it cannot be imported, or it lacks the function.
+      ValueError: there is no such file, it cannot be imported, or it lacks the function.
     """
-    names, shown = shipped(function), f"--{flag}={path[:80]}"
-    if len(path) > _LONGEST_PATH or any(len(os.fsencode(p)) > 255 for p in Path(path).parts):
-        raise UsageError(f"{shown}...: the path is too long; shipped are {', '.join(names)}")
-    file = Path(path)
-    if file.name.removesuffix(".py") == path:  # a name without folder and ending
-        file = next(iter(sorted(CONFIGS.rglob(f"{path}.py"))), file)
-    elif not file.exists() and file.parts[:1] == (CONFIGS.name,):
-        file = CONFIGS.parent / file
-    if not file.is_file():
-        hint = suggest(Path(path).stem, names)
-        raise UsageError(f"{shown}: no such file; {hint}shipped are {', '.join(names)}")
-    spec = importlib.util.spec_from_loader(
-        f"{flag}_{file.stem}",
-        importlib.machinery.SourceFileLoader(f"{flag}_{file.stem}", str(file)),
-        origin=str(file),
-    )
+    known, expected = shipped(function), _EXPECTED[function]
+    near = suggest(Path(path).stem, known)
+    accepted = f"{', '.join(known)}{near}, or {expected}"
+    file = str(files.existing(f"--{flag}", _find(path), accepted))
+    name = f"{flag}_{Path(file).stem}"
+    loader = importlib.machinery.SourceFileLoader(name, file)
+    spec = importlib.util.spec_from_loader(name, loader, origin=file)
     loaded = importlib.util.module_from_spec(spec)
-    loaded.__file__ = str(file)
+    loaded.__file__ = file
     try:
-        spec.loader.exec_module(loaded)
+        loader.exec_module(loaded)
     except (Exception, SystemExit) as error:  # the user's file may raise anything
-        raise UsageError(f"{shown}: cannot be loaded: {place(error)}") from error
-    if not hasattr(loaded, function):
-        raise UsageError(f"{shown}: defines no {function}; shipped are {', '.join(names)}")
+        reason = place(error, file)
+        raise refusal(f"--{flag}", file, f"{expected}; loading it raised {reason}") from error
+    defined = callable(getattr(loaded, function, None))
+    require(f"--{flag}", file, defined, f"{expected}; this one defines none")
     return loaded
+
+
+def _find(path: str) -> str:
+    """The file of a name, or of a path that may begin below `configs/`; else the path itself."""
+    named = sorted(file for file in CONFIGS.rglob("*.py") if file.stem == path)
+    if named:
+        return str(named[0])
+    shipped_file = CONFIGS.parent / path
+    below = path.startswith(f"{CONFIGS.name}/") and os.path.exists(shipped_file)
+    return str(shipped_file) if below and not os.path.exists(path) else path
 
 
 def keys_help(config: Config, reference: str) -> str:

@@ -5,6 +5,7 @@ process. Here each entry ends with its sha256. A damaged entry is removed with a
 program is compiled again.
 """
 
+import contextlib
 import hashlib
 import os
 from pathlib import Path
@@ -55,7 +56,7 @@ def _get(cache, key: str) -> bytes | None:
     if hashlib.sha256(program).digest() == digest:
         return program
     logging.warning("the compiled program %s is damaged: removed, to be compiled again", path)
-    path.unlink(missing_ok=True)
+    _remove(path)
     return None
 
 
@@ -67,5 +68,10 @@ def _put(cache, key: str, program: bytes) -> None:
         temporary.write_bytes(program + hashlib.sha256(program).digest())
         os.replace(temporary, path)
     except OSError as error:
-        temporary.unlink(missing_ok=True)
+        _remove(temporary)
         logging.warning("a compiled program is not kept (%s)", error)
+
+
+def _remove(path: Path) -> None:
+    with contextlib.suppress(OSError):  # nothing is there, or the folder cannot be written
+        path.unlink()

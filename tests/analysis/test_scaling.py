@@ -198,12 +198,18 @@ def test_a_csv_of_either_kind_is_read(tmp_path):
         ("domain,alpha\nmine,0.3\n", "columns='domain, alpha': accepted domain, alpha, beta"),
         (
             "domain,alpha,beta,N0,D0,E\nmine,0.3,0.4,fifty,2e6,1.5\n",
-            "line 2: N0='fifty': accepted a number",
+            "N0='fifty': accepted a number; in line 2 of .*own.csv$",
         ),
-        ("domain,alpha,beta,N0,D0,E\nmine,0.3\n", "line 2: cells=2: accepted 6"),
-        ("domain,alpha,beta,N0,D0,E\nm,0.3,0.4,50,2e6,1.5,7\n", "line 2: cells=7: accepted 6"),
-        ("domain,alpha,beta,N0,D0,E\nm,0.3,0.4,,2e6,1.5\n", "line 2: N0='': accepted a number"),
-        ("domain,alpha,beta,N0,D0,E\n,0.3,0.4,50,2e6,1.5\n", "line 2: domain='': accepted a name"),
+        ("domain,alpha,beta,N0,D0,E\nmine,0.3\n", "cells=2: accepted 6, as in line 1; in line 2"),
+        (
+            "domain,alpha,beta,N0,D0,E\nm,0.3,0.4,50,2e6,1.5,7\n",
+            "cells=7: accepted 6, as in line 1; in line 2",
+        ),
+        ("domain,alpha,beta,N0,D0,E\nm,0.3,0.4,,2e6,1.5\n", "N0='': accepted a number; in line 2"),
+        (
+            "domain,alpha,beta,N0,D0,E\n,0.3,0.4,50,2e6,1.5\n",
+            "domain='': accepted a name .*in line 2",
+        ),
         ("domain,alpha,beta,N0,D0,E\n", "accepted a file with at least one law"),
         ("domain,alpha,beta,N0,D0,E\nm,0.3,1,50,2e6,1.5\n", "beta=1.0: accepted"),
         ("domain,alpha,beta,N0,D0,E\nm,0.3,0.4,50,-2e6,1.5\n", "D0=-2000000.0: accepted"),
@@ -211,12 +217,12 @@ def test_a_csv_of_either_kind_is_read(tmp_path):
         ("domain,alpha,beta,N0,D0,E\nm,nan,0.4,50,2e6,1.5\n", "alpha=nan: accepted"),
         (
             "domain,alpha,beta,N0,D0,E\n" + 2 * "m,0.3,0.4,50,2e6,1.5\n",
-            "line 3: domain='m': accepted",
+            "domain='m': accepted a name .*in line 3",
         ),
         (
             "domain,gamma,N0,C0,E,C_unit,delta,vocab,context,aspect\n"
             "m,0.1,50,1e-8,2,1e-13,0.7,256,,5\n",
-            r"vocab, context, aspect=.*: accepted all three",
+            "context=None: accepted a number, as vocab, context, aspect go together; in line 2",
         ),
         ("", "columns='': accepted"),
     ],
@@ -264,7 +270,7 @@ def test_the_binary_refuses_mistakes_in_one_line(tmp_path):
     laws.write_text("domain,alpha\nmine,0.3\n")
     for arguments, code, part in (
         ((f"--laws={laws}",), 2, "columns='domain, alpha'"),
-        ((f"--laws={tmp_path / 'none.csv'}",), 1, "No such file"),
+        ((f"--laws={tmp_path / 'none.csv'}",), 2, "there is no such file"),
         (("--flops=-1",), 2, "flops=-1"),
         (("--flops=10",), 2, "at least 2e+12"),
     ):

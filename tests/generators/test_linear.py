@@ -86,7 +86,7 @@ def test_refused_numbers_of_ones_have_no_invertible_matrix(bits):
         if exists:
             linear.make(KEY, bits=bits, nonzeros=nonzeros)
         else:
-            with pytest.raises(ValueError, match="no odd multiple"):
+            with pytest.raises(ValueError, match="but odd multiples"):
                 linear.make(KEY, bits=bits, nonzeros=nonzeros)
 
 
@@ -166,7 +166,10 @@ def test_symbols_are_digits():
     [
         ({"bits": 1}, ["generator.bits=1", "from 2 to 256"]),
         ({"bits": 4, "nonzeros": 7}, ["generator.nonzeros=7", "from 0 to 6: with bits=4"]),
-        ({"bits": 9, "nonzeros": 27}, ["generator.nonzeros=27", "no odd multiple of bits=9"]),
+        (
+            {"bits": 9, "nonzeros": 27},
+            ["generator.nonzeros=27", "0 to 36 but odd multiples of bits=9"],
+        ),
         ({"order": "back"}, ["generator.order='back'", "forward, reverse"]),
         ({"coded": "half"}, ["generator.coded='half'", "labels, all"]),
     ],

@@ -349,7 +349,7 @@ def test_a_byte_unit_takes_any_bytes(tmp_path):
 def test_other_units_name_the_byte_that_is_not_utf8(unit, tmp_path):
     file = tmp_path / "own.txt"
     file.write_bytes("naïve ".encode("latin-1") * 40)
-    with pytest.raises(ValueError, match=r"UTF-8 text, or unit=byte; byte 0xef at offset 2: "):
+    with pytest.raises(ValueError, match=r"text in UTF-8, or unit=byte; byte 0xef at offset 2: "):
         text.make(KEY, corpus=str(file), unit=unit)
 
 

@@ -164,11 +164,11 @@ def test_what_cannot_be_compared_is_refused(report):
 @pytest.mark.parametrize(
     "name, part",
     [
-        ("none/a.png", "a folder that exists"),
+        ("none/a.png", "no such folder"),
         ("a.foo", "ends in png, pdf, svg"),
         ("a.pgf", "ends in png, pdf, svg"),
-        ("a" * 5000 + ".png", "a path that can be written"),
-        ("folder.png", "a file, not a folder"),
+        ("a" * 5000 + ".png", "File name too long"),
+        ("folder.png", "this is a folder"),
     ],
 )
 def test_a_figure_that_cannot_be_written_is_refused_first(report, tmp_path, flag, name, part):

@@ -13,7 +13,7 @@ from epx.run import setup as setups
 from epx.sweeps import grid, local
 from epx.sweeps.ensembles import Ensemble, ensembles
 from experiments.cli import progress
-from tests.binaries import run
+from tests.binaries import refused, run
 
 SWEEP = """
 from configs import base
@@ -113,8 +113,11 @@ def test_the_sweep_of_the_chess_book_assembles(monkeypatch):
     ("member", "words"),
     [
         ({"generator.width": 4}, "to share an ensemble"),
-        ({"generator.name": "eca"}, "generator.name='eca': accepted as keys that members vary"),
-        ({"run.batch": 4}, "run.batch=4: accepted as keys that members vary"),
+        (
+            {"generator.name": "eca"},
+            "generator.name='eca': accepted run.seed, label.generator, keys of optim",
+        ),
+        ({"run.batch": 4}, "run.batch=4: accepted run.seed, label.generator, keys of optim"),
         ({"label.generator": "rule {rule}"}, r"label.generator='rule \{rule\}'"),
     ],
 )
@@ -158,8 +161,7 @@ def test_a_folder_of_another_sweep_is_refused(tmp_path):
 
 def test_an_unknown_sweep_is_named(tmp_path):
     done = run("sweep", "--sweep=cods", f"--workdir={tmp_path}")
-    assert done.code == 2
-    assert "--sweep=cods: no such file; did you mean codes?" in done.err
+    refused(done, "demo, finite_data (did you mean codes?)")
 
 
 def test_an_ensemble_that_diverges_does_not_stop_the_others(tiny_config, tmp_path):
