@@ -15,14 +15,14 @@ def make(vocab: int, length: int) -> Observer:
 
     def init(key):
         return {
-            "bias": jnp.zeros((length, vocab)),
-            "weight": jnp.zeros((length, vocab, length, vocab)),
+            "bias": jnp.zeros((length, vocab), jnp.float32),
+            "weight": jnp.zeros((length, vocab, length, vocab), jnp.float32),
         }
 
     def sums_BxTxV(params, tokens_BxS):
         seen = tokens_BxS.shape[1]
         weight = params["weight"][:seen] * earlier_SxT[:seen, None, :, None]
-        one_hot = jax.nn.one_hot(tokens_BxS, vocab)
+        one_hot = jax.nn.one_hot(tokens_BxS, vocab, dtype=jnp.float32)
         added = jnp.einsum("bsv,svtw->btw", one_hot, weight, precision=lax.Precision.HIGHEST)
         return params["bias"] + added
 

@@ -126,7 +126,7 @@ def test_a_size_that_cannot_fit_is_refused_at_once(command, key, value, accepted
 def test_a_run_that_needs_more_memory_than_there_is_names_what_to_turn(tiny_config, monkeypatch):
     monkeypatch.setattr(memory, "available_bytes", lambda devices: 2**30)
     config = tiny_config | {"observer": {"name": "transformer", "width": 2048}}
-    refusal = r"^memory='at least \d+\.\d GiB': accepted .* the 1\.0 GiB .*: turn run\.seeds, "
+    refusal = r"^memory='at least \d+\.\d GiB': accepted .* the 1\.0 GiB .*: reduce run\.seeds, "
     with pytest.raises(ValueError, match=refusal):
         setups.assemble(config)
 

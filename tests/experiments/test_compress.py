@@ -29,7 +29,7 @@ def compress_elsewhere(*arguments, timeout=300):
         [sys.executable, "-m", "experiments.compress", *map(str, arguments)],
         cwd=ROOT, capture_output=True, text=True, timeout=timeout,
     )  # fmt: skip
-    return Done(done.code, done.out, done.err)
+    return Done(done.returncode, done.stdout, done.stderr)
 
 
 def refused(done, code, part):

@@ -64,7 +64,7 @@ def test_a_flipped_bit_is_found(cache, place, bit, caplog):
     file.write_bytes(damaged)
     assert (compute() == wanted).all()
     (line,) = caplog.messages
-    assert "is damaged: it is dropped and compiled anew" in line and str(file) in line
+    assert "is damaged: removed, to be compiled again" in line and str(file) in line
     assert file.read_bytes() != bytes(damaged), "it was written again"
     assert (compute() == wanted).all() and len(caplog.messages) == 1
 

@@ -16,6 +16,7 @@ import pytest
 
 from epx import record
 from epx.run import checkpoint, loop
+from epx.run import setup as setups
 from tests.runs import rows, same, with_run
 from tests.runs import train as chunks_of
 
@@ -209,7 +210,7 @@ def test_changed_data_are_refused(tmp_path, tiny_config):
     rows(config, tmp_path / "run", stop_after=2)
     corpus.write_text(corpus.read_text().replace("number", "nUmber"))
     with pytest.raises(record.RecordError, match=r"generator_sha256"):
-        rows(config, tmp_path / "run")
+        next(loop.train(setups.assemble(config), tmp_path / "run"))
 
 
 def test_another_environment_is_warned_about(reference, tmp_path, caplog):

@@ -43,7 +43,7 @@ def test_tuning_tries_every_rate_on_a_seed_of_its_own():
 
 def test_runs_of_equal_shapes_share_an_ensemble(tiny_config):
     """Rules and rates vary in arrays; sizes, observers and batches need programs of their own."""
-    tiny_config["generator"] = {"name": "eca", "width": 6}
+    tiny_config |= {"generator": {"name": "eca", "width": 6}, "observer": {"name": "transformer"}}
     sweep = grid.product(
         grid.vary("observer.width", (8, 16)),
         grid.vary("generator.rule", (30, 54)),
@@ -62,6 +62,7 @@ def test_runs_of_equal_shapes_share_an_ensemble(tiny_config):
 
 
 def test_a_new_observer_brings_its_own_keys(tiny_config):
+    tiny_config["observer"] = {"name": "transformer"}
     sweep = [{"observer.name": "counts", "observer.order": 2}, {"observer.width": 8}]
     groups = ensembles(tiny_config, sweep)
     observer = groups[0].config["observer"]
@@ -131,7 +132,7 @@ def test_a_label_names_keys_that_exist(tiny_config):
     for label in ({"observer": "{width"}, {"observer": "{0}"}, {"colour": "red"}):
         with pytest.raises(ValueError, match=f"label.{next(iter(label))}="):
             setups.assemble(tiny_config | {"label": label})
-    setups.assemble(tiny_config | {"label": {"generator": "{height}", "observer": "{width}"}})
+    setups.assemble(tiny_config | {"label": {"generator": "{height}", "observer": "{name}"}})
 
 
 def test_a_sweep_of_ones_own_runs_reports_and_stops_where_done(tmp_path):

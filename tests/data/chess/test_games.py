@@ -82,7 +82,7 @@ def replay(found):
         yield line
 
 
-# --- A thousand games that the package `chess` made, wrote, and describes ---
+# --- Two hundred games that the package `chess` made, wrote, and describes ---
 
 
 def _eventful(draw: random.Random, longest: int) -> chess.Board:
@@ -120,10 +120,10 @@ class Told:
 
 
 @pytest.fixture(scope="module")
-def thousand():
+def described():
     draw = random.Random("a thousand games")
     told, written = [], []
-    boards = [_eventful(draw, draw.randint(1, 120)) for _ in range(998)]
+    boards = [_eventful(draw, draw.randint(1, 120)) for _ in range(198)]
     for board in [_played(QUEENS), _played(STALEMATE), *boards]:
         result = board.result() if board.is_game_over() else draw.choice(RESULTS)
         game = chess.pgn.Game.from_board(board)
@@ -135,8 +135,8 @@ def thousand():
     return told, found
 
 
-def test_fixture_has_every_kind_of_move(thousand):
-    told, _ = thousand
+def test_fixture_has_every_kind_of_move(described):
+    told, _ = described
     sans = [move for game in told for move in game.moves["san"]]
     for pattern, least in {
         r"O-O[+#]?": 50, r"O-O-O[+#]?": 50, r".*x.*=[QRBN].*": 50, r".*=N[+#]?": 20,
@@ -152,22 +152,22 @@ def test_fixture_has_every_kind_of_move(thousand):
 
 
 @pytest.mark.parametrize("form", notation.NOTATIONS)
-def test_notations_equal_python_chess(thousand, form):
-    told, found = thousand
+def test_notations_equal_python_chess(described, form):
+    told, found = described
     for game, text in zip(told, texts(found, form), strict=True):
         moves = game.moves[form]
         assert text == "".join(f"{move}{',;'[n % 2]}" for n, move in enumerate(moves))
 
 
-def test_results_equal_the_pgn(thousand):
-    told, found = thousand
+def test_results_equal_the_pgn(described):
+    told, found = described
     assert [RESULTS[number] for number in found.results_G] == [game.result for game in told]
 
 
 @pytest.mark.parametrize("plies", [0, 1, 2, 9, 20, 33, 50, 77, 10**6])
-def test_boards_equal_python_chess(thousand, plies):
+def test_boards_equal_python_chess(described, plies):
     """After so many half-moves, or at the end."""
-    told, found = thousand
+    told, found = described
     short = games.truncate(found, plies)
     expected = [game.fens[: plies + 1][-1] for game in told]
     assert [fen.decode() for fen in notation.boards(short)] == expected
@@ -199,8 +199,8 @@ def test_game_truncated_to_nothing():
     assert texts(nothing) == [""] and RESULTS[nothing.results_G[0]] == "*"
 
 
-def test_truncate_take_and_join(thousand):
-    _, found = thousand
+def test_truncate_take_and_join(described):
+    _, found = described
     parts = [games.take(found, slice(*ends)) for ends in ((0, 1), (1, 1), (1, 700), (700, 1000))]
     assert_same(games.join(parts), found)
     assert_same(games.truncate(found, int(found.plies_G.max())), found)
@@ -333,7 +333,7 @@ def test_comments_and_variations_are_skipped(moves, newline):
     assert texts(found) == ["e4,e5;Nf3,Nc6;Bc4,Bc5;O-O,"]
 
 
-def test_pgn_read_in_pieces_equals_the_whole(thousand):
+def test_pgn_read_in_pieces_equals_the_whole(described):
     """Wherever it is cut between games."""
     pgns = [GAME.format(n, moves) for n, moves in enumerate([OPERA, "1. Ke2 *", *FENS])]
     whole, skipped = pgn.parse("".join(pgns))
