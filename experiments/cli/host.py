@@ -55,12 +55,12 @@ def prepare() -> None:
     """
     import jax
 
+    from experiments.cli import programs
+
     if "xla_force_host_platform_device_count" not in os.environ.get("XLA_FLAGS", ""):
         jax.config.update("jax_num_cpu_devices", granted_cores())
-    if not jax.config.jax_compilation_cache_dir:  # the user's choice takes precedence
-        from experiments.cli import programs
-
-        programs.use(compile_cache())
+    # The user's choice of a folder takes precedence.
+    programs.use(Path(jax.config.jax_compilation_cache_dir or compile_cache()))
     try:
         jax.devices()
     except (RuntimeError, AssertionError) as error:  # JAX 0.10 asserts where a plugin is missing

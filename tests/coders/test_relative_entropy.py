@@ -17,6 +17,7 @@ from epx.learning.batch import Batch
 from epx.observers import transformer
 from epx.report import curves
 from epx.types import Spec
+from tests import linear
 from tests.binaries import refused, run
 from tests.runs import jitted
 
@@ -142,7 +143,7 @@ STEPS = 120
 
 
 def prepared():
-    observer = transformer.make(2, 8, depth=1, width=16)
+    observer = linear.make(2, 8)
     hyper = optim.make_hyper(0, lr=0.2, warmup_steps=5, ema_steps=5)
     return relative_entropy.prepare(observer, hyper, GENERATOR, Batch(8, 8))
 

@@ -13,7 +13,7 @@ from epx.codes import blocks, prequential
 from epx.generators import eca, iid
 from epx.learning import learner, nll, optim
 from epx.learning.batch import Batch
-from epx.observers import counts, transformer
+from epx.observers import counts
 from epx.report import summary, tables
 from epx.run import setup as setups
 from tests import linear, runs
@@ -69,11 +69,11 @@ def test_a_long_block_is_charged_exactly():
 
 
 def test_random_labels_cannot_be_shortened_and_structure_can():
-    batch, observer = Batch(16, 16, examples=256), transformer.make(4, 8, depth=1, width=16)
+    batch = Batch(16, 16, examples=256)
+    code = blocks.make(linear.make(4, 8), batch, first_block=16, stage_steps=50)
     found = {}
     for law in ("uniform", "constant"):
         generator = iid.make(jax.random.key(0), law, vocab=4, length=8)
-        code = blocks.make(observer, batch, first_block=16, stage_steps=50)
         _, rows = trained(code, generator, optim.make_hyper(0, lr=0.1))
         assert rows["coded_tok"].sum() == 256 * 8
         found[law] = float(rows["nats"].sum()) / math.log(2)

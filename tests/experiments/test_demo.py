@@ -21,7 +21,10 @@ ROOT = Path(__file__).parents[2]
 NAMES = {key: observer["label.observer"] for key, observer in demo.OBSERVERS.items()}
 
 
-@pytest.mark.parametrize("form", [pytest.param("full", marks=pytest.mark.slow), "fast", "tune"])
+FORMS = ["fast", *(pytest.param(form, marks=pytest.mark.slow) for form in ("full", "tune"))]
+
+
+@pytest.mark.parametrize("form", FORMS)
 def test_every_ensemble_assembles(form):
     config, overrides = demo.get_config().to_dict(), demo.sweep(form == "fast", form == "tune")
     if form == "tune":

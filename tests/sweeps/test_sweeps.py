@@ -5,7 +5,7 @@ import json
 import numpy as np
 import pytest
 
-from configs.studies import chess_orders, codes, demo, finite_data
+from configs.studies import chess_orders, codes, finite_data
 from epx import record
 from epx.data import catalogue
 from epx.run import loop
@@ -86,10 +86,10 @@ def test_ensembles_run_after_those_that_they_need(tiny_config):
         local.in_order([teach._replace(needs=("measure",)), measure])
 
 
-@pytest.mark.parametrize("study", [codes, finite_data, demo], ids=lambda study: study.__name__)
+@pytest.mark.parametrize("study", [codes, finite_data], ids=lambda study: study.__name__)
 def test_shipped_sweeps_assemble(study):
-    overrides = study.sweep() if study is not demo else demo.sweep(fast=True)
-    for group in ensembles(study.get_config().to_dict(), overrides):
+    """The demo's is in its own tests."""
+    for group in ensembles(study.get_config().to_dict(), study.sweep()):
         setups.assemble(group.config, group.members)
 
 
