@@ -129,7 +129,7 @@ def _status(key: str, name: str, accepted: str) -> tuple[Path, int | None]:
     except OSError as error:
         raise refusal(key, name, f"{accepted}; this cannot be read: {error.strerror}") from None
     except (ValueError, RuntimeError) as error:  # a zero byte, or a home of nobody
-        raise refusal(key, name, f"{accepted}; this is no path: {error}") from None
+        raise refusal(key, name, f"{accepted}; this is not a path: {error}") from None
 
 
 def _kind(mode: int) -> str:

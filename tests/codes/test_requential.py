@@ -169,7 +169,7 @@ def test_teacher_gradients_are_clipped_and_student_gradients_are_not():
             LEARNING, GENERATOR, h, index, 0.3, 1.0, before.teacher
         )[0]
     )
-    kernels = [update_teacher(hyper).params["head"]["kernel"] for hyper in hypers]
+    kernels = [update_teacher(hyper).params["weight"] for hyper in hypers]
     assert np.abs(kernels[0] - kernels[1]).max() > 1e-3
 
 
@@ -320,7 +320,7 @@ def test_loss_that_is_not_finite_freezes_both():
     observer = OBSERVER._replace(
         logits=lambda params, tokens, side: (
             OBSERVER.logits(params, tokens, side)
-            + jnp.where(params["head"]["kernel"].max() > 0.001, jnp.nan, 0.0)
+            + jnp.where(jnp.abs(params["weight"]).max() > 0.001, jnp.nan, 0.0)
         )
     )
     state, rows = trained(requential.make(observer, BATCH), GENERATOR, 30, lr=1.0)

@@ -15,6 +15,7 @@ import pytest
 from epx.generators import eca, life
 from experiments.bench import generation, timing, training
 from experiments.bench.workloads import Case, Members
+from tests.binaries import refused, run
 
 ROOT = Path(__file__).parents[2]
 SMALL = Case(depth=1, width=8, length=8, batch=4)
@@ -190,8 +191,8 @@ def test_the_binary_measures_keeps_and_compares(tmp_path):
     compared = again.stdout.split("now/then")[1]
     assert "share_of_peak" in compared and "2 members" not in compared
 
-    refused = run_bench("--only=steps", *sizes, f"--json={tmp_path / 'first.json'}")
-    assert refused.returncode == 2 and "this one exists" in refused.stderr
+    second = run_bench("--only=steps", *sizes, f"--json={tmp_path / 'first.json'}")
+    assert second.returncode == 2 and "this one exists" in second.stderr
 
 
 @pytest.mark.parametrize(
@@ -221,9 +222,7 @@ def test_a_size_that_is_none_is_named(size, part):
     ],
 )
 def test_a_mistake_is_one_line(argument, part):
-    done = run_bench(argument)
-    assert done.returncode == 2 and done.stdout == ""
-    assert len(done.stderr.splitlines()) == 1 and part in done.stderr
+    refused(run("bench", argument), part)
 
 
 @pytest.mark.parametrize(
@@ -232,9 +231,8 @@ def test_a_mistake_is_one_line(argument, part):
 )
 def test_a_file_that_is_no_bench_is_refused_before_anything_is_measured(tmp_path, rows):
     (tmp_path / "odd.json").write_text(rows)
-    done = run_bench(f"--compare={tmp_path / 'odd.json'}")
-    assert done.returncode == 2 and done.stdout == ""
-    assert "accepted the JSON of a bench" in done.stderr
+    done = run("bench", f"--compare={tmp_path / 'odd.json'}")
+    refused(done, "accepted the JSON of a bench")
 
 
 @pytest.mark.slow

@@ -27,9 +27,13 @@ def compress_elsewhere(*arguments, timeout=300):
     """In a process of its own: nothing but the file is shared."""
     done = subprocess.run(
         [sys.executable, "-m", "experiments.compress", *map(str, arguments)],
-        cwd=ROOT, capture_output=True, text=True, timeout=timeout,
+        cwd=ROOT, env=os.environ | DEVICES, capture_output=True, text=True, timeout=timeout,
     )  # fmt: skip
     return Done(done.returncode, done.stdout, done.stderr)
+
+
+# As many devices as this process has, which decide how a program is divided.
+DEVICES = {"XLA_FLAGS": "--xla_force_host_platform_device_count=4"}
 
 
 def refused(done, code, part):

@@ -170,7 +170,7 @@ def test_orders_are_members_of_one_ensemble(tiny_config, layout):
     orders = ("moves_board", "board_moves")
     members = grid.product(grid.vary("generator.order", orders), grid.vary("run.seed", range(2)))
     tiny_config["run"]["repeats"] = 9
-    tiny_config["eval"]["examples"] = 8
+    tiny_config["eval"]["examples"] = 4
     setup = setups.assemble(tiny_config, members)
     assert setup.generator.tokens_NxT.shape[0] == 4
     generators = [setup.member(index)[0] for index in range(4)]

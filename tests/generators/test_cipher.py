@@ -12,6 +12,7 @@ from cryptography.hazmat.primitives.ciphers import Cipher, algorithms, modes
 
 from epx.generators import cipher
 from epx.generators.kernels import ciphers
+from tests.params import parametrize
 
 KEY = jax.random.key(5)
 
@@ -130,6 +131,7 @@ STREAMS = [  # algorithm, word bits, and what is shown: low_bit, shown_bits, bit
     ("blum_blum_shub", 1, (0, 1, 1, 70)),
     ("blum_blum_shub", 1, (0, 1, 4, 20)),
 ]
+FIRST = list({stream[0]: stream for stream in reversed(STREAMS)}.values())  # of each algorithm
 WHOLE = dict(chacha=256, aes128=128, threefry2x32=64, speck32_64=64, lcg=32, randu=30,
              xorshift32=31, mt19937=32, blum_blum_shub=30)  # fmt: skip
 
@@ -166,7 +168,7 @@ def test_fewer_bits_are_a_smaller_number(algorithm, key_bits):
     assert examples(generator, 3).tolist() == expected
 
 
-@pytest.mark.parametrize("algorithm, word_bits, shown", STREAMS)
+@parametrize("algorithm, word_bits, shown", STREAMS, gate=FIRST)
 def test_there_are_as_many_streams_as_seeds(algorithm, word_bits, shown):
     """... and the law counts those that agree with the tokens so far."""
     generator = made(algorithm, word_bits, shown, key_bits=4)

@@ -23,12 +23,12 @@ GENERATOR_KEY = stream(0, "world")  # the stream's name is part of every golden
 TRAIN_KEY = stream(0, "train")
 
 
-@pytest.fixture(params=tiny.NAMES)
+@pytest.fixture(params=tiny.NAMES, scope="module")
 def name(request):
     return request.param
 
 
-@pytest.fixture
+@pytest.fixture(scope="module")
 def generator(name):
     return tiny.make(name, GENERATOR_KEY)
 
