@@ -55,7 +55,8 @@ def environment(layout: Layout, batch: Batch) -> dict[str, Any]:
         "parallel": layout.parallel,
         "microbatch": batch.microbatch,
         "xla_flags": os.environ.get("XLA_FLAGS", ""),
-        "jax_options": {name: getattr(jax.config, name) for name in options},
+        "jax_options": {name: getattr(jax.config, name) for name in options}
+        | {"jax_disable_most_optimizations": jax.config.read("jax_disable_most_optimizations")},
     }
 
 

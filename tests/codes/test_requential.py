@@ -375,7 +375,7 @@ def bits(nats):
 def test_noise_and_repetition_have_next_to_no_structure():
     """And the same data cost the prequential code all of their entropy, or nearly nothing."""
     batch = Batch(32, 32, decoded=32)
-    code = requential.make(linear.make(4, 8), batch, max_kl=0.01)
+    code = requential.make(transformer.make(4, 8, depth=1, width=16), batch, max_kl=0.01)
     for law, entropy in (("uniform", 2.0), ("constant", 0.0)):
         generator = iid.make(jax.random.key(0), law, vocab=4, length=8)
         _, rows = trained(code, generator, 300, lr=0.1)

@@ -7,6 +7,7 @@ import re
 import subprocess
 import sys
 from pathlib import Path
+from unittest import mock
 
 import jax
 import pytest
@@ -27,13 +28,20 @@ def compress_elsewhere(*arguments, timeout=300):
     """In a process of its own: nothing but the file is shared."""
     done = subprocess.run(
         [sys.executable, "-m", "experiments.compress", *map(str, arguments)],
-        cwd=ROOT, env=os.environ | DEVICES, capture_output=True, text=True, timeout=timeout,
+        cwd=ROOT, capture_output=True, text=True, timeout=timeout,
     )  # fmt: skip
     return Done(done.returncode, done.stdout, done.stderr)
 
 
 # As many devices as this process has, which decide how a program is divided.
 DEVICES = {"XLA_FLAGS": "--xla_force_host_platform_device_count=4"}
+
+
+@pytest.fixture(autouse=True, scope="module")
+def devices():
+    """The setting is part of what a file has to agree with."""
+    with mock.patch.dict(os.environ, DEVICES):
+        yield
 
 
 def refused(done, code, part):
