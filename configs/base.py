@@ -1,10 +1,10 @@
-"""Every key that exists, with its unit and meaning. The keys of `generator`, `observer` and `code`
-beside `name` are the arguments of their `make`; changing the name resets them to its defaults.
+"""All keys of a config, with their units and meanings.
 
-A config file is one `get_config(size)`; the size is `cpu` when none is given:
+Except for `name`, the keys of `generator`, `observer` and `code` are the arguments of their
+`make`; a new name resets them to its defaults. A config file defines `get_config(size)`, with the sizes
 
-    tiny    a working end-to-end run, about 10 s on 2 cores
-    cpu     one to two minutes on 2 cores
+    tiny    a complete run, about 10 s on 2 cores
+    cpu     one to two minutes on 2 cores; the default
     paper   the published scale, for a GPU
 
     python -m experiments.train --config=configs/life.py:tiny --workdir=runs/life
@@ -27,34 +27,34 @@ MEANING = {
     "optim.clip_norm": "largest global norm of a gradient (nats per coded token)",
     "optim.ema_steps": "time constant of the averaged weights, in steps",
     "run.seed": "seed of the first member",
-    "run.seeds": "members, with consecutive seeds",
+    "run.seeds": "number of members, with consecutive seeds",
     "run.steps": "optimiser steps",
     "run.batch": "examples in a step, over all devices",
-    "run.microbatch": "examples at once on a device; none: what a core's cache holds, or all",
+    "run.microbatch": "examples at once on a device; none: what fits a core's cache, or all",
     "run.chunk": "steps in one compiled chunk; rows are written after each",
     "run.parallel": "jit or pmap",
-    "run.devices": "devices to use; none: all",
+    "run.devices": "number of devices; none: the most that divide the members or the batch",
     "run.dtype": "float32 or bfloat16, of the observer's activations",
-    "run.repeats": "passes over a finite corpus, or over run.examples, that are allowed",
-    "run.examples": "first examples to train on, over and over; none: all",
+    "run.repeats": "allowed passes over a finite corpus, or over run.examples",
+    "run.examples": "train only on this many first examples, cycling through them; none: all",
     "run.require_accelerator": "refuse to run on a CPU",
-    "eval.every": "steps between evaluations, a multiple of run.chunk; none: at the end only",
-    "eval.examples": "held-out examples behind the anchor",
-    "eval.test_tokens": "coded tokens whose information is stated; none: as many as trained on",
-    "checkpoint.every": "steps between saved states, a multiple of run.chunk; none: at the end",
-    "checkpoint.keep": "newest saved states kept; none: all, as each is a point of a frontier",
+    "eval.every": "steps between evaluations, a multiple of run.chunk; none: only at the end",
+    "eval.examples": "held-out examples for the anchor",
+    "eval.test_tokens": "size of the coded set in coded tokens; none: as many as trained on",
+    "checkpoint.every": "steps between saved states, a multiple of run.chunk; none: only at end",
+    "checkpoint.keep": "number of newest saved states to keep; none: all",
 }
 
 
 class SizeError(ValueError):
-    """A size that is none of SIZES."""
+    """A size that is not in SIZES."""
 
 
 def get_config(size: str = "cpu") -> ConfigDict:
-    """The defaults; a config file starts from these and names its generator.
+    """The default config, from which a config file starts.
 
     Raises:
-      SizeError: a size that is none of SIZES.
+      SizeError: the size is not in SIZES.
     """
     if size not in SIZES:
         raise SizeError(f"size={size!r}: accepted {', '.join(SIZES)}")

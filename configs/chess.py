@@ -1,6 +1,6 @@
-"""Chess games as text: the moves and then the position they lead to, or the position first (figure
-4c). `tiny` and `cpu` play their games themselves, by taking what can be taken, cut after a few
-moves; `paper` reads the book of 145,697 real games.
+"""Chess games as text: moves then final position, or position then moves (figure 4c).
+
+`tiny` and `cpu` use greedy self-play, cut after a few moves; `paper` reads 145,697 real games.
 
     python -m experiments.train --config=configs/chess.py:tiny --workdir=runs/chess
     python -m experiments.train --config=chess --config.generator.order=board_moves \\
@@ -13,7 +13,7 @@ from configs import base
 
 
 def get_config(size: str = "cpu") -> base.ConfigDict:
-    """tiny: 10 s; cpu: 80 s on 2 cores, with the games; paper: needs the book."""
+    """tiny: 10 s; cpu: 80 s on 2 cores, self-play included; paper: needs gnubook."""
     config = base.get_config(size)
     config.generator.name = "chess"
     config.generator.corpus = "gnubook" if size == "paper" else "selfplay-greedy"

@@ -1,16 +1,18 @@
-"""One bit of a linear congruential generator: bit k repeats after 2^(k+1) tokens, so a low bit is
-soon learned and a high one looks like noise, although both hide no more than the seed.
+"""One bit of a linear congruential generator.
+
+Bit k repeats after 2^(k+1) tokens: a low bit is soon learned, a high one looks like noise, although
+both contain no more information than the seed.
 
     python -m experiments.train --config=configs/cipher.py:tiny --workdir=runs/lcg3
     python -m experiments.train --config=cipher --config.generator.low_bit=16 --workdir=runs/lcg16
 
-All of ChaCha20's words from a seed of 16 bits, noise to everyone who cannot try the seeds:
+All words of ChaCha20 from a seed of 16 bits, noise to an observer that cannot try all seeds:
 
     python -m experiments.train --config=cipher --config.generator.algorithm=chacha \\
         --config.generator.low_bit=0 --config.generator.shown_bits=0 \\
         --config.generator.key_bits=16 --workdir=runs/chacha20
 
-Gohr's task on five rounds of Speck, two ciphertexts of 32 bits and whether they are a real pair:
+Gohr's task on five rounds of Speck: two ciphertexts of 32 bits, and whether they are a real pair:
 
     python -m experiments.train --config=cipher --config.generator.algorithm=speck32_64 \\
         --config.generator.low_bit=0 --config.generator.shown_bits=0 \\

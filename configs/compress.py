@@ -1,5 +1,7 @@
-"""How `experiments.compress` learns from a file: its bytes in examples of 16, 8 side by side.
-Both sides need the same config."""
+"""The config of `experiments.compress`: bytes in examples of 16, in batches of 8.
+
+Both sides need the same config.
+"""
 
 from configs import base
 

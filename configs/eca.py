@@ -1,5 +1,6 @@
-"""An elementary automaton: the first half of the tokens is a ring of cells, the second half, which
-is coded, what it becomes. At `paper` size, rule 54 of figure 3 (appendix C.1).
+"""An elementary automaton: a ring of cells and its later state, which is coded.
+
+`paper` is rule 54 of figure 3 (appendix C.1).
 
     python -m experiments.train --config=configs/eca.py:tiny --workdir=runs/eca
     python -m experiments.train --config=eca --config.generator.rule=30 --workdir=runs/r30

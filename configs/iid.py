@@ -1,4 +1,4 @@
-"""A source of known entropy, here a biased coin: the control of every other measurement.
+"""A source of known entropy, here a biased coin: a control for other measurements.
 
 python -m experiments.train --config=configs/iid.py:tiny --workdir=runs/iid
 python -m experiments.train --config=iid:tiny --config.observer.name=counts --workdir=runs/kt

@@ -1,5 +1,6 @@
-"""Game of Life: the next frame of a torus, after burn-in. The paper defines it (appendix
-C.13) but does not measure it.
+"""Game of Life: the next frame of a torus, after a burn-in.
+
+The paper defines this task (appendix C.13) but does not measure it.
 
     python -m experiments.train --config=configs/life.py:tiny --workdir=runs/life
 """

@@ -1,4 +1,4 @@
-"""Products of two primes: multiplication, or, read from the end, factoring (arXiv 2401.17505).
+"""Products of two primes: multiplication, or in reverse factoring (arXiv 2401.17505).
 
     python -m experiments.train --config=configs/primes.py:tiny --workdir=runs/primes
     python -m experiments.train --config=primes --config.generator.order=reverse \\

@@ -1,5 +1,6 @@
-r"""English prose, CPython's own documentation: characters in windows, forward or in reverse. Not a
-figure of the paper: at these sizes the arrow of time is not expected to show.
+r"""English prose, CPython's documentation, in windows of characters, forward or in reverse.
+
+Not a figure of the paper: at these sizes no difference between the directions is expected.
 
     python -m experiments.train --config=configs/text.py:tiny --workdir=runs/text
     python -m experiments.train --config=text:cpu --config.generator.direction=reverse \

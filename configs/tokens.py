@@ -1,9 +1,9 @@
-"""Tokens of your own: a `.npy` or `.npz` file of whole numbers, a stream or examples.
+"""Tokens from your own `.npy` or `.npz` file of integers: a stream or examples.
 
     python -m experiments.train --config=tokens:tiny --config.generator.path=my_tokens.npy \\
         --workdir=runs/tokens
 
-The file with a mask of what is charged: `numpy.savez("my_tokens.npz", tokens=..., coded=...)`.
+A file with a mask of the charged tokens: `numpy.savez("my_tokens.npz", tokens=..., coded=...)`.
 """
 
 from configs import base

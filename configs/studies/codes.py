@@ -1,5 +1,6 @@
-"""The demo's automata by the prequential code and by the requential one, its teacher kept near the
-student in either way: three measures of one structure, a quarter of an hour on 2 cores.
+"""The demo's automata by the prequential code and by two pacings of the requential code.
+
+Three measures of the same structure, in a quarter of an hour on 2 cores.
 
     python -m experiments.sweep --sweep=codes --workdir=runs/codes
 
@@ -13,8 +14,8 @@ from epx.sweeps.grid import product, vary
 
 RATES = (0.1, 0.2, 0.4, 0.8, 1.6)
 TEACHER_STEPS = 500  # batches of real data
-# A student has more steps than its teacher where that one pauses; a projected teacher needs more
-# batches, as it has to recover what it knew again and again.
+# The student needs more steps than its teacher, which pauses; a projected teacher needs more
+# batches, because it has to recover repeatedly.
 CODES = [
     {
         "run.steps": TEACHER_STEPS,
@@ -37,7 +38,7 @@ CODES = [
 
 
 def get_config(size: str = "cpu") -> base.ConfigDict:
-    """What all runs share."""
+    """The config shared by all runs."""
     config = base.get_config(size)
     config.generator.update(name="eca", width=32, steps=16, burnin=64)
     config.observer.update(depth=2, width=32)

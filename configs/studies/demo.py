@@ -1,11 +1,11 @@
-"""The demo: seven kinds of data, each under an exact counter, a small and a larger transformer.
+"""The demo: seven kinds of data under an exact counter, a small and a larger transformer.
 
     python -m experiments.demo          about 8 minutes on 2 cores
     python -m experiments.demo --fast   under 90 s: two seeds, half the steps, no larger model,
                                         no chess, no ChaCha20
 
-Rates were chosen for each observer and kind of data from RATES, on a seed of its own, by the
-shortest description S + H (`python -m experiments.demo --tune` repeats that).
+Rates were chosen from RATES for each observer and kind of data, on a separate seed, by the shortest
+description S + H (`python -m experiments.demo --tune` repeats that).
 """
 
 from typing import Any
@@ -29,8 +29,8 @@ OBSERVERS: dict[str, dict[str, Any]] = {
         "label.observer": "transformer, 2 layers of 32",
     },
 }
-# Of each kind of data: its keys, what its members vary, how long it is trained on, the tokens that
-# the counter sees (three of English would fill gigabytes), and the chosen rates.
+# For each kind of data: its keys, the overrides of its members, the length of its training, the
+# order of the counter (order 3 on English needs gigabytes), and the chosen rates.
 DATA: dict[str, dict[str, Any]] = {
     "life": dict(
         label="Life: next frame",
@@ -82,7 +82,7 @@ DATA: dict[str, dict[str, Any]] = {
 
 
 def get_config(size: str = "cpu") -> base.ConfigDict:
-    """What all runs share."""
+    """The config shared by all runs."""
     config = base.get_config(size)
     config.generator.name = "iid"
     config.checkpoint.every = 200
@@ -91,7 +91,7 @@ def get_config(size: str = "cpu") -> base.ConfigDict:
 
 
 def sweep(fast: bool = False, tuned: bool = False) -> list[dict[str, Any]]:
-    """The runs of the demo in the order of its figure; of tuning, without the counter."""
+    """The runs of the demo in the order of its figure; for tuning without the counter."""
     left_out = {"counts"} if tuned else {"larger", "chess", "chacha"} if fast else set()
     seeds = vary("run.seed", range(2 if fast else SEEDS))
     return [
@@ -105,15 +105,15 @@ def sweep(fast: bool = False, tuned: bool = False) -> list[dict[str, Any]]:
 
 def _shared(data: str, observer: str, fast: bool) -> dict[str, Any]:
     """The overrides of one kind of data under one observer."""
-    chosen = DATA[data]
-    overrides = {f"generator.{key}": value for key, value in chosen["generator"].items()}
-    overrides |= {"label.generator": chosen["label"], **OBSERVERS[observer]}
+    settings = DATA[data]
+    overrides = {f"generator.{key}": value for key, value in settings["generator"].items()}
+    overrides |= {"label.generator": settings["label"], **OBSERVERS[observer]}
     if observer == "counts":
-        overrides["observer.order"] = chosen["order"]
+        overrides["observer.order"] = settings["order"]
     else:
-        overrides["optim.lr"] = chosen["rates"][observer]
+        overrides["optim.lr"] = settings["rates"][observer]
     return overrides | {
-        "run.steps": chosen["steps"] // 2 if fast else chosen["steps"],
-        "run.batch": chosen["batch"],
-        "eval.examples": 1024 if fast else chosen["examples"],
+        "run.steps": settings["steps"] // 2 if fast else settings["steps"],
+        "run.batch": settings["batch"],
+        "eval.examples": 1024 if fast else settings["examples"],
     }

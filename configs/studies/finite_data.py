@@ -1,12 +1,14 @@
-"""What n examples teach a learner that sees them over and over: the excess description length of an
-automaton that can be learned (rule 15, a rotation) and of one that cannot (rule 30, 8 steps).
+"""The excess description length of n examples on which a learner trains repeatedly.
+
+The data are an automaton that can be learned (rule 15, a rotation) and one that cannot (rule 30, 8
+steps).
 
     python -m experiments.sweep --sweep=finite_data --workdir=runs/finite_data
     python -m experiments.report --records=runs/finite_data --surplus=0.1
 
-It is measured by the code of the first pass and by the online code in blocks, which trains anew
-before every block. Takes two and a half minutes on 2 cores. The rate was chosen from RATES for
-n = 1024, on a seed of its own, by the shortest description S + H.
+It is measured by the code of the first pass and by the online code in blocks, which trains from
+scratch before every block. Takes two and a half minutes on 2 cores. The rate was chosen from RATES
+for n = 1024, on a separate seed, by the shortest description S + H.
 """
 
 from typing import Any
@@ -17,13 +19,13 @@ from epx.sweeps.grid import product, vary
 RATES = (0.02, 0.05, 0.1, 0.2, 0.4)
 SIZES = (64, 256, 1024, 4096)
 BATCH = 32
-STEPS = 600  # over and over the n examples
-STAGE_STEPS = 150  # of the code in blocks, over and over those so far
+STEPS = 600  # cycling through the n examples
+STAGE_STEPS = 150  # of the code in blocks, cycling through the blocks so far
 FIRST_BLOCK = 32
 
 
 def get_config(size: str = "cpu") -> base.ConfigDict:
-    """What all runs share."""
+    """The config shared by all runs."""
     config = base.get_config(size)
     config.generator.update(name="eca", width=16, steps=8)
     config.observer.update(depth=1, width=32)
