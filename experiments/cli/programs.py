@@ -8,6 +8,7 @@ program is compiled again.
 import contextlib
 import hashlib
 import os
+import threading
 from pathlib import Path
 
 import jax
@@ -63,7 +64,8 @@ def _get(cache, key: str) -> bytes | None:
 def _put(cache, key: str, program: bytes) -> None:
     """Write a program atomically; warn if it cannot be written."""
     path = _entry(cache, key)
-    temporary = path.with_name(f"{path.name}.{os.getpid()}")
+    # Threads of a process may write the same program at once.
+    temporary = path.with_name(f"{path.name}.{os.getpid()}-{threading.get_ident()}")
     try:
         temporary.write_bytes(program + hashlib.sha256(program).digest())
         os.replace(temporary, path)

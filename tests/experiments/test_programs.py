@@ -1,5 +1,8 @@
 """The cache of compiled programs: an entry that is not whole is never loaded."""
 
+from concurrent.futures import ThreadPoolExecutor
+from types import SimpleNamespace
+
 import jax
 import jax.numpy as jnp
 import numpy as np
@@ -99,3 +102,12 @@ def test_a_version_of_jax_without_the_hook_keeps_nothing(monkeypatch, caplog, tm
     programs.use(tmp_path)
     assert jax.config.jax_compilation_cache_dir == before
     assert "compiled programs are not kept" in caplog.text
+
+
+def test_threads_write_the_same_program_at_once(tmp_path, caplog):
+    """As a run compiles several programs at once, which share their small ones."""
+    cache, program = SimpleNamespace(path=tmp_path), bytes(100_000)
+    with ThreadPoolExecutor(8) as threads:
+        list(threads.map(lambda _: programs._put(cache, "key", program), range(200)))
+    assert not caplog.records and programs._get(cache, "key") == program
+    assert [file.name for file in tmp_path.iterdir()] == ["key-checked"]
