@@ -63,7 +63,7 @@ def existing(key: str, name: str, accepted: str) -> Path:
       accepted: what would be accepted, for the message of a refusal.
 
     Raises:
-      ValueError: there is no such file, or it is a folder, a device or no path at all.
+      ValueError: there is no such file, or it is a folder, a device, or not a path.
     """
     path, mode = _status(key, name, accepted)
     require(key, name, mode is not None, f"{accepted}; there is no such file")
@@ -93,7 +93,7 @@ def output(key: str, name: str, endings: tuple[str, ...] = (), new: bool = False
 
     Raises:
       ValueError: a folder, a device, a folder that is not there or cannot be written, another
-        ending, or no path at all.
+        ending, or not a path.
     """
     accepted = "a file in a folder that can be written"
     if endings:

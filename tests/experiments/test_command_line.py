@@ -162,8 +162,8 @@ PATHS = {
     "/dev/full": "this is a device",
     "/dev/zero": "this is a device",
     f"{__file__}/below": "Not a directory",
-    "zero\0byte": "no path",
-    "~nobody-of-this-name/x": "no path",
+    "zero\0byte": "not a path",
+    "~nobody-of-this-name/x": "not a path",
 }
 
 

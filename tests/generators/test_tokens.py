@@ -129,7 +129,7 @@ def test_files_that_hold_something_else_are_refused(saved, content, reason):
         ("x" * 5000 + ".npy", "File name too long"),
         ("/dev/zero", "device or pipe"),
         (".", "this is a folder"),
-        ("nul\0l.npy", "no path"),
+        ("nul\0l.npy", "not a path"),
     ],
 )
 def test_paths_that_are_no_files_are_refused(path, reason):
