@@ -1,7 +1,8 @@
 """All keys of a config, with their units and meanings.
 
 Except for `name`, the keys of `generator`, `observer` and `code` are the arguments of their
-`make`; a new name resets them to its defaults. A config file defines `get_config(size)`, with the sizes
+`make`; a new name resets them to its defaults. A config file defines `get_config(size)`, with the
+sizes
 
     tiny    a complete run, about 10 s on 2 cores
     cpu     one to two minutes on 2 cores; the default
