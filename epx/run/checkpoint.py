@@ -23,7 +23,7 @@ class OldCheckpointError(RecordError):
 
 
 def save(folder: Path, step: int, state: State, keep: int | None) -> None:
-    """Write the state after `step` steps, then remove all but the newest `keep` (None: keep all).
+    """Write the state after `step` steps and keep only the newest `keep` (None: all).
 
     States are written to and removed from the neighbouring folder `*.tmp` and renamed, so that
     `folder` never has a partial state, even if the process is killed.
@@ -52,7 +52,7 @@ def save(folder: Path, step: int, state: State, keep: int | None) -> None:
 
 
 def restore(folder: Path, like: State, newest: int) -> tuple[int, State] | None:
-    """The newest readable state after at most `newest` steps, with its step; None if there is none.
+    """The newest readable state after at most `newest` steps, with its step; or None.
 
     Damaged states are reported and renamed to `damaged-<step>`.
 

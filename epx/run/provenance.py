@@ -1,4 +1,4 @@
-"""Provenance stored with the config (static facts, environment), which a resumed run must match."""
+"""Static facts and environment stored with the config; a resumed run must match them."""
 
 import dataclasses
 import importlib.metadata

@@ -210,7 +210,7 @@ def _check_label(config: Config) -> None:
 
 
 def _check_passes(plan: Plan, spec: Spec, counts_passes: bool) -> None:
-    """Refuse more passes over finite data than allowed, or more held-out examples than there are.
+    """Refuse too many passes over finite data, or more held-out examples than there are.
 
     A code that fixes its number of steps also fixes its passes, which are not counted.
     """
