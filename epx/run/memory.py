@@ -7,7 +7,7 @@ from typing import Any
 
 import jax
 
-from epx.types import PyTree
+from epx.types import PyTree, State
 
 # Limit of a container, in bytes.
 _CGROUP_LIMIT = Path("/sys/fs/cgroup/memory.max")
@@ -22,7 +22,7 @@ def tree_bytes(tree: PyTree) -> int:
 
 
 def forecast_bytes(
-    generator: PyTree, state: PyTree, members: int, shards: int, logits: int, rows: int
+    generator: PyTree, state: State, members: int, shards: int, logits: int, rows: int
 ) -> int:
     """Bytes that a run needs at least, over all its devices.
 
@@ -34,9 +34,8 @@ def forecast_bytes(
       logits: elements of the logits of a microbatch.
       rows: numbers in the rows of a chunk of one member.
     """
-    # The state, and the gradient of its weights, estimated as a third of the state.
-    learner = tree_bytes(state) * 4 // 3
-    member = learner + 4 * rows
+    gradient = tree_bytes(state.learner.params) if state.learner.opt else 0
+    member = tree_bytes(state) + gradient + 4 * rows
     return shards * (tree_bytes(generator) + members * member + 4 * _LOGIT_COPIES * logits)
 
 
