@@ -312,13 +312,14 @@ def find(root: Path | str) -> list[Path]:
 
 
 def export(source: Path | str, target: Path | str, keep: int | None = None) -> None:
-    """Writes a small copy of a complete record, to be read and not continued: without states, its
-    arrays compressed and its rows in one file.
+    """Write a small copy of a complete record, which can be read but not resumed.
+
+    It has no states; its arrays are compressed and its rows are in one file.
 
     Args:
       source: the record.
       target: folder of the copy, which does not exist yet.
-      keep: newest evaluations to copy; None copies all. A number of the end needs the last alone.
+      keep: number of newest evaluations to copy; None copies all. Final numbers need only the last.
 
     Raises:
       RecordError: the record is not complete or cannot be read, or the target exists.

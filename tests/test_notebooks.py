@@ -28,3 +28,5 @@ def test_runs_from_top_to_bottom(path, tiny_config, tmp_path, monkeypatch):
             pass
         notebook.cells[1].source = f"records = {str(tmp_path)!r}"
     NotebookClient(notebook, timeout=120, resources={"metadata": {"path": path.parent}}).execute()
+    draws_there = any('"notebook.png"' in cell.source for cell in notebook.cells)
+    assert (tmp_path / "notebook.png").exists() == draws_there
