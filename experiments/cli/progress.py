@@ -17,6 +17,8 @@ from epx.run.loop import Progress
 from epx.sweeps import local
 
 SECONDS_BETWEEN_LINES = 10.0
+# Less work than this forecasts no time: the first part may be a counter, which costs almost none.
+LEAST_PART = 0.01
 
 Show = Callable[[float, str], None]
 
@@ -120,7 +122,9 @@ def _lines(label: str) -> Show:
             return
         last = now
         gained = part - first_part
-        left = f"{(now - began) * (1 - part) / gained:.0f} s left" if gained > 0 else "starting"
+        left = "starting"
+        if gained >= LEAST_PART:
+            left = f"{(now - began) * (1 - part) / gained:.0f} s left"
         print(f"{label} {100 * part:3.0f} % | {now - began:.0f} s | {left} | {text}",
               file=sys.stderr, flush=True)  # fmt: skip
 

@@ -178,6 +178,16 @@ def test_an_ensemble_that_diverges_does_not_stop_the_others(tiny_config, tmp_pat
         assert record.load(local.folder(tmp_path, groups[1])).done["steps"] == 40
 
 
+def test_little_work_forecasts_no_time(capsys, monkeypatch):
+    monkeypatch.setattr(progress, "SECONDS_BETWEEN_LINES", 0.0)
+    with progress.display("demo") as show:
+        for part in (0.0, 1e-7, 0.5):
+            show(part, "")
+    lines = capsys.readouterr().err.splitlines()
+    assert ["starting" in line for line in lines] == [True, True, False]
+    assert "s left" in lines[2]
+
+
 def test_a_signal_after_the_last_chunk_counts():
     """It would otherwise be lost, and the next run start."""
 
