@@ -16,7 +16,7 @@ from absl import flags
 
 from epx import files, record
 from epx.analysis import frontier, loss
-from epx.report import bars, comparison, curves, summary, tables
+from epx.report import bars, compact, comparison, curves, summary, tables
 from epx.types import require
 from experiments.cli import app
 
@@ -93,7 +93,7 @@ def _check_flags() -> None:
 
 def _table(cells: list[summary.Cell]) -> str:
     if FLAGS.format == "table" and not FLAGS.wide:
-        return tables.compact(cells, shutil.get_terminal_size((100, 24)).columns)
+        return compact.table(cells, shutil.get_terminal_size((100, 24)).columns)
     return tables.FORMATS[FLAGS.format](cells)
 
 

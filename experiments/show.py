@@ -13,8 +13,7 @@ from absl import flags
 from epx import streams
 from epx.analysis import compressors
 from epx.analysis.measurement import LN2
-from epx.run import config as run_config
-from epx.run import evaluation
+from epx.run import components, evaluation
 from epx.types import Example, Generator
 from experiments.cli import app, configs, rendering, running
 
@@ -44,7 +43,7 @@ def show(reference: str, overrides: dict[str, str], count: int) -> int:
         config = configs.load(reference, overrides)
         seed = config["run"]["seed"]
         key = streams.stream(seed, "world")
-        generator = run_config.make("generator", config["generator"], key=key)
+        generator = components.make("generator", config["generator"], key=key)
     size = generator.spec.size
     drawn = SAMPLE if size is None else min(SAMPLE, size)
     batch = sample(generator, seed, drawn)

@@ -16,7 +16,7 @@ from pathlib import Path
 from absl import flags
 
 from epx import files, record
-from epx.report import bars, summary, tables
+from epx.report import bars, compact, summary, tables
 from epx.run.config import Config, Overrides
 from epx.sweeps import grid, local
 from epx.sweeps.ensembles import Ensemble, ensembles
@@ -137,7 +137,7 @@ def report(label: str, groups: list[Ensemble], workdir: Path, tuned: bool) -> No
         record.write_json(workdir / "times.json", {"seconds": seconds})
         if summary.measured(cells):
             bars.generators_by_observers(cells, workdir / "figure.png")
-    print(tables.compact(cells, shutil.get_terminal_size((100, 24)).columns))
+    print(compact.table(cells, shutil.get_terminal_size((100, 24)).columns))
     written = "numbers in summary.json" + ", figure in figure.png" * bool(summary.measured(cells))
     app.say(
         f"{label}: {written} of {workdir}; to recompute them from the records: "

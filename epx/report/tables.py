@@ -1,4 +1,4 @@
-"""Cells as text: tables for a terminal, Markdown, CSV and JSON, with units in the heads.
+"""Cells as text: the wide table, Markdown, CSV and JSON, with units in the heads.
 
 Also tables of frontiers, paired differences, and the numbers at each anchor and learning rate.
 """
@@ -7,13 +7,13 @@ import csv
 import io
 import json
 import math
-import textwrap
 from collections.abc import Callable, Sequence
 from typing import Any
 
 from tabulate import tabulate
 
 from epx.analysis.frontier import Curve
+from epx.report.rounding import rounded, scientific
 from epx.report.summary import Cell, measured
 
 Columns = Sequence[tuple[str, str, str, str]]
@@ -50,129 +50,8 @@ COLUMNS = (
     ("xz bit/token", "xz_bits_per_tok", ".3f", ""),
     ("law bit/token", "oracle_bits_per_tok", ".3f", ".3f"),
 )
-# Head, in two lines, and key of the columns of the compact table after the names.
-COMPACT = (
-    ("S\nbit", "S_bits"),
-    ("H\nbit/token", "H_bits_per_tok"),
-    ("MDL\nbit/token", "MDL_bits_per_tok"),
-    ("T\nFLOP", "exact_flops"),
-    ("seeds", "seeds"),
-)
-# If a column of names has fewer characters, the generator is on a separate line.
-NARROW = 16
 # Columns that equal those of S_preq if no example is seen twice.
 _EXCESS = ("EDL bit/token", "EDL bit", "EDL held-out error, bit")
-
-
-def compact(cells: Sequence[Cell], width: int) -> str:
-    """A table for a terminal: S, H, MDL, T and seeds, with long names wrapped.
-
-    Args:
-      cells: from `summary.cells`.
-      width: characters in a line, at least 72.
-    """
-    shown = measured(cells)
-    names = ["generator", "observer", *["code"] * (len({cell["code"] for cell in shown}) > 1)]
-    tight = width < 100
-    numbers = [[_number(cell[key], tight) for _, key in COMPACT] for cell in shown]
-    heads = [head for head, _ in COMPACT]
-    columns = zip(*numbers) if numbers else [[""]] * len(heads)
-    # Columns are two spaces apart; `tabulate` makes a column two wider than its head.
-    least = [max(map(len, head.split("\n"))) + 2 for head in heads]
-    room = width - sum(2 + max(n, *map(len, column)) for n, column in zip(least, columns))
-    lengths = [max(len(name) + 2, *(len(c[name]) for c in shown), 0) for name in names]
-    widths = _share(room - 2 * (len(names) - 1), lengths)
-    wraps = any(given < length for given, length in zip(widths, lengths))
-    if wraps and min(widths) < NARROW:
-        heads = ["generator\n- observer", *heads]
-        rows = _rows_below_generators(shown, numbers, names, max(room, 10))
-    else:
-        heads = [*names, *heads]
-        rows = [
-            [*(_wrap(str(cell[name]), size) for name, size in zip(names, widths)), *row]
-            for cell, row in zip(shown, numbers)
-        ]
-    lines = [tabulate(rows, heads, "simple", disable_numparse=True)] if shown else []
-    lines += [textwrap.fill(note, width, subsequent_indent="  ") for note in notes(cells)]
-    return "\n".join(line.rstrip() for line in "\n".join(lines).split("\n"))
-
-
-def _rows_below_generators(
-    cells: Sequence[Cell], numbers: list[list[str]], names: list[str], room: int
-) -> list[list[str]]:
-    """Rows whose first column has each generator's name once, and its observers below it."""
-    rows: list[list[str]] = []
-    last = None
-    for cell, row in zip(cells, numbers):
-        if cell["generator"] != last:
-            rows.append([_wrap(cell["generator"], room), *[""] * len(row)])
-            last = cell["generator"]
-        observer = ", ".join(cell[name] for name in names[1:])
-        rows.append([_wrap(observer, room, "- "), *row])
-    return rows
-
-
-def _share(room: int, lengths: list[int]) -> list[int]:
-    """Divide characters among columns: the full length if possible, else about equal widths."""
-    widths = [0] * len(lengths)
-    left = max(room, 0)
-    for rank, (length, index) in enumerate(sorted((n, i) for i, n in enumerate(lengths))):
-        widths[index] = min(length, left // (len(lengths) - rank))
-        left -= widths[index]
-    return widths
-
-
-def _wrap(text: str, width: int, bullet: str = "") -> str:
-    indent = " " * len(bullet)
-    return textwrap.fill(text, width, initial_indent=bullet, subsequent_indent=indent)
-
-
-def _number(value: Any, tight: bool) -> str:
-    """A value of the compact table as text."""
-    if isinstance(value, list):
-        return rounded(*value, tight)
-    return str(value) if isinstance(value, int) else _scientific(value, 1)
-
-
-def rounded(mean: float, half_width: float | None, tight: bool = False) -> str:
-    """A mean and its half width with one exponent, to the digits of the half width.
-
-    The half width has two significant digits if its first is 1, else one; the mean has at most six.
-    Without a half width the mean has three. A `tight` text has no spaces and one digit of the half
-    width.
-
-    >>> rounded(12345.6, 78.9), rounded(0.72163, 0.0447), rounded(2345678.0, 1234.5)
-    ('12350 ± 80', '0.72 ± 0.04', '(2.3457 ± 0.0012)e6')
-    """
-    if half_width is None or not math.isfinite(half_width):
-        if mean != 0 and not 1e-3 <= abs(mean) < 1e5:
-            return _scientific(mean, 2)
-        return f"{mean:.3g}" if abs(mean) < 1e3 else f"{mean:.0f}"
-    sign = "±" if tight else " ± "
-    if half_width == 0:
-        return f"{mean:.4g}{sign}0"
-    digits = _exponent(half_width)
-    digits -= half_width / 10**digits < 1.95 and not tight
-    decimal = -digits  # the last digit shown has the value 10**-decimal
-    largest = max(abs(mean), half_width)
-    exponent = _exponent(largest)
-    decimal = min(decimal, 5 - exponent)
-    if -4 < exponent < 5:
-        places = max(decimal, 0)
-        mean, half_width = round(mean, decimal) + 0.0, round(half_width, decimal)  # -0 becomes 0
-        return f"{mean:.{places}f}{sign}{half_width:.{places}f}"
-    places = max(decimal + exponent, 0)
-    scale = 10.0**exponent
-    return f"({mean / scale:.{places}f}{sign}{half_width / scale:.{places}f})e{exponent}"
-
-
-def _exponent(value: float) -> int:
-    return math.floor(math.log10(abs(value)))
-
-
-def _scientific(value: float, places: int) -> str:
-    mantissa, exponent = f"{value:.{places}e}".split("e")
-    return f"{mantissa}e{int(exponent)}"
 
 
 def table(cells: Sequence[Cell], columns: Columns = COLUMNS) -> str:
@@ -259,7 +138,7 @@ def frontiers(curves: dict[str, Curve]) -> str:
     for generator, curve in curves.items():
         rows = [
             [
-                _scientific(flops, 2),
+                scientific(flops, 2),
                 rounded(*structure),
                 rounded(*entropy),
                 f"{structure.mean + entropy.mean:.5g}",

@@ -13,7 +13,7 @@ from epx.analysis import ledger
 from epx.analysis.measurement import Measurement
 from epx.codes import prequential
 from epx.learning import optim
-from epx.run import config, provenance
+from epx.run import components, provenance
 from epx.run.loop import train
 from epx.run.plan import Plan
 from epx.run.setup import make_setup
@@ -32,7 +32,7 @@ def generator(name: str, seed: int = 0, **arguments: Any) -> Generator:
       ValueError: an unknown name or argument, or a value that is not accepted.
     """
     section = {"name": name, **arguments}
-    return config.make("generator", section, key=streams.stream(seed, "world"))
+    return components.make("generator", section, key=streams.stream(seed, "world"))
 
 
 def observer(name: str, generator: Generator, dtype: str = "float32", **arguments: Any) -> Observer:
@@ -49,7 +49,7 @@ def observer(name: str, generator: Generator, dtype: str = "float32", **argument
     """
     spec = generator.spec
     supplied = dict(vocab=spec.vocab, length=spec.length, dtype=dtype)
-    return config.make("observer", {"name": name, **arguments}, **supplied)
+    return components.make("observer", {"name": name, **arguments}, **supplied)
 
 
 def measure(

@@ -12,8 +12,8 @@ import jax.numpy as jnp
 from epx import streams
 from epx.learning import optim
 from epx.learning.batch import Batch
+from epx.run import components, contracts, memory
 from epx.run import config as run_config
-from epx.run import memory
 from epx.run.config import Config, Overrides
 from epx.run.devices import AXIS, Layout, largest_divisor, make_layout
 from epx.run.plan import MOST_MEMBERS, Plan, make_plan
@@ -94,16 +94,16 @@ def assemble(config: Config, members: Sequence[Overrides] | None = None) -> Setu
         _check_label(member_config)
     hypers = [optim.make_hyper(c["run"]["seed"], **c["optim"]) for c in varied]
     generators = [
-        run_config.make("generator", c["generator"], key=streams.stream(hyper.seed, "world"))
+        components.make("generator", c["generator"], key=streams.stream(hyper.seed, "world"))
         for c, hyper in zip(varied, hypers)
     ]
     spec = generators[0].spec
-    observer = run_config.make(
+    observer = components.make(
         "observer", config["observer"], vocab=spec.vocab, length=spec.length, dtype=run["dtype"]
     )
 
     def make_code(observer: Observer, batch: Batch) -> Code:
-        return run_config.make("code", config["code"], observer=observer, batch=batch)
+        return components.make("code", config["code"], observer=observer, batch=batch)
 
     described = config | {"members": list(members)}
     return make_setup(generators, hypers, observer, make_code, plan, described)
@@ -139,6 +139,7 @@ def make_setup(
         require("run.steps", plan.steps, plan.steps == code.steps, accepted)
     _check_passes(plan, spec, counts_passes=code.steps is None)
     generator, hyper = stack(generators), stack(hypers)
+    contracts.check(generators[0], observer, config)
     setup = Setup(config, spec, generator, hyper, observer, code, batch, layout, plan)
     _check_memory(setup)
     return setup

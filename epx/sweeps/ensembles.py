@@ -7,6 +7,7 @@ from typing import Any, NamedTuple
 import jax
 
 from epx import streams
+from epx.run import components
 from epx.run import config as run_config
 from epx.run.config import Config, Overrides
 from epx.run.setup import member_shapes
@@ -69,7 +70,7 @@ def _may_vary(key: str) -> bool:
 
 def _shape(section: dict[str, Any]) -> str:
     """The structure, shapes and dtypes of a section's generator, as text."""
-    generator = run_config.make("generator", section, key=streams.stream(0, "world"))
+    generator = components.make("generator", section, key=streams.stream(0, "world"))
     leaves, structure = jax.tree.flatten(member_shapes(generator))
     return f"{structure} {leaves}"
 

@@ -31,7 +31,7 @@ import jax
 from absl import flags
 
 from epx import files, record
-from epx.run.config import convert
+from epx.run.values import convert
 from epx.types import refusal, require
 from experiments import doctor
 from experiments.bench import generation, timing, training

@@ -34,7 +34,8 @@ def compress_elsewhere(*arguments, timeout=300):
 
 
 # As many devices as this process has, which decide how a program is divided.
-DEVICES = {"XLA_FLAGS": "--xla_force_host_platform_device_count=4"}
+FLAGS = ("--xla_force_host_platform_device_count=4", os.environ.get("XLA_FLAGS", ""))
+DEVICES = {"XLA_FLAGS": " ".join(FLAGS)}
 
 
 @pytest.fixture(autouse=True, scope="module")

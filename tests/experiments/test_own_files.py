@@ -201,3 +201,58 @@ def test_a_generator_that_is_no_pytree_is_told_how_to_become_one(tmp_path, monke
     name = "--config.generator.name=own_no_pytree"
     done = run("train", "--config=life:tiny", name, f"--workdir={tmp_path / 'w'}")
     refused(done, "accepted a pytree of arrays", "register_dataclass")
+
+
+GENERATOR = """
+from dataclasses import dataclass
+import jax, jax.numpy as jnp
+from epx.types import Example, Spec
+
+@jax.tree_util.register_dataclass
+@dataclass(frozen=True)
+class Own:
+    spec = Spec(vocab=2, length=4, size=None, version=1)
+    def oracle_nats(self, example): ...
+    def example(self, key, index):
+        {line}
+
+def make():
+    return Own()
+"""
+OBSERVER = """
+import jax.numpy as jnp
+from epx.types import Observer
+
+def logits(params, tokens_BxT, side=None):
+    {line}
+
+def make(vocab, length):
+    return Observer(lambda key: jnp.zeros(vocab), logits, flops=lambda length: (1.0, 2.0))
+"""
+# Lines of a function by what is said about it, with the number of the line where one raises.
+TRACED = {
+    "[][1]": (GENERATOR, "it raised IndexError: list index out of range", 12),
+    "return 1 if index > 3 else 2": (GENERATOR, "it raised TracerBoolConversionError", 12),
+    "pass": (GENERATOR, "tokens_T int32[4], coded_T bool[4]; this is None", None),
+    "return Example(jnp.zeros(4), jnp.ones(4, bool))": (GENERATOR, "dtype=float32", None),
+    "return Example(jnp.zeros(5, jnp.int32), jnp.ones(5, bool))": (GENERATOR, "shape=(5,)", None),
+    "return params @ tokens_BxT": (OBSERVER, "it raised TypeError: dot_general", 6),
+    "return jnp.zeros(2)": (OBSERVER, "one example have the shape (1, 18, 2); this is", None),
+    "return None": (OBSERVER, "one example have the shape (1, 18, 2); this is None", None),
+}
+
+
+@pytest.mark.parametrize("line", TRACED)
+def test_a_function_that_cannot_be_traced_is_refused(line, tmp_path, monkeypatch):
+    content, part, number = TRACED[line]
+    kind = "generator" if content == GENERATOR else "observer"
+    monkeypatch.syspath_prepend(tmp_path)
+    name = f"own_traced_{abs(hash(line))}"
+    file = write(tmp_path / f"{name}.py", content.format(line=line))
+    size = (
+        ("--config.generator.height=3", "--config.generator.width=3") if kind == "observer" else ()
+    )
+    arguments = (*size, f"--config.{kind}.name={name}", f"--workdir={tmp_path / 'w'}")
+    done = run("train", "--config=life:tiny", *arguments)
+    refused(done, f"{kind}.name='{name}': accepted a", part)
+    assert number is None or f"({file}, line {number})" in done.err

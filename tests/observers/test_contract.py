@@ -17,9 +17,6 @@ MODULES = pkgutil.iter_modules(epx.observers.__path__)
 NAMES = [module.name for module in MODULES if not module.name.startswith("_")]
 
 
-pytestmark = pytest.mark.usefixtures("all_optimized")  # rounding is compared
-
-
 @pytest.fixture(params=NAMES, scope="module")
 def eager(request):
     module = importlib.import_module(f"epx.observers.{request.param}")

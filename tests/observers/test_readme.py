@@ -9,7 +9,7 @@ import numpy as np
 
 from epx.learning import nll
 from epx.observers import counts
-from epx.run import config
+from epx.run import components
 
 README = Path(counts.__file__).with_name("README.md").read_text()
 
@@ -19,7 +19,7 @@ def test_the_observer_of_the_readme_is_an_observer(tmp_path, monkeypatch):
     (tmp_path / "my_observer.py").write_text(code)
     monkeypatch.syspath_prepend(tmp_path)
     section = {"name": "my_observer", "width": 4}
-    observer = config.make("observer", section, vocab=5, length=6, dtype="float32")
+    observer = components.make("observer", section, vocab=5, length=6, dtype="float32")
     params = observer.init(jax.random.key(0))
     tokens = jnp.array([[0, 1, 2, 3, 4, 0]], jnp.int32)
 
@@ -43,4 +43,4 @@ def test_the_observer_of_the_readme_is_an_observer(tmp_path, monkeypatch):
 
 
 def test_the_readme_names_every_observer():
-    assert sorted(re.findall(r"^\| `(\w+)`", README, re.M)) == config.names("observer")
+    assert sorted(re.findall(r"^\| `(\w+)`", README, re.M)) == components.names("observer")

@@ -5,7 +5,7 @@ import math
 import numpy as np
 import pytest
 
-from epx.report import summary, tables
+from epx.report import compact, summary, tables
 from tests.records import finite_record, requential_record, write
 
 LN2 = math.log(2)
@@ -95,4 +95,4 @@ def test_an_extended_run_is_noted(tmp_path):
     run.env["extended"] = [1, 2]
     (cell,) = summary.cells([run])
     assert cell["notes"] == ["extended after 1 steps", "extended after 2 steps"]
-    assert "extended after 2 steps" in tables.compact([cell], 100)
+    assert "extended after 2 steps" in compact.table([cell], 100)

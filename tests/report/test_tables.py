@@ -5,7 +5,7 @@ import re
 
 import pytest
 
-from epx.report import summary, symbols, tables
+from epx.report import compact, rounding, summary, symbols, tables
 
 
 def cell(generator, observer="o", lr=0.1, bits=1.0, record="r", **more):
@@ -60,7 +60,7 @@ def test_observers_of_equal_name_get_longer_names():
     ],
 )
 def test_a_mean_has_the_digits_and_the_exponent_of_its_half_width(mean, half_width, text):
-    assert tables.rounded(mean, half_width) == text
+    assert rounding.rounded(mean, half_width) == text
 
 
 def wide_cells():
@@ -83,7 +83,7 @@ def wide_cells():
 def test_a_table_fits_its_terminal(width, codes):
     cells = wide_cells()
     cells[0]["code"] = "prequential" if codes == 1 else "requential"
-    lines = tables.compact(cells, width).split("\n")
+    lines = compact.table(cells, width).split("\n")
     assert max(map(len, lines)) <= width
     text = " ".join(" ".join(lines).split())
     for word in ("automaton", "congruential", "sorted", "transformer", "bit/token", "8.4e12"):

@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 
 from configs import base
+from epx.run import components
 from epx.run import config as run_config
 from epx.run import setup as setups
 from epx.sweeps import grid
@@ -51,11 +52,11 @@ def test_every_key_has_a_meaning_and_a_type():
     assert named == set(run_config.KEYS)
 
 
-@pytest.mark.parametrize("kind", run_config.FOLDERS)
+@pytest.mark.parametrize("kind", components.FOLDERS)
 def test_every_argument_is_documented(kind):
-    for name in run_config.names(kind):
+    for name in components.names(kind):
         documented = configs._meanings(kind, {"name": name})
-        for key in run_config.arguments(kind, name):
+        for key in components.arguments(kind, name):
             assert key in documented, f"{kind} {name}: make does not document {key}"
 
 
@@ -99,7 +100,7 @@ def test_mistakes_are_named(key):
 
 def test_a_new_name_resets_the_arguments():
     config = configs.load("life:tiny", {"generator.name": "eca", "generator.rule": "30"})
-    defaults = {k: p.default for k, p in run_config.arguments("generator", "eca").items()}
+    defaults = {k: p.default for k, p in components.arguments("generator", "eca").items()}
     assert config["generator"] == {"name": "eca", **defaults, "rule": 30}
 
 

@@ -7,8 +7,10 @@ import typing
 
 import pytest
 
+from epx.run import components
 from epx.run import config as configs
 from epx.run import setup as setups
+from epx.run.values import WORDS
 from tests.generators import tiny
 
 # Values out of range, of every argument of every component. Of yes-or-no arguments, another type.
@@ -132,8 +134,8 @@ KEYS = {
 
 def every_key():
     """Component, or None, and key; with its values out of range."""
-    for kind, components in COMPONENTS.items():
-        for name, arguments in components.items():
+    for kind, known in COMPONENTS.items():
+        for name, arguments in known.items():
             for key, values in arguments.items():
                 yield pytest.param(kind, name, f"{kind}.{key}", values, id=f"{name}.{key}")
     for key, values in KEYS.items():
@@ -168,10 +170,10 @@ def kind_of(config, kind, name, key):
 
 
 def test_the_tables_hold_every_key():
-    for kind, components in COMPONENTS.items():
-        assert sorted(components) == configs.names(kind)
-        for name, arguments in components.items():
-            assert sorted(arguments) == sorted(configs.arguments(kind, name)), name
+    for kind, known in COMPONENTS.items():
+        assert sorted(known) == components.names(kind)
+        for name, arguments in known.items():
+            assert sorted(arguments) == sorted(components.arguments(kind, name)), name
     assert list(KEYS) == list(configs.KEYS)
 
 
@@ -188,7 +190,7 @@ def test_a_value_of_another_type_is_refused(kind, name, key, values, tiny_config
     accepted = refusal(tiny_config, kind, name, key, [1])
     wanted = kind_of(tiny_config, kind, name, key)
     plain = [k for k in (typing.get_args(wanted) or (wanted,)) if k is not type(None)]
-    assert accepted.removesuffix(" or none") == configs._WORDS[plain[0]]
+    assert accepted.removesuffix(" or none") == WORDS[plain[0]]
     if type(None) not in typing.get_args(wanted):
         refusal(tiny_config, kind, name, key, None)
 
