@@ -28,7 +28,7 @@ def train(config, path, members=None):
     return loop.train(setup, path, programs)
 
 
-@functools.lru_cache(maxsize=4)
+@functools.lru_cache(maxsize=16)
 def _compiled(described, _):
     setup = setups.assemble(*json.loads(described))
     return setup, loop.Programs.start(setup)

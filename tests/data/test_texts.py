@@ -43,14 +43,14 @@ def test_zen_is_the_known_text():
     assert [zen.text[start:].splitlines()[0] for start in zen.starts] == lines
 
 
-def test_pydoc_is_prepared_once_and_read_back(tmp_path, monkeypatch):
-    made = catalogue.text("pydoc", tmp_path)
+def test_pydoc_is_prepared_once_and_read_back(monkeypatch):
+    made = catalogue.text("pydoc")
     assert 1_500_000 < len(made.text) < 5_000_000
     assert made.sha256 == hashlib.sha256(made.text.encode()).hexdigest()
     documents = [made.text[a:b] for a, b in zip(made.starts, [*made.starts[1:], None])]
     assert len(set(documents)) == len(documents) > 500
     replace(monkeypatch, "pydoc", lambda downloads, report: pytest.fail("prepared twice"))
-    found = catalogue.text("pydoc", tmp_path)
+    found = catalogue.text("pydoc")
     assert found.text == made.text
     np.testing.assert_array_equal(found.starts, made.starts)
 

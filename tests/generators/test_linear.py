@@ -74,7 +74,7 @@ def test_the_matrix_is_invertible_and_has_its_ones(bits, nonzeros):
     np.testing.assert_array_equal(matrix @ inverse % 2, np.eye(bits))
 
 
-@pytest.mark.parametrize("bits", [2, 3, 4])
+@parametrize("bits", (2, 3, 4), gate=(2, 3))
 def test_refused_numbers_of_ones_have_no_invertible_matrix(bits):
     """And what is accepted has one: seen in all matrices with as many ones in every row, give or
     take one."""

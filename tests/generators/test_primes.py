@@ -38,7 +38,7 @@ def test_primes_agree_with_trial_division(digits):
     assert math.comb(len(drawn), 2) == PAIRS[digits]
 
 
-@parametrize("digits", PAIRS, gate=(2, 5))
+@parametrize("digits", PAIRS, gate=(2,))
 def test_every_string_is_a_product(digits):
     forward, reverse = (
         primes.make(KEY, digits=digits, order=order) for order in ("forward", "reverse")
@@ -51,7 +51,7 @@ def test_every_string_is_a_product(digits):
     assert [string[::-1] for string in strings] == _strings(reverse, 100)
 
 
-@parametrize("digits", PAIRS, gate=(2, 5))
+@parametrize("digits", PAIRS, gate=(5,))
 def test_the_smallest_and_the_largest_product(digits):
     generator = primes.make(KEY, digits=digits)
     for two in (generator.primes_N[:2], generator.primes_N[-2:]):
