@@ -210,8 +210,12 @@ def tuning(cells: Sequence[Cell]) -> str:
 
 
 def notes(cells: Sequence[Cell]) -> list[str]:
-    """Notes on the numbers, one per line."""
-    return [f"{c['generator']} / {c['observer']}: {note}" for c in cells for note in _notes(c)]
+    """Notes on the numbers, one per line; a note on several cells is given once."""
+    names: dict[str, list[str]] = {}
+    for cell in cells:
+        for note in _notes(cell):
+            names.setdefault(note, []).append(f"{cell['generator']} / {cell['observer']}")
+    return [f"{'; '.join(cells)}: {note}" for note, cells in names.items()]
 
 
 def _notes(cell: Cell) -> list[str]:
@@ -220,10 +224,11 @@ def _notes(cell: Cell) -> list[str]:
     failed = cell.get("failed_at_step", {})
     notes = [f"member {m} failed at step {s}" for m, s in failed.items()]
     if cell.get("passes", 1) > 1:
-        first = "S_req counts the samples of all" if "messages" in cell else "MDL is of the first"
+        sampled = "EDL charges the first, S_req counts the samples of all"
+        charged = sampled if "messages" in cell else "EDL and MDL charge the first"
         notes.append(
-            f"{cell['passes']} passes over the same examples: EDL charges the first, S_preq "
-            f"charges repeats as if they were new, and {first}"
+            f"{cell['passes']} passes over the same examples: {charged}; S_preq charges repeats as "
+            "if they were new"
         )
     if "messages" in cell:
         notes.append(

@@ -132,7 +132,10 @@ def _split(args: list[str]) -> tuple[dict[str, str], list[str]]:
 
 def _parse_flags(argv: list[str], takes_words: bool) -> list[str]:
     """Parse the flags, which may be anywhere, and return the other words."""
-    leftover = FLAGS(argv)[1:]
+    try:
+        leftover = FLAGS(argv)[1:]
+    except flags.IllegalFlagValueError as error:
+        raise _refusal(error) from error
     for text in leftover:
         word, is_assignment, _ = text.partition("=")
         known = [*FLAGS, "config"]
@@ -140,6 +143,17 @@ def _parse_flags(argv: list[str], takes_words: bool) -> list[str]:
         if is_assignment or not takes_words:
             raise UsageError(f"unknown flag {text}{fix}")
     return leftover
+
+
+def _refusal(error: flags.IllegalFlagValueError) -> UsageError:
+    """The error of absl in the form of all others."""
+    named = re.match(r"flag --(\w+)=(.*?): ", str(error), re.S)
+    if not named or named[1] not in FLAGS:
+        return UsageError(str(error))
+    flag = FLAGS[named[1]]
+    choices = ["true", "false"] if flag.boolean else getattr(flag.parser, "enum_values", [])
+    accepted = ", ".join(choices) or flag.parser.syntactic_help
+    return UsageError(f"--{flag.name}={named[2]}: accepted {accepted}")
 
 
 def _flags_help(doc: str) -> str:

@@ -202,6 +202,23 @@ def test_a_figure_of_a_format_that_does_not_work_is_refused(flag, tmp_path):
     refused(done, "x.pgf", ", ".join(files.FIGURES))
 
 
+VALUES_OF_FLAGS = {
+    "show eca:tiny --examples=-1": "a non-negative integer",
+    "show eca:tiny --examples=x": "a non-negative integer",
+    "send --width=40": "an integer in the range [2, 12]",
+    "report --format=xml": "table, csv, json, md",
+    "report --surplus=-1": "a non-negative number",
+    "train --quiet=maybe": "true, false",
+}
+
+
+@pytest.mark.parametrize("command", VALUES_OF_FLAGS)
+def test_the_value_of_a_flag_is_refused_as_any_other(command):
+    name, *arguments = command.split()
+    expected = f"{name}: {arguments[-1]}: accepted {VALUES_OF_FLAGS[command]}\n"
+    assert refused(run(name, *arguments)) == expected
+
+
 def test_configs_are_found_from_any_folder(monkeypatch, tmp_path):
     monkeypatch.chdir(tmp_path)
     for name in ("life:tiny", "configs/life.py:tiny", f"{ROOT}/configs/life.py:tiny"):

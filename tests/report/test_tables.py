@@ -107,3 +107,11 @@ def test_symbols_have_ascii_names_where_a_stream_cannot_show_them():
     stream.write("T 6ND+2N𝒟: 1 ± 0.1 × 2, é\n")
     stream.flush()
     assert raw.getvalue() == b"T 6ND+2ND: 1 +/- 0.1 x 2, ?\n"
+
+
+def test_a_note_on_several_cells_is_given_once():
+    cells = [
+        {"generator": name, "observer": "o", "missing": "lost" if name < "c" else "late"}
+        for name in "abc"
+    ]
+    assert tables.notes(cells) == ["a / o; b / o: lost", "c / o: late"]
