@@ -1,6 +1,5 @@
 """Four simulated devices and a cache of this test run's own."""
 
-import contextlib
 import os
 import shutil
 import subprocess
@@ -50,28 +49,6 @@ def _programs_end_with_their_module():
     """Thousands of compiled programs would take gigabytes, and slow Python's collector down."""
     yield
     jax.clear_caches()
-
-
-@contextlib.contextmanager
-def _optimizer():
-    before = jax.config.read("jax_disable_most_optimizations")
-    jax.config.update("jax_disable_most_optimizations", False)
-    yield
-    jax.config.update("jax_disable_most_optimizations", before)
-
-
-@pytest.fixture
-def optimized():
-    """XLA's optimiser is on."""
-    with _optimizer():
-        yield
-
-
-@pytest.fixture(scope="module")
-def all_optimized():
-    """XLA's optimiser is on for all tests of a module."""
-    with _optimizer():
-        yield
 
 
 @pytest.fixture

@@ -21,8 +21,6 @@ from tests import linear
 from tests.binaries import refused, run
 from tests.runs import jitted
 
-pytestmark = pytest.mark.usefixtures("all_optimized")  # long searches
-
 SPEC = Spec(vocab=2, length=7, size=None, version=1, given=3)
 
 
@@ -46,7 +44,7 @@ CHOOSE = jax.jit(poisson.choose)
 @pytest.mark.parametrize("seed", range(2))
 def test_selected_completions_follow_the_teacher(seed):
     p, q = laws(seed, sharpness=1 + seed)
-    messages = 20_000
+    messages = 5_000
     found = CHOOSE(jax.random.key(seed), predictive(p, messages), predictive(q, messages))
     counted = np.bincount(np.asarray(found.completion_B), minlength=len(q))
     likely = q * messages > 5

@@ -34,8 +34,8 @@ def pgn(tmp_path):
 
 
 @pytest.fixture(scope="module")
-def long_games(tmp_path_factory):
-    return catalogue.book("selfplay-greedy", 300, 200, tmp_path_factory.mktemp("cache"))
+def long_games():
+    return catalogue.book("selfplay-greedy", 150, 200)
 
 
 def records(book, order="moves_board", form="san", separators=",;|", result=True):

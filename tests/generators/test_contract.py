@@ -17,6 +17,7 @@ from epx.observers import counts
 from epx.run.devices import AXIS, compile_over, make_layout
 from epx.streams import example_key, stream
 from tests.generators import tiny
+from tests.params import parametrize
 
 GOLDENS = Path(__file__).parents[1] / "goldens" / "generators.json"
 GENERATOR_KEY = stream(0, "world")  # the stream's name is part of every golden
@@ -137,7 +138,7 @@ def test_batch_size_does_not_change_examples(generator):
     assert_same(in_batches_of(3), in_batches_of(8))
 
 
-@pytest.mark.parametrize("parallel", ["jit", "pmap"])
+@parametrize("parallel", ["jit", "pmap"], gate=["jit"])
 def test_device_count_does_not_change_examples(generator, parallel):
     """Four devices that share a batch see the tokens of one, in order and to the bit."""
     count = 8 if generator.spec.size is None else generator.spec.size // 8 * 8

@@ -13,6 +13,7 @@ from epx.sweeps import grid
 from experiments.__main__ import binaries
 from experiments.cli import app, configs
 from tests.binaries import refused, run
+from tests.params import parametrize
 
 
 def assemble(**overrides):
@@ -21,16 +22,10 @@ def assemble(**overrides):
     )
 
 
-SLOW = {("chess", "cpu"): pytest.mark.slow}  # plays its games for 20 s
+PAIRS = list(itertools.product(configs.shipped(), base.SIZES))
 
 
-@pytest.mark.parametrize(
-    ("name", "size"),
-    [
-        pytest.param(*pair, marks=SLOW.get(pair, ()))
-        for pair in itertools.product(configs.shipped(), base.SIZES)
-    ],
-)
+@parametrize("name, size", PAIRS, gate=[pair for pair in PAIRS if pair[1] != "cpu"])
 def test_shipped_configs_assemble(name, size, tmp_path):
     overrides = {}
     if name == "tokens":  # a file of the user's

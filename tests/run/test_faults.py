@@ -71,7 +71,7 @@ def test_sigterm_saves_and_says_how_to_go_on(undisturbed, tmp_path):
 
 
 def test_killed_at_any_moment_and_started_again(undisturbed, tmp_path):
-    for pattern in ("config.json", "rows/*000.npz", "ckpt/*", "rows/*110.npz"):
+    for pattern in ("config.json", "ckpt/*", "rows/*110.npz"):
         process = train(tmp_path)
         wait_for(tmp_path, pattern, process)
         process.kill()
