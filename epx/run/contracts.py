@@ -56,7 +56,7 @@ def check(generator: Generator, observer: Observer, config: dict[str, Any]) -> N
 
 
 def _is_shipped(function: Callable) -> bool:
-    return getattr(function, "__module__", "").startswith("epx.")
+    return (getattr(function, "__module__", None) or "").startswith("epx.")
 
 
 def _trace(part: str, names: dict[str, str], function: Callable, *arguments: PyTree) -> PyTree:
@@ -66,9 +66,16 @@ def _trace(part: str, names: dict[str, str], function: Callable, *arguments: PyT
     except Refusal:
         raise
     except Exception as error:
-        file = inspect.getsourcefile(inspect.unwrap(function))
-        accepted = f"a module whose {part} can be traced; it raised {place(error, file)}"
+        accepted = f"a module whose {part} can be traced; it raised {place(error, _file(function))}"
         raise refusal(f"{part}.name", names[part], accepted) from error
+
+
+def _file(function: Callable) -> str:
+    """The file of a function; empty for what has none, such as `functools.partial`."""
+    try:
+        return inspect.getsourcefile(inspect.unwrap(function)) or ""
+    except TypeError:
+        return ""
 
 
 def _form(shape: tuple[int, ...], dtype: Any) -> str:

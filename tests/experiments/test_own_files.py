@@ -220,14 +220,20 @@ def make():
     return Own()
 """
 OBSERVER = """
+import functools
 import jax.numpy as jnp
 from epx.types import Observer
 
 def logits(params, tokens_BxT, side=None):
     {line}
 
+PARTIAL = functools.partial(logits)
+
+def init(vocab, key):
+    return jnp.zeros(vocab)
+
 def make(vocab, length):
-    return Observer(lambda key: jnp.zeros(vocab), logits, flops=lambda length: (1.0, 2.0))
+    return Observer(functools.partial(init, vocab), logits, flops=lambda length: (1.0, 2.0))
 """
 # Lines of a function by what is said about it, with the number of the line where one raises.
 TRACED = {
@@ -236,8 +242,9 @@ TRACED = {
     "pass": (GENERATOR, "tokens_T int32[4], coded_T bool[4]; this is None", None),
     "return Example(jnp.zeros(4), jnp.ones(4, bool))": (GENERATOR, "dtype=float32", None),
     "return Example(jnp.zeros(5, jnp.int32), jnp.ones(5, bool))": (GENERATOR, "shape=(5,)", None),
-    "return params @ tokens_BxT": (OBSERVER, "it raised TypeError: dot_general", 6),
+    "return params @ tokens_BxT": (OBSERVER, "it raised TypeError: dot_general", 7),
     "return jnp.zeros(2)": (OBSERVER, "one example have the shape (1, 18, 2); this is", None),
+    "return (1, 2)[3]": (OBSERVER.replace("logits, flops", "PARTIAL, flops"), "out of range", None),
     "return None": (OBSERVER, "one example have the shape (1, 18, 2); this is None", None),
 }
 
@@ -245,7 +252,7 @@ TRACED = {
 @pytest.mark.parametrize("line", TRACED)
 def test_a_function_that_cannot_be_traced_is_refused(line, tmp_path, monkeypatch):
     content, part, number = TRACED[line]
-    kind = "generator" if content == GENERATOR else "observer"
+    kind = "generator" if content is GENERATOR else "observer"
     monkeypatch.syspath_prepend(tmp_path)
     name = f"own_traced_{abs(hash(line))}"
     file = write(tmp_path / f"{name}.py", content.format(line=line))
