@@ -15,6 +15,7 @@ from absl import app, flags, logging
 
 import epx
 from epx.report import symbols
+from epx.run.values import suggest
 from experiments.cli import configs
 
 FLAGS = flags.FLAGS
@@ -136,6 +137,11 @@ def _parse_flags(argv: list[str], takes_words: bool) -> list[str]:
         leftover = FLAGS(argv)[1:]
     except flags.IllegalFlagValueError as error:
         raise _refusal(error) from error
+    except flags.UnrecognizedFlagError as error:
+        names = [flag.name for flag in _own_flags()]
+        fix = suggest(error.flagname, names)
+        given = error.flagvalue or f"--{error.flagname}"  # absl calls the whole word a value
+        raise UsageError(f"{given}: accepted flags {', '.join(names)}{fix}") from error
     for text in leftover:
         word, is_assignment, _ = text.partition("=")
         known = [*FLAGS, "config"]
@@ -156,9 +162,12 @@ def _refusal(error: flags.IllegalFlagValueError) -> UsageError:
     return UsageError(f"--{flag.name}={named[2]}: accepted {accepted}")
 
 
+def _own_flags() -> list[flags.Flag]:
+    """The flags of the binary, without those of absl."""
+    defined = FLAGS.flags_by_module_dict().get(sys.argv[0], [])
+    return defined or FLAGS.get_key_flags_for_module(sys.argv[0])
+
+
 def _flags_help(doc: str) -> str:
-    flags_of_binary = FLAGS.flags_by_module_dict().get(
-        sys.argv[0], []
-    ) or FLAGS.get_key_flags_for_module(sys.argv[0])
-    lines = [f"  --{flag.name}={flag.value}  {flag.help}" for flag in flags_of_binary]
+    lines = [f"  --{flag.name}={flag.value}  {flag.help}" for flag in _own_flags()]
     return "\n".join([doc.strip(), "\nFlags:", *lines, "  --version  print the version"])

@@ -219,6 +219,13 @@ def test_the_value_of_a_flag_is_refused_as_any_other(command):
     assert refused(run(name, *arguments)) == expected
 
 
+def test_a_flag_that_is_none_is_refused_with_those_there_are():
+    wrong = {"--confg=eca": "config, workdir, quiet (did you mean config?)", "--x": "quiet"}
+    for flag, end in wrong.items():
+        line = refused(run("train", flag), f"train: {flag}: accepted flags config, workdir")
+        assert line.endswith(f"{end}\n")
+
+
 def test_configs_are_found_from_any_folder(monkeypatch, tmp_path):
     monkeypatch.chdir(tmp_path)
     for name in ("life:tiny", "configs/life.py:tiny", f"{ROOT}/configs/life.py:tiny"):
