@@ -17,9 +17,9 @@ def _is_known(flag: str) -> bool:
     return subprocess.run(start, env=environment, capture_output=True).returncode == 0
 
 
-# Before JAX reads them. Compiling takes most of the time of the tests. XLA's optimiser and its
-# emitters of fusions change roundings alone. JAX_DISABLE_MOST_OPTIMIZATIONS=0 compiles as users do,
-# which the second part of the gate does.
+# Before JAX reads them. Compiling takes most of the time of the tests. XLA's optimiser, and its new
+# way to write code for several operations at once, change roundings alone. Users compile as with
+# JAX_DISABLE_MOST_OPTIMIZATIONS=0, as does the second part of the gate if there is a newer Python.
 os.environ.setdefault("JAX_PLATFORMS", "cpu")
 if os.environ.setdefault("JAX_DISABLE_MOST_OPTIMIZATIONS", "1") == "1":
     flags = os.environ.get("XLA_FLAGS", "")

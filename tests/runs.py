@@ -24,7 +24,7 @@ def rows(config, path, members=None, stop_after=None):
 def train(config, path, members=None):
     """The chunks of a run; the programs of equal configs are compiled once."""
     described = json.dumps([config, members], sort_keys=True)
-    setup, programs = _compiled(described, jax.config.read("jax_disable_most_optimizations"))
+    setup, programs = _compiled(described, jax.config.read("jax_enable_x64"))
     return loop.train(setup, path, programs)
 
 

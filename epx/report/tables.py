@@ -211,11 +211,12 @@ def tuning(cells: Sequence[Cell]) -> str:
 
 def notes(cells: Sequence[Cell]) -> list[str]:
     """Notes on the numbers, one per line; a note on several cells is given once."""
+    keys = ["generator", "observer", *["code"] * (len({cell.get("code") for cell in cells}) > 1)]
     names: dict[str, list[str]] = {}
     for cell in cells:
         for note in _notes(cell):
-            names.setdefault(note, []).append(f"{cell['generator']} / {cell['observer']}")
-    return [f"{'; '.join(cells)}: {note}" for note, cells in names.items()]
+            names.setdefault(note, []).append(" / ".join(cell[key] for key in keys))
+    return [f"{'; '.join(noted)}: {note}" for note, noted in names.items()]
 
 
 def _notes(cell: Cell) -> list[str]:

@@ -1,9 +1,10 @@
 """What a generator and an observer promise, checked by tracing them before anything is compiled.
 
-The user's may raise anything. Those of this package are not traced once more at every start: tests
-hold them to their contracts.
+Tracing runs a function on shapes alone. A user's function may raise anything. Those of this package
+are not traced once more at every start, as tests hold them to their promises.
 """
 
+import functools
 import inspect
 from collections.abc import Callable
 from typing import Any
@@ -12,68 +13,90 @@ import jax
 import jax.numpy as jnp
 
 from epx.run.components import place
-from epx.types import Example, Generator, Observer, PyTree, Refusal, refusal, require
+from epx.types import Example, Generator, Observer, PyTree, Refusal, Spec, refusal, require
 
 
-def check(generator: Generator, observer: Observer, config: dict[str, Any]) -> None:
+def check(generator: Generator, spec: Spec, observer: Observer, config: dict[str, Any]) -> None:
     """Trace an example and its prediction.
 
     Args:
-      generator, observer: of a run.
+      generator: with the shapes and dtypes of its leaves, as compiled code gets it.
+      spec: of the generator.
+      observer: of the same run.
       config: of the run, which may have their names.
 
     Raises:
-      ValueError: a function raises, or what it returns has another shape or type than `epx.types`
-        promises.
+      ValueError: a function raises, or an example or logits have another shape or dtype than
+        `epx.types` promises.
     """
     functions = (generator.example, observer.init, observer.logits)
     if all(_is_shipped(function) for function in functions):
         return
-    names = {part: config.get(part, {}).get("name", "yours") for part in ("generator", "observer")}
-    spec = generator.spec
     key = jax.eval_shape(jax.random.key, 0)
     index = jax.ShapeDtypeStruct((), jnp.uint32)
-    found = _trace("generator", names, generator.example, key, index)
+
+    def example(generator, key, index):
+        return generator.example(key, index)
+
+    part, name = where = _key(config, "generator")
+    found = _trace(where, "example", generator.example, example, generator, key, index)
     forms = {"tokens_T": _form((spec.length,), jnp.int32), "coded_T": _form((spec.length,), bool)}
     has_form = isinstance(found, Example) and all(
-        _form_of(getattr(found, name)) == form for name, form in forms.items()
+        _form_of(getattr(found, field)) == form for field, form in forms.items()
     )
-    wanted = ", ".join(f"{name} {form}" for name, form in forms.items())
+    wanted = ", ".join(f"{field} {form}" for field, form in forms.items())
     accepted = f"a generator whose example is an epx.types.Example of {wanted}; this is {found!r}"
-    require("generator.name", names["generator"], has_form, accepted)
+    require(part, name, has_form, f"{accepted:.400}")
 
-    params = _trace("observer", names, observer.init, key)
+    part, name = where = _key(config, "observer")
+    params = _trace(where, "init", observer.init, observer.init, key)
     tokens_BxT, side_B = jax.tree.map(
         lambda leaf: jax.ShapeDtypeStruct((1, *leaf.shape), leaf.dtype),
         (found.tokens_T, found.side),
     )
-    logits = _trace("observer", names, observer.logits, params, tokens_BxT, side_B)
-    shape = (1, spec.length, spec.vocab)
-    accepted = (
-        f"an observer whose logits for one example have the shape {shape}; this is {logits!r}"
-    )
-    require("observer.name", names["observer"], getattr(logits, "shape", None) == shape, accepted)
+    arguments = (params, tokens_BxT, side_B)
+    logits = _trace(where, "logits", observer.logits, observer.logits, *arguments)
+    form = _form((1, spec.length, spec.vocab), jnp.float32)
+    accepted = f"an observer whose logits for one example are {form}; this is {logits!r}"
+    require(part, name, _form_of(logits) == form, f"{accepted:.400}")
 
 
-def _is_shipped(function: Callable) -> bool:
-    return (getattr(function, "__module__", None) or "").startswith("epx.")
+def _key(config: dict[str, Any], part: str) -> tuple[str, str]:
+    """The key and the value that a refusal names; in a notebook there is no config."""
+    name = config.get(part, {}).get("name")
+    return (part, "yours") if name is None else (f"{part}.name", name)
 
 
-def _trace(part: str, names: dict[str, str], function: Callable, *arguments: PyTree) -> PyTree:
-    """The shapes and dtypes of what a function returns."""
+def _trace(
+    where: tuple[str, str], name: str, source: Callable, function: Callable, *arguments: PyTree
+) -> PyTree:
+    """The shapes and dtypes of what a function returns, whose code is that of `source`."""
     try:
         return jax.eval_shape(function, *arguments)
     except Refusal:
         raise
     except Exception as error:
-        accepted = f"a module whose {part} can be traced; it raised {place(error, _file(function))}"
-        raise refusal(f"{part}.name", names[part], accepted) from error
+        key, value = where
+        raised = place(error, _file(source))
+        accepted = f"a module whose function {name} can be traced; it raised {raised}"
+        raise refusal(key, value, accepted) from error
+
+
+def _is_shipped(function: Callable) -> bool:
+    return (getattr(_whole(function), "__module__", None) or "").startswith("epx.")
+
+
+def _whole(function: Callable) -> Callable:
+    """The function behind `functools.partial` and decorators such as `jax.jit`."""
+    while isinstance(function, functools.partial):
+        function = function.func
+    return inspect.unwrap(function)
 
 
 def _file(function: Callable) -> str:
-    """The file of a function; empty for what has none, such as `functools.partial`."""
+    """The file of a function; empty for an object that has none."""
     try:
-        return inspect.getsourcefile(inspect.unwrap(function)) or ""
+        return inspect.getsourcefile(_whole(function)) or ""
     except TypeError:
         return ""
 

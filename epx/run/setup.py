@@ -139,10 +139,22 @@ def make_setup(
         require("run.steps", plan.steps, plan.steps == code.steps, accepted)
     _check_passes(plan, spec, counts_passes=code.steps is None)
     generator, hyper = stack(generators), stack(hypers)
-    contracts.check(generators[0], observer, config)
+    check_parts(generators, observer, config)
     setup = Setup(config, spec, generator, hyper, observer, code, batch, layout, plan)
     _check_memory(setup)
     return setup
+
+
+def check_parts(
+    generators: Sequence[Generator], observer: Observer, config: dict[str, Any]
+) -> None:
+    """Trace an example and its prediction, as a run compiles them.
+
+    Raises:
+      ValueError: as `stack` and `contracts.check`.
+    """
+    generator = jax.eval_shape(_first, stack(generators))
+    contracts.check(generator, generators[0].spec, observer, config)
 
 
 def make_batch(plan: Plan, layout: Layout, length: int) -> Batch:
@@ -176,6 +188,10 @@ def stack(trees: Sequence[PyTree]) -> PyTree:
             )
             raise refusal("members", trees[index], accepted)
     return jax.tree.map(lambda *leaves: jnp.stack([jnp.asarray(leaf) for leaf in leaves]), *trees)
+
+
+def _first(tree: PyTree) -> PyTree:
+    return jax.tree.map(lambda leaf: leaf[0], tree)
 
 
 def member_shapes(tree: PyTree) -> PyTree:
@@ -238,7 +254,7 @@ def _check_passes(plan: Plan, spec: Spec, counts_passes: bool) -> None:
 
 def _check_memory(setup: Setup) -> None:
     plan, spec, batch = setup.plan, setup.spec, setup.batch
-    state = jax.eval_shape(setup.code.init, jax.tree.map(lambda leaf: leaf[0], setup.hyper))
+    state = jax.eval_shape(setup.code.init, _first(setup.hyper))
     needed = memory.forecast_bytes(
         setup.generator,
         state,

@@ -1,4 +1,4 @@
-"""Texts as values of the types that config keys have. Needs no JAX."""
+"""Texts as values of the types that config keys have; keys that are close. Needs no JAX."""
 
 import difflib
 import math

@@ -153,13 +153,18 @@ def _parse_flags(argv: list[str], takes_words: bool) -> list[str]:
 
 def _refusal(error: flags.IllegalFlagValueError) -> UsageError:
     """The error of absl in the form of all others."""
-    named = re.match(r"flag --(\w+)=(.*?): ", str(error), re.S)
+    named = re.match(r"flag --(\w+)=", str(error))
     if not named or named[1] not in FLAGS:
         return UsageError(str(error))
     flag = FLAGS[named[1]]
+    # absl's sentence ends the value at no fixed place, so it is taken from the command line.
+    words = [word for arg in sys.argv for word in arg.split("=", 1)]
+    at = max(n for n, word in enumerate(words) if word.lstrip("-") == flag.name)
+    given = (words[at + 1 :] or [""])[0]
+    shown = given if given.isprintable() else repr(given)
     choices = ["true", "false"] if flag.boolean else getattr(flag.parser, "enum_values", [])
     accepted = ", ".join(choices) or flag.parser.syntactic_help
-    return UsageError(f"--{flag.name}={named[2]}: accepted {accepted}")
+    return UsageError(f"--{flag.name}={shown}: accepted {accepted}")
 
 
 def _own_flags() -> list[flags.Flag]:

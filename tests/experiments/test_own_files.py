@@ -6,6 +6,9 @@ import re
 
 import pytest
 
+from epx.generators import life
+from epx.observers import counts
+from epx.run import contracts, measure
 from epx.run import setup as setups
 from experiments.cli import configs
 from tests.binaries import refused, run
@@ -243,9 +246,10 @@ TRACED = {
     "return Example(jnp.zeros(4), jnp.ones(4, bool))": (GENERATOR, "dtype=float32", None),
     "return Example(jnp.zeros(5, jnp.int32), jnp.ones(5, bool))": (GENERATOR, "shape=(5,)", None),
     "return params @ tokens_BxT": (OBSERVER, "it raised TypeError: dot_general", 7),
-    "return jnp.zeros(2)": (OBSERVER, "one example have the shape (1, 18, 2); this is", None),
+    "return tokens_BxT[..., None] * jnp.ones(2, int)": (OBSERVER, "this is ShapeDtypeStruct", None),
+    "return jnp.zeros(2)": (OBSERVER, "one example are float32[1, 18, 2]; this is", None),
     "return (1, 2)[3]": (OBSERVER.replace("logits, flops", "PARTIAL, flops"), "out of range", None),
-    "return None": (OBSERVER, "one example have the shape (1, 18, 2); this is None", None),
+    "return None": (OBSERVER, "one example are float32[1, 18, 2]; this is None", None),
 }
 
 
@@ -254,7 +258,7 @@ def test_a_function_that_cannot_be_traced_is_refused(line, tmp_path, monkeypatch
     content, part, number = TRACED[line]
     kind = "generator" if content is GENERATOR else "observer"
     monkeypatch.syspath_prepend(tmp_path)
-    name = f"own_traced_{abs(hash(line))}"
+    name = f"own_traced_{list(TRACED).index(line)}"
     file = write(tmp_path / f"{name}.py", content.format(line=line))
     size = (
         ("--config.generator.height=3", "--config.generator.width=3") if kind == "observer" else ()
@@ -263,3 +267,57 @@ def test_a_function_that_cannot_be_traced_is_refused(line, tmp_path, monkeypatch
     done = run("train", "--config=life:tiny", *arguments)
     refused(done, f"{kind}.name='{name}': accepted a", part)
     assert number is None or f"({file}, line {number})" in done.err
+
+
+LEAVES = """
+from dataclasses import dataclass
+import functools
+import jax, jax.numpy as jnp, numpy as np
+from epx.types import Example, Spec
+
+@jax.tree_util.register_dataclass
+@dataclass(frozen=True)
+class Own:
+    table_N: np.ndarray
+    rule: int
+
+    @property
+    def spec(self):
+        return Spec(vocab=2, length=4, size=None, version=1)
+
+    def oracle_nats(self, example): ...
+
+    def example(self, key, index):
+        first = {first}
+        tokens_T = jnp.full(4, first, jnp.int32)
+        return Example(tokens_T, jnp.ones(4, bool))
+
+def make():
+    return Own(np.array([0, 1]), 3)
+"""
+
+
+def test_leaves_are_arrays_when_an_example_is_traced(tmp_path, monkeypatch):
+    """As in compiled code: a table of numpy may be indexed, a number may not decide a branch."""
+    monkeypatch.syspath_prepend(tmp_path)
+    write(tmp_path / "own_table.py", LEAVES.format(first="self.table_N[index % 2]"))
+    write(tmp_path / "own_branch.py", LEAVES.format(first="1 if self.rule > 2 else 0"))
+    config = configs.load("life:tiny", {"generator.name": "own_table", "observer.name": "counts"})
+    assert setups.assemble(config).spec.length == 4
+    with pytest.raises(ValueError, match=r"generator.name='own_branch': .* TracerBoolConversion"):
+        setups.assemble(config | {"generator": {"name": "own_branch"}})
+
+
+def test_what_is_shipped_is_not_traced_once_more(monkeypatch):
+    monkeypatch.setattr(contracts, "_trace", lambda *_: pytest.fail("traced"))
+    for name in ("transformer", "counts"):
+        setups.assemble(configs.load("life:tiny", {"observer.name": name}))
+
+
+def test_a_notebook_is_told_which_part_fails(tmp_path):
+    generator = life.make(None, height=2, width=2)
+    observer = counts.make(2, 8, order=1)
+    for name, part in (("init", "init can be traced"), ("logits", "logits can be traced")):
+        broken = observer._replace(**{name: lambda *_: [][1]})
+        with pytest.raises(ValueError, match=rf"^observer='yours': .*{part}; it raised IndexError"):
+            measure(generator, broken, steps=2, batch=2, eval_examples=2)

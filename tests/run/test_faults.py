@@ -71,7 +71,7 @@ def test_sigterm_saves_and_says_how_to_go_on(undisturbed, tmp_path):
 
 
 def test_killed_at_any_moment_and_started_again(undisturbed, tmp_path):
-    for pattern in ("config.json", "ckpt/*", "rows/*110.npz"):
+    for pattern in ("config.json", "rows/*000.npz", "ckpt/*", "rows/*110.npz"):
         process = train(tmp_path)
         wait_for(tmp_path, pattern, process)
         process.kill()
@@ -105,7 +105,7 @@ def test_full_disk_leaves_no_partial_rows_file(tmp_path, monkeypatch):
     assert list((tmp_path / "rows").iterdir()) == []
 
 
-def test_a_second_process_is_refused(reference, tmp_path):
+def test_a_second_run_in_a_directory_is_refused(reference, tmp_path):
     config, _ = reference
     chunks = chunks_of(config, tmp_path)
     next(chunks)

@@ -35,6 +35,6 @@ def test_rows_equal_the_goldens(tiny_config, name, tmp_path):
             err_msg=f"{name}: {key} has changed. Either the charge, the update, the initialisation "
             "or a default is no longer what it was, which changes every published number, or the "
             "stream of examples is another one (then the test of generators fails too). If that "
-            "is meant, say so in the commit and write the goldens again: EPX_WRITE_GOLDENS=1 "
-            "pytest tests/run/test_goldens.py",
+            "is meant, say so in the commit and write the goldens again: JAX_DISABLE_MOST_"
+            "OPTIMIZATIONS=0 EPX_WRITE_GOLDENS=1 pytest tests/run/test_goldens.py",
         )  # fmt: skip
