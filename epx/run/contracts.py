@@ -13,16 +13,14 @@ import jax
 import jax.numpy as jnp
 
 from epx.run.components import place
-from epx.types import Example, Generator, Observer, PyTree, Refusal, Spec, refusal, require
+from epx.types import Example, Generator, Observer, PyTree, Refusal, refusal, require
 
 
-def check(generator: Generator, spec: Spec, observer: Observer, config: dict[str, Any]) -> None:
-    """Trace an example and its prediction.
+def check(generator: Generator, observer: Observer, config: dict[str, Any]) -> None:
+    """Trace an example and its prediction, with leaves as arrays, as in compiled code.
 
     Args:
-      generator: with the shapes and dtypes of its leaves, as compiled code gets it.
-      spec: of the generator.
-      observer: of the same run.
+      generator, observer: of a run.
       config: of the run, which may have their names.
 
     Raises:
@@ -32,6 +30,7 @@ def check(generator: Generator, spec: Spec, observer: Observer, config: dict[str
     functions = (generator.example, observer.init, observer.logits)
     if all(_is_shipped(function) for function in functions):
         return
+    spec = generator.spec
     key = jax.eval_shape(jax.random.key, 0)
     index = jax.ShapeDtypeStruct((), jnp.uint32)
 
@@ -39,7 +38,7 @@ def check(generator: Generator, spec: Spec, observer: Observer, config: dict[str
         return generator.example(key, index)
 
     part, name = where = _key(config, "generator")
-    found = _trace(where, "example", generator.example, example, generator, key, index)
+    found = _trace(where, "example", generator.example, example, shapes(generator), key, index)
     forms = {"tokens_T": _form((spec.length,), jnp.int32), "coded_T": _form((spec.length,), bool)}
     has_form = isinstance(found, Example) and all(
         _form_of(getattr(found, field)) == form for field, form in forms.items()
@@ -59,6 +58,20 @@ def check(generator: Generator, spec: Spec, observer: Observer, config: dict[str
     form = _form((1, spec.length, spec.vocab), jnp.float32)
     accepted = f"an observer whose logits for one example are {form}; this is {logits!r}"
     require(part, name, _form_of(logits) == form, f"{accepted:.400}")
+
+
+def shapes(tree: PyTree) -> PyTree:
+    """A tree with the shapes and dtypes of its leaves, which members of an ensemble share.
+
+    Raises:
+      ValueError: a leaf of a generator is not an array.
+    """
+    for leaf in jax.tree.leaves(tree):
+        accepted = "a pytree of arrays, as jax.tree_util.register_dataclass makes of a dataclass"
+        require("generator", leaf, isinstance(leaf, jax.typing.ArrayLike), accepted)
+    return jax.tree.map(
+        lambda leaf: jax.ShapeDtypeStruct(jnp.shape(leaf), jnp.result_type(leaf)), tree
+    )
 
 
 def _key(config: dict[str, Any], part: str) -> tuple[str, str]:

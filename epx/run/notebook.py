@@ -13,10 +13,10 @@ from epx.analysis import ledger
 from epx.analysis.measurement import Measurement
 from epx.codes import prequential
 from epx.learning import optim
-from epx.run import components, provenance
+from epx.run import components, contracts, provenance
 from epx.run.loop import train
 from epx.run.plan import Plan
-from epx.run.setup import check_parts, make_setup
+from epx.run.setup import make_setup
 from epx.types import Generator, Observer
 
 
@@ -90,7 +90,7 @@ def measure(
     hypers = [optim.make_hyper(seed, lr=lr) for seed in range(seeds)]
     keys = [streams.stream(seed, "world") for seed in range(seeds)]
     generators = [generator(key) if callable(generator) else generator for key in keys]
-    check_parts(generators, observer, {})
+    contracts.check(generators[0], observer, {})
     example = generators[0].example
     described = {
         "generator": {"sha256": provenance.digest_function(example, jax.random.key(0), 0)},

@@ -101,6 +101,7 @@ def assemble(config: Config, members: Sequence[Overrides] | None = None) -> Setu
     observer = components.make(
         "observer", config["observer"], vocab=spec.vocab, length=spec.length, dtype=run["dtype"]
     )
+    contracts.check(generators[0], observer, config)
 
     def make_code(observer: Observer, batch: Batch) -> Code:
         return components.make("code", config["code"], observer=observer, batch=batch)
@@ -139,22 +140,9 @@ def make_setup(
         require("run.steps", plan.steps, plan.steps == code.steps, accepted)
     _check_passes(plan, spec, counts_passes=code.steps is None)
     generator, hyper = stack(generators), stack(hypers)
-    check_parts(generators, observer, config)
     setup = Setup(config, spec, generator, hyper, observer, code, batch, layout, plan)
     _check_memory(setup)
     return setup
-
-
-def check_parts(
-    generators: Sequence[Generator], observer: Observer, config: dict[str, Any]
-) -> None:
-    """Trace an example and its prediction, as a run compiles them.
-
-    Raises:
-      ValueError: as `stack` and `contracts.check`.
-    """
-    generator = jax.eval_shape(_first, stack(generators))
-    contracts.check(generator, generators[0].spec, observer, config)
 
 
 def make_batch(plan: Plan, layout: Layout, length: int) -> Batch:
@@ -179,7 +167,7 @@ def stack(trees: Sequence[PyTree]) -> PyTree:
     Raises:
       ValueError: they differ in more than the values of arrays.
     """
-    shapes = [member_shapes(tree) for tree in trees]
+    shapes = [contracts.shapes(tree) for tree in trees]
     for index, shape in enumerate(shapes):
         if shape != shapes[0]:
             accepted = (
@@ -188,22 +176,6 @@ def stack(trees: Sequence[PyTree]) -> PyTree:
             )
             raise refusal("members", trees[index], accepted)
     return jax.tree.map(lambda *leaves: jnp.stack([jnp.asarray(leaf) for leaf in leaves]), *trees)
-
-
-def _first(tree: PyTree) -> PyTree:
-    return jax.tree.map(lambda leaf: leaf[0], tree)
-
-
-def member_shapes(tree: PyTree) -> PyTree:
-    """The structure, shapes and dtypes of a tree, which members of an ensemble share.
-
-    Raises:
-      ValueError: a leaf of a generator is not an array.
-    """
-    for leaf in jax.tree.leaves(tree):
-        accepted = "a pytree of arrays, as jax.tree_util.register_dataclass makes of a dataclass"
-        require("generator", leaf, isinstance(leaf, jax.typing.ArrayLike), accepted)
-    return jax.tree.map(lambda leaf: (jnp.shape(leaf), jnp.result_type(leaf)), tree)
 
 
 def _check_varied(members: Sequence[Overrides]) -> None:
@@ -254,7 +226,7 @@ def _check_passes(plan: Plan, spec: Spec, counts_passes: bool) -> None:
 
 def _check_memory(setup: Setup) -> None:
     plan, spec, batch = setup.plan, setup.spec, setup.batch
-    state = jax.eval_shape(setup.code.init, _first(setup.hyper))
+    state = jax.eval_shape(setup.code.init, jax.tree.map(lambda leaf: leaf[0], setup.hyper))
     needed = memory.forecast_bytes(
         setup.generator,
         state,

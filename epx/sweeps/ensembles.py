@@ -7,10 +7,9 @@ from typing import Any, NamedTuple
 import jax
 
 from epx import streams
-from epx.run import components
+from epx.run import components, contracts
 from epx.run import config as run_config
 from epx.run.config import Config, Overrides
-from epx.run.setup import member_shapes
 from epx.types import refusal, require
 
 # Sections that the members of an ensemble may vary, as long as no shape changes.
@@ -71,7 +70,7 @@ def _may_vary(key: str) -> bool:
 def _shape(section: dict[str, Any]) -> str:
     """The structure, shapes and dtypes of a section's generator, as text."""
     generator = components.make("generator", section, key=streams.stream(0, "world"))
-    leaves, structure = jax.tree.flatten(member_shapes(generator))
+    leaves, structure = jax.tree.flatten(contracts.shapes(generator))
     return f"{structure} {leaves}"
 
 

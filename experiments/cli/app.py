@@ -159,8 +159,10 @@ def _refusal(error: flags.IllegalFlagValueError) -> UsageError:
     flag = FLAGS[named[1]]
     # absl's sentence ends the value at no fixed place, so it is taken from the command line.
     words = [word for arg in sys.argv for word in arg.split("=", 1)]
-    at = max(n for n, word in enumerate(words) if word.lstrip("-") == flag.name)
-    given = (words[at + 1 :] or [""])[0]
+    places = [n for n, word in enumerate(words) if word.lstrip("-") == flag.name]
+    if not places:  # from a file of flags
+        return UsageError(str(error))
+    given = (words[places[-1] + 1 :] or [""])[0]
     shown = given if given.isprintable() else repr(given)
     choices = ["true", "false"] if flag.boolean else getattr(flag.parser, "enum_values", [])
     accepted = ", ".join(choices) or flag.parser.syntactic_help

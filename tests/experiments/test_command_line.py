@@ -222,6 +222,12 @@ def test_the_value_of_a_flag_is_refused_as_any_other(command):
     assert refused(run(name, *arguments)) == expected
 
 
+def test_a_value_in_a_file_of_flags_is_refused(tmp_path):
+    (tmp_path / "flags").write_text("--examples=x\n")
+    line = refused(run("show", "eca:tiny", f"--flagfile={tmp_path / 'flags'}"))
+    assert line.startswith("show: flag --examples=x: ")
+
+
 def test_a_flag_that_is_none_is_refused_with_those_there_are():
     wrong = {"--confg=eca": "config, workdir, quiet (did you mean config?)", "--x": "quiet"}
     for flag, end in wrong.items():

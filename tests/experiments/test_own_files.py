@@ -248,7 +248,7 @@ TRACED = {
     "return params @ tokens_BxT": (OBSERVER, "it raised TypeError: dot_general", 7),
     "return tokens_BxT[..., None] * jnp.ones(2, int)": (OBSERVER, "this is ShapeDtypeStruct", None),
     "return jnp.zeros(2)": (OBSERVER, "one example are float32[1, 18, 2]; this is", None),
-    "return (1, 2)[3]": (OBSERVER.replace("logits, flops", "PARTIAL, flops"), "out of range", None),
+    "return (1, 2)[3]": (OBSERVER.replace("logits, flops", "PARTIAL, flops"), "out of range", 7),
     "return None": (OBSERVER, "one example are float32[1, 18, 2]; this is None", None),
 }
 
@@ -271,7 +271,6 @@ def test_a_function_that_cannot_be_traced_is_refused(line, tmp_path, monkeypatch
 
 LEAVES = """
 from dataclasses import dataclass
-import functools
 import jax, jax.numpy as jnp, numpy as np
 from epx.types import Example, Spec
 
@@ -314,7 +313,7 @@ def test_what_is_shipped_is_not_traced_once_more(monkeypatch):
         setups.assemble(configs.load("life:tiny", {"observer.name": name}))
 
 
-def test_a_notebook_is_told_which_part_fails(tmp_path):
+def test_a_notebook_is_told_which_part_fails():
     generator = life.make(None, height=2, width=2)
     observer = counts.make(2, 8, order=1)
     for name, part in (("init", "init can be traced"), ("logits", "logits can be traced")):

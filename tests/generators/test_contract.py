@@ -199,14 +199,14 @@ def test_examples_differ(generator):
 
 
 def test_the_oracle_prices_every_token(generator):
-    example = first(batch(generator, range(8)))
-    nats_T = generator.oracle_nats(example)
+    one = first(batch(generator, range(8)))
+    nats_T = generator.oracle_nats(one)
     if nats_T is None:
         return
     assert nats_T.shape == (generator.spec.length,) and nats_T.dtype == jnp.float32
     assert jnp.isfinite(nats_T).all() and (nats_T >= 0).all()
     # The baselines of a run are computed from examples that have left the device.
-    assert_same(generator.oracle_nats(jax.device_get(example)), nats_T)
+    assert_same(generator.oracle_nats(jax.device_get(one)), nats_T)
 
 
 def golden_of(generator):
