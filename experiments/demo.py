@@ -1,6 +1,6 @@
 """Measure the structure of seven kinds of data for three observers, in minutes.
 
-    python -m experiments.demo          about 8 minutes on 2 cores
+    python -m experiments.demo          9 to 13 minutes on 2 cores
     python -m experiments.demo --fast   under 90 s: two seeds, half the steps, no larger model,
                                         no chess, no ChaCha20
     python -m experiments.demo --tune   the sweep that chose the rates of configs/studies/demo.py
