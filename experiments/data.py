@@ -9,7 +9,7 @@ the skipped games. `prepare gnubook` takes minutes, the others seconds.
 """
 
 from epx.data import cache, catalogue
-from experiments.cli import app, host
+from experiments.cli import app, host, rendering
 
 COMMANDS = ("list", "prepare", "verify")
 
@@ -40,13 +40,13 @@ def _expect(legal: object, message: str) -> None:
 
 def table() -> str:
     """A table of the prepared corpora."""
-    lines = [("name", "generator", "in the cache", "sha256", "licence", "")]
+    rows = []
     for row in catalogue.listing():
-        entry, sha256 = row.entry, (row.sha256 or "")[:12]
-        lines.append((entry.name, entry.kind, row.state, sha256, entry.licence, entry.about))
-    widths = [max(map(len, column)) for column in zip(*lines)]
-    padded = ("  ".join(word.ljust(width) for word, width in zip(line, widths)) for line in lines)
-    return "\n".join([*(line.rstrip() for line in padded), f"\ncache: {cache.folder()}"])
+        entry = row.entry
+        sha256 = f"; sha256 {row.sha256[:12]}" if row.sha256 else ""
+        rows.append((entry.name, entry.kind, row.state, f"{entry.about}; {entry.licence}{sha256}"))
+    text = rendering.fitted_table(rows, ("name", "generator", "in the cache", "content"))
+    return f"{text}\n\ncache: {cache.folder()}"
 
 
 def prepare(name: str) -> int:

@@ -15,7 +15,7 @@ import jax
 
 import epx
 from epx.data import cache, catalogue
-from experiments.cli import app, host
+from experiments.cli import app, host, rendering
 
 _PACKAGES = (
     "jax",
@@ -101,8 +101,7 @@ def main() -> int:
     except host.HostError as error:
         rows.append(("backend", f"none: {error}"))
         status = 1
-    for name, value in rows + _storage() + _programs() + _corpora():
-        print(f"{name:27}{value}")
+    print(rendering.fitted_table(rows + _storage() + _programs() + _corpora()))
     if warning:
         print(warning)
     return status

@@ -9,7 +9,6 @@
 Takes a second or two. A table fits the terminal; --wide and the other formats have all columns.
 """
 
-import shutil
 from pathlib import Path
 
 from absl import flags
@@ -18,7 +17,7 @@ from epx import files, record
 from epx.analysis import frontier, loss
 from epx.report import bars, compact, comparison, curves, summary, tables
 from epx.types import require
-from experiments.cli import app
+from experiments.cli import app, rendering
 
 FLAGS = flags.FLAGS
 flags.DEFINE_string("records", None, "a record, or a folder with records below it")
@@ -93,7 +92,7 @@ def _check_flags() -> None:
 
 def _table(cells: list[summary.Cell]) -> str:
     if FLAGS.format == "table" and not FLAGS.wide:
-        return compact.table(cells, shutil.get_terminal_size((100, 24)).columns)
+        return compact.table(cells, rendering.terminal_width())
     return tables.FORMATS[FLAGS.format](cells)
 
 

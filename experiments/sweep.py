@@ -10,7 +10,6 @@ shared config. `--vary` gives keys and values on the command line, and all combi
 Runs of equal shapes share one compiled program and one record. The same command resumes.
 """
 
-import shutil
 from pathlib import Path
 
 from absl import flags
@@ -21,7 +20,7 @@ from epx.run.config import Config, Overrides
 from epx.sweeps import grid, local
 from epx.sweeps.ensembles import Ensemble, ensembles
 from epx.types import require
-from experiments.cli import app, configs, progress, running
+from experiments.cli import app, configs, progress, rendering, running
 
 FLAGS = flags.FLAGS
 # Learning rates of --tune for a file without RATES.
@@ -137,7 +136,7 @@ def report(label: str, groups: list[Ensemble], workdir: Path, tuned: bool) -> No
         record.write_json(workdir / "times.json", {"seconds": seconds})
         if summary.measured(cells):
             bars.generators_by_observers(cells, workdir / "figure.png")
-    print(compact.table(cells, shutil.get_terminal_size((100, 24)).columns))
+    print(compact.table(cells, rendering.terminal_width()))
     written = "numbers in summary.json" + ", figure in figure.png" * bool(summary.measured(cells))
     app.say(
         f"{label}: {written} of {workdir}; to recompute them from the records: "

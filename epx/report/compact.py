@@ -29,6 +29,7 @@ def table(cells: Sequence[Cell], width: int) -> str:
       cells: from `summary.cells`.
       width: characters in a line, at least 72.
     """
+    cells = _short_codes(cells)
     shown = measured(cells)
     names = ["generator", "observer", *["code"] * (len({cell["code"] for cell in shown}) > 1)]
     tight = width < 100
@@ -53,6 +54,13 @@ def table(cells: Sequence[Cell], width: int) -> str:
     lines = [tabulate(rows, heads, "simple", disable_numparse=True)] if shown else []
     lines += [textwrap.fill(note, width, subsequent_indent="  ") for note in tables.notes(cells)]
     return "\n".join(line.rstrip() for line in "\n".join(lines).split("\n"))
+
+
+def _short_codes(cells: Sequence[Cell]) -> list[Cell]:
+    """The cells with codes named without their keys, unless only these tell two cells apart."""
+    short = [cell | {"code": cell["code"].partition(" ")[0]} for cell in cells]
+    names = {(cell["generator"], cell["observer"], cell["code"]) for cell in short}
+    return short if len(names) == len(short) else list(cells)
 
 
 def _rows_below_generators(

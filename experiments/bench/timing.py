@@ -10,6 +10,7 @@ from typing import Any, NamedTuple
 
 import jax
 import jax.numpy as jnp
+from tabulate import tabulate
 
 from epx.run.devices import compile_over, make_layout, place
 
@@ -82,17 +83,17 @@ def comparison(earlier: dict[str, Any], now: dict[str, Any]) -> str:
     Seconds and rates also have the ratio at equal peaks, if both rows have a peak.
     """
     then = {(row["section"], row["row"]): row for row in earlier["rows"]}
-    lines = [f"{'':64}{'number':24}{'then':>12}{'now':>12}{'now/then':>10}{'same peak':>11}"]
+    rows = []
     for row in now["rows"]:
         old = then.get((row["section"], row["row"]), {})
         faster = row.get(PEAK, 0.0) / old[PEAK] if old.get(PEAK) else 0.0
         for key in (key for key in row if key in old and key not in ("section", "row")):
             ratio = row[key] / old[key] if old[key] else 0.0
-            name = f"{row['section']}: {row['row']}"
-            line = f"{name:64}{key:24}{old[key]:12.4g}{row[key]:12.4g}{_ratio(ratio)}"
             same = ratio * _growth(key, faster) if key != PEAK else 0.0
-            lines.append((line + f" {_ratio(same)}" * (same > 0)).rstrip())
-    return "\n".join(lines)
+            values = f"{old[key]:.4g}", f"{row[key]:.4g}", _ratio(ratio), _ratio(same)
+            rows.append((f"{row['section']}: {row['row']}", key, *values))
+    heads = ("measured", "number", "then", "now", "now/then", "same peak")
+    return tabulate(rows, heads, "plain", disable_numparse=True)
 
 
 def _growth(key: str, faster: float) -> float:
@@ -108,4 +109,4 @@ def _growth(key: str, faster: float) -> float:
 
 
 def _ratio(value: float) -> str:
-    return f"{value:.3f}".rjust(10) if value else "-".rjust(10)
+    return f"{value:.3f}" if value else "-"

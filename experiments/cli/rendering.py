@@ -2,13 +2,32 @@
 
 import itertools
 import re
+import shutil
 import sys
+from collections.abc import Sequence
 
 import numpy as np
+from tabulate import tabulate
 
 from epx.types import Generator
 
 OPEN, CLOSE = ("\033[1;4m", "\033[0m") if sys.stdout.isatty() else ("⟨", "⟩")
+
+
+def terminal_width() -> int:
+    """Characters in a line of the terminal; 100 where the output is no terminal."""
+    return shutil.get_terminal_size((100, 24)).columns
+
+
+def fitted_table(rows: Sequence[Sequence[str]], heads: Sequence[str] = ()) -> str:
+    """A table whose last column is wrapped, so that it fits the terminal."""
+    padded = [f"{head}  " for head in heads]  # `tabulate` makes a column two wider than its head
+    columns = list(zip(*[padded, *rows] if heads else rows))[:-1]
+    used = sum(2 + max(map(len, column)) for column in columns)
+    last = max(terminal_width() - used, 20)
+    wraps = [*[None] * len(columns), last]
+    text = tabulate(rows, heads, "plain", disable_numparse=True, maxcolwidths=wraps)
+    return "\n".join(line.rstrip() for line in text.split("\n"))
 
 
 def legend(marked: np.ndarray, what: str) -> str:

@@ -150,8 +150,8 @@ def test_rows_that_both_have_are_compared():
     now = {"rows": [row | {"tokens_per_s": 150.0, "zero": 1.0}, {"section": "steps", "row": "new"}]}
     lines = timing.comparison(then, now).splitlines()[1:]
     assert [line.split()[2:] for line in lines] == [
-        ["tokens_per_s", "100", "150", "1.500"],
-        ["zero", "0", "1", "-"],
+        ["tokens_per_s", "100", "150", "1.500", "-"],
+        ["zero", "0", "1", "-", "-"],
     ]
 
 
@@ -164,8 +164,8 @@ def test_a_faster_machine_is_told_from_faster_code():
     assert [line.split()[2:] for line in found.splitlines()[1:]] == [
         ["tokens_per_s", "100", "300", "3.000", "1.500"],
         ["seconds", "6", "2", "0.333", "0.667"],
-        ["share_of_peak", "0.5", "0.75", "1.500"],
-        ["peak_gflop_per_s", "200", "400", "2.000"],
+        ["share_of_peak", "0.5", "0.75", "1.500", "-"],
+        ["peak_gflop_per_s", "200", "400", "2.000", "-"],
     ]
 
 

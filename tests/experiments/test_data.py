@@ -53,6 +53,7 @@ def test_the_binary_needs_no_jax(tmp_path):
 
 def test_list_shows_every_corpus_and_writes_nothing(tmp_path, monkeypatch, run):
     monkeypatch.setenv("EPX_CACHE", str(tmp_path / "none"))
+    monkeypatch.setenv("COLUMNS", "300")
     code, out, _ = run("list")
     assert code == 0
     rows = {line.split()[0]: line for line in out.splitlines()[1:] if line}
@@ -63,7 +64,16 @@ def test_list_shows_every_corpus_and_writes_nothing(tmp_path, monkeypatch, run):
     assert not (tmp_path / "none").exists()
 
 
-def test_a_corpus_is_prepared_listed_and_verified(cache, run):
+@pytest.mark.parametrize("columns", [80, 120])
+def test_list_fits_a_terminal(columns, monkeypatch, run):
+    monkeypatch.setenv("COLUMNS", str(columns))
+    lines = run("list")[1].partition("\n\n")[0].splitlines()
+    assert max(map(len, lines)) <= columns
+    assert "".join("".join(lines).split()).count("CC-BY-SA-3.0") == 5
+
+
+def test_a_corpus_is_prepared_listed_and_verified(cache, monkeypatch, run):
+    monkeypatch.setenv("COLUMNS", "300")
     code, out, _ = run("prepare", "gcide", "zen")
     row = catalogue.status("gcide")
     assert code == 0 and str(row.file) in out and row.file.is_file()

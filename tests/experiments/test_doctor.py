@@ -1,6 +1,7 @@
 """The doctor reports, and warns of a GPU that JAX does not use."""
 
 import os
+import re
 import subprocess
 import sys
 from pathlib import Path
@@ -27,9 +28,9 @@ def _doctor(tmp_path, *arguments, **environment):
 
 
 def test_doctor_prints_versions_and_corpora(tmp_path):
-    done = _doctor(tmp_path)
+    done = _doctor(tmp_path, COLUMNS="300")
     assert done.returncode == 0, done.stderr
-    report = {line[:27].strip(): line[27:] for line in done.stdout.splitlines()}
+    report = dict(re.split("  +", line) for line in done.stdout.splitlines())
     assert report["jax"] == jax.__version__
     for name in ("python", "epx", "jaxlib", "flax", "optax", "orbax-checkpoint", "numpy"):
         assert report[name][0].isdigit(), name

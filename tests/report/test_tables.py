@@ -115,3 +115,13 @@ def test_a_note_on_several_cells_is_given_once():
         for name in "abc"
     ]
     assert tables.notes(cells) == ["a / o; b / o: lost", "c / o: late"]
+
+
+def test_the_keys_of_a_code_are_shown_where_nothing_else_tells_cells_apart():
+    numbers = {key: [1.0, 0.1] for key in ("S_bits", "H_bits_per_tok", "MDL_bits_per_tok")}
+    numbers |= {"seeds": 4, "exact_flops": 1.0}
+    cells = [cell("a", "slow", **numbers) | {"code": "blocks n=1"},
+             cell("a", "fast", **numbers) | {"code": "blocks n=2"}]  # fmt: skip
+    assert "n=1" not in compact.table(cells, 100)
+    cells[1]["observer"] = "slow"
+    assert "n=1" in compact.table(cells, 100) and "n=2" in compact.table(cells, 100)
