@@ -116,7 +116,7 @@ def run(words, folder):
     environment = os.environ | {"PYTHONPATH": f"{ROOT}:{folder}"}
     command = [sys.executable, "-m", f"experiments.{words[0]}", *words[1:]]
     done = subprocess.run(
-        command, cwd=folder, env=environment, capture_output=True, text=True, timeout=600
+        command, cwd=folder, env=environment, capture_output=True, text=True, timeout=1200
     )
     assert done.returncode == 0, done.stderr
 
@@ -125,7 +125,7 @@ OTHERS = [path for path in READMES if path.parent != ROOT and [*commands(path.re
 
 
 @pytest.mark.slow
-@pytest.mark.timeout(1200)
+@pytest.mark.timeout(3600)
 @pytest.mark.parametrize("path", OTHERS, ids=name)
 def test_commands_run_as_printed(path, folder):
     for words in commands(path.read_text()):
