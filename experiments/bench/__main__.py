@@ -1,6 +1,6 @@
 """Measure the speed of this machine; prints a table and writes JSON.
 
-    python -m experiments.bench --fast                                  two minutes on 2 cores
+    python -m experiments.bench --fast                                  four minutes on 2 cores
     python -m experiments.bench --json=bench.json                       much longer
     python -m experiments.bench --only=steps --width=128 --length=128
     python -m experiments.bench --only=steps,parts --compare=bench.json

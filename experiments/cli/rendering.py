@@ -1,4 +1,4 @@
-"""Examples as text for a terminal: tokens in the observer's order, with charged ones marked."""
+"""Text for a terminal: tables, and examples whose charged tokens are marked."""
 
 import itertools
 import re
