@@ -9,7 +9,7 @@ Legend of dimensions, used as suffixes (`logits_BxTxV`):
     T  tokens in an example         E  held-out examples          L  depth of a model
     N  any other count: parts,      F  width of an MLP            I, O  inputs and outputs
        windows, tokens of a batch   K  steps in a chunk           H, W  rows and columns of a board
-    V  vocabulary
+    V  vocabulary                   R  vector of side information
 
 Codelengths are in nats on the device. Reports convert them to bits (nats / ln 2).
 """
@@ -70,12 +70,13 @@ class Example(NamedTuple):
     Attributes:
       tokens_T: int32, every token below the vocabulary of the generator's `Spec`.
       coded_T: bool, marks the tokens that are charged; the others are context.
-      side: a pytree of free context, neither charged nor predicted, or None.
+      side: free context, float32 of shape TxR with R = `Spec.side`: a vector for each token, read
+        with it and neither charged nor predicted; a token without one has zeros. None if R is 0.
     """
 
     tokens_T: jax.Array
     coded_T: jax.Array
-    side: PyTree = None
+    side: jax.Array | None = None
 
 
 @dataclass(frozen=True)
@@ -91,6 +92,7 @@ class Spec:
       held_out: examples that a finite generator keeps for evaluation. An endless one has 0 and is
         evaluated on an independent stream.
       given: leading tokens that are coded in no example; a sampler reads them in one pass.
+      side: length R of the vector that an observer reads with each token, or 0.
     """
 
     vocab: int
@@ -99,6 +101,7 @@ class Spec:
     version: int
     held_out: int = 0
     given: int = 0
+    side: int = 0
 
 
 class Generator(Protocol):
@@ -137,6 +140,8 @@ class Readable(Protocol):
 
 class Observer(NamedTuple):
     """A family of learners as pure functions.
+
+    `side` is that of the examples, BxTxR, or None.
 
     Attributes:
       init: key -> params.

@@ -112,10 +112,10 @@ def _program_digests(setup: Setup) -> list[str]:
     return [prediction, provenance.digest_function(setup.code.step, generator, hyper, state)]
 
 
-def _prepared(setup: Setup, side: Any = None) -> arithmetic.CompiledCoder:
+def _prepared(setup: Setup) -> arithmetic.CompiledCoder:
     with app.config_errors():
         _, hyper = setup.member(0)
-        return arithmetic.prepare(setup.observer, hyper, setup.spec, setup.batch, side)
+        return arithmetic.prepare(setup.observer, hyper, setup.spec, setup.batch)
 
 
 def _compressed(coder: arithmetic.CompiledCoder, content: bytes) -> bytes:
@@ -145,8 +145,7 @@ def _send_examples(setup: Setup) -> int:
     generator, hyper = setup.member(0)
     index_N = jnp.arange(FLAGS.examples, dtype=jnp.uint32)
     examples = jax.device_get(jax.jit(training_examples)(generator, hyper, index_N))
-    side = jax.tree.map(lambda leaf: leaf[0], examples.side)
-    coder = _prepared(setup, side)
+    coder = _prepared(setup)
     try:
         sent, nats = _encoded(coder, examples)
         decoded = _decoded(coder, sent, examples)

@@ -73,17 +73,14 @@ class Batched:
         return jax.tree.map(lambda leaf: leaf[row], self.examples)
 
 
-def prepare(
-    observer: Observer, hyper: Hyper, spec: Spec, batch: Batch, side: PyTree = None
-) -> CompiledCoder:
+def prepare(observer: Observer, hyper: Hyper, spec: Spec, batch: Batch) -> CompiledCoder:
     """Compile the programs that both sides call.
 
     Args:
       observer: with `start` and `step`, made for the spec.
       hyper: of the single member.
-      spec: vocabulary, length and given tokens of the examples.
+      spec: of the examples.
       batch: the division of a step's examples. A counter codes single examples.
-      side: the side information of one example, or the shapes of its arrays.
 
     Raises:
       ValueError: the observer cannot predict one token at a time, or the package constriction is
@@ -102,7 +99,7 @@ def prepare(
     example = Example(
         jax.ShapeDtypeStruct((spec.length,), jnp.int32),
         jax.ShapeDtypeStruct((spec.length,), bool),
-        side,
+        jax.ShapeDtypeStruct((spec.length, spec.side), jnp.float32) if spec.side else None,
     )
     examples = jax.tree.map(
         lambda leaf: jax.ShapeDtypeStruct((batch.size, *leaf.shape), leaf.dtype), example

@@ -9,7 +9,7 @@ first. Rows are filled with games in sequence, or hold one game each.
 >>> generator = make(jax.random.key(0), corpus="selfplay-random", games=20, plies=4, result=False,
 ...                  rows="game", length=90)
 >>> generator.spec
-Spec(vocab=44, length=90, size=18, version=2, held_out=2, given=0)
+Spec(vocab=44, length=90, size=18, version=2, held_out=2, given=0, side=0)
 >>> print("".join(generator.symbols(generator.tokens_NxT[0])).strip())
 ⊢g3,a6;d3,b6;|rnbqkbnr/2pppppp/pp6/8/8/3P2P1/PPP1PP1P/RNBQKBNR w KQkq - 0 3
 """

@@ -9,7 +9,7 @@ lists the algorithms with their seeds and words.
 
 >>> generator = make(jax.random.key(0), algorithm="lcg", shown_bits=1, length=8)
 >>> generator.spec
-Spec(vocab=2, length=8, size=None, version=1, held_out=0, given=0)
+Spec(vocab=2, length=8, size=None, version=1, held_out=0, given=0, side=0)
 >>> bits = generator.example(jax.random.key(1), 0).tokens_T  # bit 0 of odd constants alternates
 >>> (bits[1:] + bits[:-1]).tolist()
 [1, 1, 1, 1, 1, 1, 1]

@@ -8,7 +8,7 @@ steps costs little.
 
 >>> generator = make(jax.random.key(0), rule=30, width=16, steps=4)
 >>> generator.spec
-Spec(vocab=2, length=32, size=None, version=1, held_out=0, given=16)
+Spec(vocab=2, length=32, size=None, version=1, held_out=0, given=16, side=0)
 >>> state = jnp.array([int(cell) for cell in "0100110000000001"])
 >>> "".join(map(str, evolve(state, 30, 4).tolist()))
 '0001110011011001'

@@ -6,7 +6,7 @@ than their entropy, and uniform tokens have no structure.
 
 >>> generator = make(jax.random.key(0), law="bernoulli", p=0.25, length=6)
 >>> generator.spec
-Spec(vocab=2, length=6, size=None, version=1, held_out=0, given=0)
+Spec(vocab=2, length=6, size=None, version=1, held_out=0, given=0, side=0)
 >>> generator.transition_VxV.tolist()
 [[0.75, 0.25], [0.75, 0.25]]
 >>> round(generator.entropy_rate_nats(), 4)

@@ -7,7 +7,7 @@ pays for what it cannot compute.
 
 >>> generator = make(jax.random.key(0), height=4, width=4, patch=2)
 >>> generator.spec
-Spec(vocab=16, length=8, size=None, version=1, held_out=0, given=4)
+Spec(vocab=16, length=8, size=None, version=1, held_out=0, given=4, side=0)
 >>> blinker = jnp.zeros((5, 5), int).at[2, 1:4].set(1)
 >>> print(evolve(blinker, 1))
 [[0 0 0 0 0]

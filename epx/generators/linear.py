@@ -8,7 +8,7 @@ x.)
 
 >>> generator = make(jax.random.key(0), bits=16, nonzeros=12)
 >>> generator.spec
-Spec(vocab=2, length=32, size=None, version=1, held_out=0, given=0)
+Spec(vocab=2, length=32, size=None, version=1, held_out=0, given=0, side=0)
 >>> int(generator.matrix_NxN.sum()), int(inverse(generator.matrix_NxN).sum())
 (28, 44)
 """

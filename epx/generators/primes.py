@@ -10,7 +10,7 @@ An observer can memorise a small number of pairs, although the stream is endless
 
 >>> generator = make(jax.random.key(0), digits=2)
 >>> generator.spec
-Spec(vocab=12, length=10, size=None, version=1, held_out=0, given=0)
+Spec(vocab=12, length=10, size=None, version=1, held_out=0, given=0, side=0)
 >>> "".join(generator.symbols(generator.example(jax.random.key(1), 0).tokens_T))
 '11x43=3740'
 """

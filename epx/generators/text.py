@@ -13,7 +13,7 @@ pieces are spelled in characters, so that nothing is lost.
 >>> key = jax.random.key(0)
 >>> zen = make(key, corpus="zen", length=16)
 >>> zen.spec
-Spec(vocab=45, length=16, size=49, version=1, held_out=4, given=0)
+Spec(vocab=45, length=16, size=49, version=1, held_out=4, given=0, side=0)
 >>> zen.decode(zen.example(key, zen.size).tokens_T)
 'Namespaces are o'
 >>> reverse = make(key, corpus="zen", length=16, direction="reverse")

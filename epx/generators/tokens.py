@@ -2,14 +2,14 @@
 
 The last 10 % of the examples, at least one, are held out; the key draws the order of the others. A
 `.npz` file holds the array `tokens` and optionally `coded` (of the same shape, true or 1 where a
-token is charged) and `side` (free context for observers that take some, one row per example).
+token is charged) and `side` (a vector for each token, free context for observers that read it).
 
 >>> import tempfile
 >>> path = f"{tempfile.mkdtemp()}/digits.npy"
 >>> np.save(path, np.arange(45) % 9)
 >>> generator = make(jax.random.key(0), path=path, length=4)
 >>> generator.spec
-Spec(vocab=9, length=4, size=9, version=1, held_out=2, given=0)
+Spec(vocab=9, length=4, size=9, version=1, held_out=2, given=0, side=0)
 >>> generator.example(jax.random.key(1), 10).tokens_T.tolist()
 [4, 5, 6, 7]
 """
@@ -38,7 +38,7 @@ _KEY = "generator.path"
 
 @functools.partial(
     jax.tree_util.register_dataclass,
-    data_fields=["tokens_NxT", "coded_NxT", "side", "order_N"],
+    data_fields=["tokens_NxT", "coded_NxT", "side_NxTxR", "order_N"],
     meta_fields=["vocab", "size", "given"],
 )
 @dataclass(frozen=True)
@@ -48,7 +48,7 @@ class Tokens:
     Attributes:
       tokens_NxT: int32; the training examples, then the held-out ones, in the order of the file.
       coded_NxT: bool, marks the charged tokens; None: all.
-      side: one row per example, or None.
+      side_NxTxR: float32, the vector read with each token; None: none.
       order_N: int32, the row of each index: a permutation of the training rows, then a fixed
         permutation of the held-out rows.
       vocab, size, given: as in `Spec`; N = size + held_out.
@@ -56,7 +56,7 @@ class Tokens:
 
     tokens_NxT: jax.Array
     coded_NxT: jax.Array | None
-    side: jax.Array | None
+    side_NxTxR: jax.Array | None
     order_N: jax.Array
     vocab: int
     size: int
@@ -66,14 +66,16 @@ class Tokens:
     def spec(self) -> Spec:
         """Finite; the vocabulary is that of the file, or the argument `vocab`."""
         count, length = self.tokens_NxT.shape[-2:]
-        return Spec(self.vocab, length, self.size, VERSION, count - self.size, self.given)
+        side = 0 if self.side_NxTxR is None else self.side_NxTxR.shape[-1]
+        return Spec(self.vocab, length, self.size, VERSION, count - self.size, self.given, side)
 
     def example(self, key: jax.Array, index: jax.Array) -> Example:
         """The example of this index, below size + held_out; `key` is not used."""
         row = self.order_N[index]
         tokens_T = self.tokens_NxT[row]
         coded_T = jnp.ones_like(tokens_T, bool) if self.coded_NxT is None else self.coded_NxT[row]
-        return Example(tokens_T, coded_T, None if self.side is None else self.side[row])
+        side_TxR = None if self.side_NxTxR is None else self.side_NxTxR[row]
+        return Example(tokens_T, coded_T, side_TxR)
 
     def oracle_nats(self, example: Example) -> None:
         """None: the law of the file is unknown."""
@@ -100,14 +102,14 @@ def make(key: jax.Array, path: str = "", length: int = 0, vocab: int = 0) -> Tok
     require_whole("generator.length", length, 0, MAX_LENGTH, "a batch of examples is in memory")
     require_whole("generator.vocab", vocab, 0, MAX_VOCAB, "an embedding has a row for each")
     file = _checked_path(path)
-    tokens_NxT, coded_NxT, side, largest = _load(str(file), file.stat().st_mtime_ns, length)
+    tokens_NxT, coded_NxT, side_NxTxR, largest = _load(str(file), file.stat().st_mtime_ns, length)
     fits = vocab == 0 or vocab > largest
     require("generator.vocab", vocab, fits, f"0, or more than {largest}, the largest token")
     held_out = -(-len(tokens_NxT) // 10)
     size = len(tokens_NxT) - held_out
     given = 0 if coded_NxT is None else int(jnp.argmax(coded_NxT.any(0)))
     order_N = streams.permutation(key, size, held_out)
-    return Tokens(tokens_NxT, coded_NxT, side, order_N, vocab or largest + 1, size, given)
+    return Tokens(tokens_NxT, coded_NxT, side_NxTxR, order_N, vocab or largest + 1, size, given)
 
 
 def _checked_path(path: str) -> Path:
@@ -128,7 +130,7 @@ def _reason(error: Exception) -> str:
 # Members of an ensemble share one file. A modified file is read again.
 @functools.lru_cache(maxsize=2)
 def _load(path: str, modified_ns: int, length: int) -> tuple:
-    """tokens_NxT, coded_NxT and side on the device, and the largest token."""
+    """tokens_NxT, coded_NxT and side_NxTxR on the device, and the largest token."""
     del modified_ns
     arrays = _read(path)
     tokens = arrays["tokens"]
@@ -136,17 +138,18 @@ def _load(path: str, modified_ns: int, length: int) -> tuple:
     accepted = f"whole numbers with one axis (a stream) or two (examples); {kind}"
     whole = np.issubdtype(tokens.dtype, np.integer)
     require(_KEY, path, whole and tokens.ndim in (1, 2), accepted)
-    coded = arrays.get("coded")
+    coded, side = arrays.get("coded"), arrays.get("side")
     if coded is not None:
         _require_mask(path, coded, tokens.shape)
+    if side is not None:
+        side = _checked_side(path, side, tokens.shape)
     needed = 2 * (length or DEFAULT_LENGTH)
     if tokens.ndim == 1:
         width = length or DEFAULT_LENGTH
         accepted = f"streams of at least {needed} tokens with length={width}"
         require(_KEY, path, tokens.size >= needed, f"{accepted}; this one has {tokens.size}")
-        tokens, coded = (
-            None if array is None else array[: array.size // width * width].reshape(-1, width)
-            for array in (tokens, coded)
+        tokens, coded, side = (
+            None if array is None else _windows(array, width) for array in (tokens, coded, side)
         )
     rows, width = tokens.shape
     require(_KEY, path, rows >= 2, f"at least 2 examples; this file has {rows}")
@@ -159,7 +162,6 @@ def _load(path: str, modified_ns: int, length: int) -> tuple:
         empty = np.flatnonzero(~coded.astype(bool).any(1))
         first = f"; example {empty[0]} has none" if empty.size else ""
         require(_KEY, path, not empty.size, f"at least one coded token in every example{first}")
-    side = _checked_side(path, arrays.get("side"), rows)
     with jax.ensure_compile_time_eval():  # the cached arrays must not be traced
         return (
             jnp.asarray(tokens.astype(np.int32)),
@@ -167,6 +169,12 @@ def _load(path: str, modified_ns: int, length: int) -> tuple:
             None if side is None else jnp.asarray(side),
             largest,
         )
+
+
+def _windows(array: np.ndarray, width: int) -> np.ndarray:
+    """A stream cut into rows of this width, without the shorter tail."""
+    count = len(array) // width
+    return array[: count * width].reshape(count, width, *array.shape[1:])
 
 
 def _read(path: str) -> dict[str, np.ndarray]:
@@ -199,17 +207,17 @@ def _require_mask(path: str, coded: np.ndarray, shape: tuple[int, ...]) -> None:
     require(_KEY, path, binary and coded.shape == shape, f"{accepted}; {here}")
 
 
-def _checked_side(path: str, side: np.ndarray | None, rows: int) -> np.ndarray | None:
-    """Side information as bool, int32 or float32."""
-    if side is None or (side.dtype == bool and side.shape[:1] == (rows,)):
-        return side
+def _checked_side(path: str, side: np.ndarray, shape: tuple[int, ...]) -> np.ndarray:
+    """Side information as float32: a vector for each token of an array of this shape."""
     here = f"this one is {side.dtype} of shape {side.shape}"
-    accepted = f"an array `side` of numbers with {rows} rows, one per example; {here}"
-    kind = next((k for k in (np.integer, np.floating) if np.issubdtype(side.dtype, k)), None)
-    require(_KEY, path, kind is not None and side.shape[:1] == (rows,), accepted)
-    dtype = np.dtype(np.int32 if kind is np.integer else np.float32)
-    limits = np.iinfo(dtype) if kind is np.integer else np.finfo(dtype)
+    accepted = (
+        f"an array `side` of numbers of shape {(*shape, 'R')}, a vector for each token; {here}"
+    )
+    numbers = any(np.issubdtype(side.dtype, kind) for kind in (np.bool_, np.integer, np.floating))
+    fits = side.shape[:-1] == shape and side.shape[-1:] > (0,)
+    require(_KEY, path, numbers and fits, accepted.replace("'", ""))
+    largest = np.finfo(np.float32).max
     # A comparison with NaN is false.
-    legal = bool(((side >= limits.min) & (side <= limits.max)).all())
-    require(_KEY, path, legal, f"`side` of finite numbers within {dtype}")
-    return side.astype(dtype)
+    legal = bool(((side >= -largest) & (side <= largest)).all())
+    require(_KEY, path, legal, "`side` of finite numbers within float32")
+    return side.astype(np.float32)

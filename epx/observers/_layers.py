@@ -87,10 +87,23 @@ def previous_tokens(tokens_BxT: jax.Array) -> jax.Array:
     return jnp.roll(tokens_BxT, 1, axis=1)
 
 
+def previous_vectors(side_BxTxR: jax.Array) -> jax.Array:
+    """The vector read with the token before each position, BxTxR; zeros at the first position."""
+    return jnp.roll(side_BxTxR, 1, axis=1).at[:, 0].set(0)
+
+
 def refuse_side(family: str, side: PyTree) -> None:
     """Raise a ValueError if a family without side information is given some."""
     if side is not None:
         raise refusal("side", jax.tree.structure(side), f"none: {family} takes no such context")
+
+
+def require_side(side: jax.Array | None, size: int) -> None:
+    """Raise a ValueError unless the side information has vectors of this size, or is None for 0."""
+    found = None if side is None else f"{side.dtype}{list(side.shape)}"
+    fits = side is None if size == 0 else side is not None and side.shape[2:] == (size,)
+    accepted = f"an array BxTx{size}, one vector for each token" if size else "none"
+    require("side", found, fits, f"{accepted}: this observer was made for side={size}")
 
 
 def require_parameters(key: str, value: int, count: int) -> None:

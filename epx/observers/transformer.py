@@ -6,7 +6,8 @@ divided by depth, an untied head. The output projections of every branch and the
 so that an untrained model predicts uniformly and its first charge is exactly ln V per token.
 
 `logits[:, t]` predicts `tokens[:, t]`. The input at t is the embedding of token t - 1 (the zero
-vector at t = 0) plus the embedding of position t.
+vector at t = 0) plus the embedding of position t. Where tokens come with vectors of side
+information, a linear map of the vector of token t - 1 is added.
 """
 
 from functools import partial
@@ -15,6 +16,7 @@ from typing import NamedTuple
 import flax.linen as nn
 import jax
 import jax.numpy as jnp
+from jax import lax
 
 from epx.observers._layers import (
     ACTIVATIONS,
@@ -25,8 +27,9 @@ from epx.observers._layers import (
     fan_in,
     learning_rate_scales,
     previous_tokens,
-    refuse_side,
+    previous_vectors,
     require_parameters,
+    require_side,
     small_normal,
     zeros,
 )
@@ -83,7 +86,7 @@ class Layer(nn.Module):
         keys = (LayerNorm(name="norm_keys")(keys) * (8 / keys.shape[-1])).astype(self.dtype)
         queries = LayerNorm(name="norm_queries")(queries).astype(self.dtype)
         if past is not None:
-            write = partial(jax.lax.dynamic_update_slice_in_dim, start_index=positions_T[0], axis=1)
+            write = partial(lax.dynamic_update_slice_in_dim, start_index=positions_T[0], axis=1)
             keys, values = write(past[0], keys), write(past[1], values)
         mixed_NxD = _attend(queries, keys, values, positions_T).reshape(-1, D)
         h_NxD = dense(D, kernel_init=zeros, name="out")(mixed_NxD)
@@ -101,6 +104,7 @@ class Transformer(nn.Module):
 
     vocab: int
     length: int
+    side: int
     depth: int
     width: int
     heads: int
@@ -109,17 +113,25 @@ class Transformer(nn.Module):
 
     @nn.compact
     def __call__(
-        self, previous_BxT: jax.Array, positions_T: jax.Array, past: tuple | None = None
+        self,
+        previous_BxT: jax.Array,
+        vectors_BxTxR: jax.Array | None,
+        positions_T: jax.Array,
+        past: tuple | None = None,
     ) -> tuple[jax.Array, tuple[KeysValues, ...]]:
         """logits_BxTxV (float32) of consecutive positions, and each layer's keys and values.
 
-        `previous_BxT` are the tokens before each position, ignored at position 0; `positions_T`
-        are below `length`; `past` has an entry as in `Layer` for each layer.
+        `previous_BxT` are the tokens before each position, ignored at position 0, and
+        `vectors_BxTxR` their side information, or None; `positions_T` are below `length`; `past`
+        has an entry as in `Layer` for each layer.
         """
         embedding_VxD = self.param("embedding", small_normal, (self.vocab, self.width))
         positions_SxD = self.param("positions", small_normal, (self.length, self.width))
         x_BxTxD = jnp.where(positions_T[:, None] > 0, embedding_VxD[previous_BxT], 0.0)
         x_NxD = (x_BxTxD + positions_SxD[positions_T]).reshape(-1, self.width)
+        if self.side:
+            vectors_NxR = vectors_BxTxR.reshape(-1, self.side)
+            x_NxD += Dense(self.width, kernel_init=fan_in, name="side")(vectors_NxR)
         present = []
         for i in range(self.depth):
             layer = Layer(self.heads, self.depth, self.activation, self.dtype, name=f"layer_{i}")
@@ -133,26 +145,25 @@ class Transformer(nn.Module):
 def make(
     vocab: int,
     length: int,
+    side: int = 0,
     depth: int = 2,
     width: int = 32,
     head_dim: int = 64,
     activation: str = "gelu_tanh",
     dtype: str = "float32",
 ) -> Observer:
-    """A transformer of 2VD + TD + L(12D^2 + 2D + 2d_h) + D parameters.
+    """A transformer of 2VD + TD + RD + L(12D^2 + 2D + 2d_h) + D parameters.
 
     Args:
       vocab: number of tokens, V, from the generator's spec.
       length: tokens in an example, T, from the generator's spec; the size of the position table.
+      side: length R of the vectors read with the tokens, from the generator's spec; 0: none.
       depth: number of layers, L.
       width: size of the residual stream, D.
       head_dim: size of a head; d_h = min(head_dim, width) must divide the width.
       activation: of the MLP: gelu_erf (the paper's), gelu_tanh (faster on a CPU) or relu.
       dtype: of activations and matrix products, float32 or bfloat16. Parameters, statistics of
         LayerNorm, softmax, the residual stream and the returned logits are float32.
-
-    Returns:
-      An Observer without side information.
 
     Raises:
       ValueError: an argument outside these bounds, or a model too large for any device.
@@ -168,7 +179,7 @@ def make(
     require("observer.dtype", dtype, dtype in DTYPES, ", ".join(DTYPES))
     head_dim = min(head_dim, width)
     layer = 12 * width**2 + 2 * width + 2 * head_dim
-    parameters = (2 * vocab + length + 1) * width + depth * layer
+    parameters = (2 * vocab + length + side + 1) * width + depth * layer
     require_parameters("observer.width", width, parameters)
     heads = width // head_dim
     scores = heads * length**2
@@ -177,7 +188,7 @@ def make(
         f"{scores:,} ({scores / 2**28:,.1f} GiB)"
     )
     require("length", length, scores <= MAX_SCORES, accepted)
-    model = Transformer(vocab, length, depth, width, heads, activation, dtype)
+    model = Transformer(vocab, length, side, depth, width, heads, activation, dtype)
     return Observer(
         init=partial(_init, model),
         logits=partial(_logits, model),
@@ -190,17 +201,28 @@ def make(
 
 def _init(model: Transformer, key: jax.Array) -> PyTree:
     token = jnp.zeros((1, 1), jnp.int32)
-    return model.init(key, token, token[0])["params"]
+    return model.init(key, token, jnp.zeros((1, 1, model.side)), token[0])["params"]
 
 
 def _logits(
-    model: Transformer, params: PyTree, tokens_BxT: jax.Array, side: PyTree = None
+    model: Transformer, params: PyTree, tokens_BxT: jax.Array, side: jax.Array | None = None
 ) -> jax.Array:
-    refuse_side("the transformer", side)
+    require_side(side, model.side)
     T = tokens_BxT.shape[1]
     accepted = f"at most {model.length}, the length that this observer was made for"
     require("length", T, model.length >= T, accepted)
-    return model.apply({"params": params}, previous_tokens(tokens_BxT), _positions(T))[0]
+    return _read(model, params, tokens_BxT, side)[0]
+
+
+def _read(
+    model: Transformer, params: PyTree, tokens_BxT: jax.Array, side: jax.Array | None
+) -> tuple[jax.Array, tuple[KeysValues, ...]]:
+    """Logits of all positions, and the keys and values of each layer."""
+    T = tokens_BxT.shape[1]
+    vectors_BxTxR = None if side is None else previous_vectors(side[:, :T])
+    return model.apply(
+        {"params": params}, previous_tokens(tokens_BxT), vectors_BxTxR, _positions(T)
+    )
 
 
 def _positions(length: int) -> jax.Array:
@@ -223,26 +245,41 @@ def _flops(model: Transformer, length: int) -> tuple[float, float]:
     Attention counts all positions, because masked ones are computed too. Look-ups are free.
     """
     L, D = model.depth, model.width
-    forward = 2.0 * (12 * L * D * D + model.vocab * D) * length + 4.0 * L * D * length * length
+    per_token = 2.0 * (12 * L * D * D + (model.vocab + model.side) * D)
+    forward = per_token * length + 4.0 * L * D * length * length
     return forward, 2 * forward
 
 
-def _start(model: Transformer, params: PyTree, tokens_BxT: jax.Array, side: PyTree = None) -> Cache:
-    refuse_side("the transformer", side)
+def _start(
+    model: Transformer, params: PyTree, tokens_BxT: jax.Array, side: jax.Array | None = None
+) -> Cache:
+    require_side(side, model.side)
     B, T = tokens_BxT.shape
     zeros = jnp.zeros((B, model.length, model.heads, model.width // model.heads), model.dtype)
     layers = ((zeros, zeros),) * model.depth
     if T:
-        _, given = model.apply({"params": params}, previous_tokens(tokens_BxT), _positions(T))
+        _, given = _read(model, params, tokens_BxT, side)
         layers = jax.tree.map(lambda all_S, given_T: all_S.at[:, :T].set(given_T), layers, given)
     return Cache(jnp.int32(T), layers)
 
 
 def _step(
-    model: Transformer, params: PyTree, cache: Cache, tokens_B: jax.Array, side: PyTree = None
+    model: Transformer,
+    params: PyTree,
+    cache: Cache,
+    tokens_B: jax.Array,
+    side: jax.Array | None = None,
 ) -> tuple[Cache, jax.Array]:
-    refuse_side("the transformer", side)
+    require_side(side, model.side)
+    vectors_Bx1xR = None
+    if side is not None:
+        read = lax.dynamic_slice_in_dim(side, cache.position - 1, 1, axis=1)
+        vectors_Bx1xR = jnp.where(cache.position > 0, read, 0.0)
     logits_Bx1xV, layers = model.apply(
-        {"params": params}, tokens_B[:, None], cache.position[None], cache.layers
+        {"params": params},
+        tokens_B[:, None],
+        vectors_Bx1xR,
+        cache.position[None],
+        cache.layers,
     )
     return Cache(cache.position + 1, layers), logits_Bx1xV[:, 0]

@@ -47,9 +47,7 @@ def observer(name: str, generator: Generator, dtype: str = "float32", **argument
     Raises:
       ValueError: an unknown name or argument, or a value that is not accepted.
     """
-    spec = generator.spec
-    supplied = dict(vocab=spec.vocab, length=spec.length, dtype=dtype)
-    return components.make("observer", {"name": name, **arguments}, **supplied)
+    return components.make_observer({"name": name, **arguments}, generator.spec, dtype)
 
 
 def measure(

@@ -63,8 +63,9 @@ def environment(layout: Layout, batch: Batch) -> dict[str, Any]:
 def digest_observer(observer: Observer, spec: Spec) -> str:
     """Digest of the logits program of an observer for examples of a generator."""
     tokens_BxT = np.zeros((1, spec.length), np.int32)
+    side_BxTxR = np.zeros((1, spec.length, spec.side), np.float32) if spec.side else None
     return digest_function(
-        lambda key: observer.logits(observer.init(key), tokens_BxT, None), jax.random.key(0)
+        lambda key: observer.logits(observer.init(key), tokens_BxT, side_BxTxR), jax.random.key(0)
     )
 
 

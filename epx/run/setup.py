@@ -98,9 +98,7 @@ def assemble(config: Config, members: Sequence[Overrides] | None = None) -> Setu
         for c, hyper in zip(varied, hypers)
     ]
     spec = generators[0].spec
-    observer = components.make(
-        "observer", config["observer"], vocab=spec.vocab, length=spec.length, dtype=run["dtype"]
-    )
+    observer = components.make_observer(config["observer"], spec, run["dtype"])
     contracts.check(generators[0], observer, config)
 
     def make_code(observer: Observer, batch: Batch) -> Code:

@@ -25,7 +25,7 @@ def observer_of(name, spec):
     if name == "counts":
         return counts.make(spec.vocab, spec.length, order=1)
     if name == "transformer":
-        return transformer.make(spec.vocab, spec.length, depth=1, width=8)
+        return transformer.make(spec.vocab, spec.length, spec.side, depth=1, width=8)
     return linear.make(spec.vocab, spec.length)
 
 
@@ -38,14 +38,13 @@ def examples_of(generator, count):
 
 def there_and_back(observer, spec, examples, batch, apart=False):
     """Bits of what was sent and of the ledger; where they are apart, the decoder compiles anew."""
-    side = jax.tree.map(lambda leaf: leaf[0], examples.side)
-    coder = arithmetic.prepare(observer, HYPER, spec, batch, side)
+    coder = arithmetic.prepare(observer, HYPER, spec, batch)
     sent, nats = arithmetic.encode(coder, examples)
     tokens, coded = examples.tokens_T, examples.coded_T
     # coded ones are not looked at
     shared = examples._replace(tokens_T=np.where(coded, spec.vocab - 1 - tokens, tokens))
     if apart:
-        coder = arithmetic.prepare(observer, HYPER, spec, batch, side)
+        coder = arithmetic.prepare(observer, HYPER, spec, batch)
     np.testing.assert_array_equal(arithmetic.decode(coder, sent, shared), tokens)
     return 8 * len(sent), nats / math.log(2)
 
@@ -58,7 +57,7 @@ def all_coded(tokens):
 def test_the_coded_tokens_of_every_generator_come_back(name):
     generator = tiny.make(name, streams.stream(0, "world"))
     # What the tokens of a generator are does not matter to how an observer is compiled and called.
-    name = "transformer" if name == "eca" else "counts"
+    name = "transformer" if name in ("eca", "markov") else "counts"
     observer = observer_of(name, generator.spec)
     sent, ledger = there_and_back(observer, generator.spec, examples_of(generator, 10), Batch(4, 2))
     assert abs(sent - ledger) < 1e-3 * ledger + 64
@@ -90,17 +89,15 @@ def test_partial_and_empty_batches():
 
 def test_side_information_is_shared_and_not_sent():
     """An observer that is told in advance which token it will be pays next to nothing."""
-    spec = Spec(vocab=8, length=6, size=None, version=1)
+    spec = Spec(vocab=8, length=6, size=None, version=1, side=8)
     plain = observer_of("linear", spec)
 
     def told(logits, side):
-        return logits + 50 * jax.nn.one_hot(side["hint"], spec.vocab).reshape(
-            -1, *[1] * (logits.ndim - 2), spec.vocab
-        )
+        return logits + 50 * side
 
     def step(params, cache, tokens, side):
         cache, logits = plain.step(params, cache, tokens, None)
-        return cache, told(logits, side)
+        return cache, told(logits, side[:, 0])
 
     observer = plain._replace(
         logits=lambda params, tokens, side: told(plain.logits(params, tokens, None), side),
@@ -108,7 +105,9 @@ def test_side_information_is_shared_and_not_sent():
         step=step,
     )
     hint = np.random.default_rng(0).integers(0, 8, 40).astype(np.int32)
-    examples = all_coded(np.repeat(hint[:, None], 6, axis=1))._replace(side={"hint": hint})
+    examples = all_coded(np.repeat(hint[:, None], 6, axis=1))._replace(
+        side=np.eye(8, dtype=np.float32)[np.repeat(hint[:, None], 6, axis=1)]
+    )
     sent, ledger = there_and_back(observer, spec, examples, Batch(8, 8))
     assert sent < 100 and abs(sent - ledger) < 64  # of 720 bits
 

@@ -13,7 +13,7 @@ from epx.run import setup as setups
 from experiments.cli import configs
 from tests.binaries import refused, run
 
-SHIPPED = "chess, cipher, compress, eca, iid, life, linear, primes, text, tokens"
+SHIPPED = "chess, cipher, compress, eca, iid, life, linear, lorenz, markov, primes, text, tokens"
 START = """from configs import base
 def get_config(size="cpu"):
     config = base.get_config(size)

@@ -67,14 +67,23 @@ def test_mask_and_side_information_stay_with_their_example(saved):
     examples = np.arange(80).reshape(20, 4)
     coded = np.tile([0, 0, 1, 1], (20, 1))
     coded[::2, 2] = 0
-    path = saved(tokens=examples, coded=coded, side=np.arange(20.0)[:, None] / 2)
+    path = saved(tokens=examples, coded=coded, side=examples[:, :, None] / 2)
     generator = tokens.make(KEY, path)
     assert generator.spec.given == 2
     drawn = all_rows(generator)
     place = np.asarray(drawn.tokens_T)[:, 0] // 4
     np.testing.assert_array_equal(drawn.coded_T, coded[place].astype(bool))
-    np.testing.assert_array_equal(drawn.side[:, 0], place / 2)
-    assert drawn.side.dtype == jnp.float32
+    assert generator.spec.side == 1 and drawn.side.dtype == jnp.float32
+    np.testing.assert_array_equal(drawn.side[:, :, 0], np.asarray(drawn.tokens_T) / 2)
+
+
+def test_side_information_of_a_stream_is_cut_with_it(saved):
+    vectors = np.stack([STREAM, -STREAM], axis=1)
+    generator = tokens.make(KEY, saved(tokens=STREAM, side=vectors), length=5)
+    drawn = all_rows(generator)
+    assert drawn.side.shape == (20, 5, 2)
+    np.testing.assert_array_equal(drawn.side[..., 0], drawn.tokens_T)
+    np.testing.assert_array_equal(drawn.side[..., 1], -drawn.tokens_T)
 
 
 def test_a_changed_file_is_read_again(saved):
@@ -108,10 +117,12 @@ def test_symbols_are_the_numbers(saved):
         (dict(tokens=EXAMPLES, coded=EXAMPLES), "booleans .*this one is int64"),
         (dict(tokens=EXAMPLES, coded=EXAMPLES[1:] > 0), r"bool of shape \(24, 4\)"),
         (dict(tokens=EXAMPLES, coded=EXAMPLES > 5), "example 0 has none"),
-        (dict(tokens=EXAMPLES, side=STREAM), "25 rows"),
-        (dict(tokens=EXAMPLES, side=np.full(25, np.nan)), "finite"),
-        (dict(tokens=EXAMPLES, side=np.full(25, 2**40)), "within int32"),
-        (dict(tokens=EXAMPLES, side=np.array(["a"] * 25)), "numbers with 25 rows"),
+        (dict(tokens=EXAMPLES, side=EXAMPLES), r"shape \(25, 4, R\)"),
+        (dict(tokens=EXAMPLES, side=np.zeros((25, 4, 0))), r"shape \(25, 4, R\)"),
+        (dict(tokens=STREAM, side=STREAM[:, None][1:]), r"shape \(103, R\)"),
+        (dict(tokens=EXAMPLES, side=np.full((25, 4, 1), np.nan)), "finite"),
+        (dict(tokens=EXAMPLES, side=np.full((25, 4, 1), 1e300)), "within float32"),
+        (dict(tokens=EXAMPLES, side=np.full((25, 4, 1), "a")), "numbers of shape"),
     ],
 )  # fmt: skip
 def test_files_that_hold_something_else_are_refused(saved, content, reason):

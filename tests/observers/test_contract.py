@@ -1,6 +1,7 @@
 """What every observer promises (see `epx.types.Observer`), for every file in the folder."""
 
 import importlib
+import inspect
 import pkgutil
 
 import jax
@@ -27,6 +28,25 @@ def eager(request):
 def observer(eager):
     """The same observer with compiled functions, as every run calls them."""
     return jitted(eager)
+
+
+READERS = [
+    name
+    for name in NAMES
+    if "side" in inspect.signature(importlib.import_module(f"epx.observers.{name}").make).parameters
+]
+SIDE = 3
+
+
+@pytest.fixture(params=READERS, scope="module")
+def reader(request):
+    """An observer that reads vectors with its tokens."""
+    module = importlib.import_module(f"epx.observers.{request.param}")
+    return jitted(module.make(vocab=VOCAB, length=LENGTH, side=SIDE, **module.TINY))
+
+
+def vectors_BxTxR(seed=0):
+    return jnp.asarray(np.random.default_rng(seed).normal(size=(BATCH, LENGTH, SIDE)), jnp.float32)
 
 
 def tokens_BxT(seed=0):
@@ -161,6 +181,43 @@ def test_64_bit_mode_changes_nothing(observer):
     for leaf, other in zip(jax.tree.leaves(wide), jax.tree.leaves(expected)):
         assert leaf.dtype == other.dtype
         np.testing.assert_allclose(leaf, other, rtol=1e-6, atol=1e-6)
+
+
+def test_a_vector_is_read_with_its_token(reader):
+    """The prediction of token t uses the vectors of the tokens before it, and no other."""
+    params, tokens, side = trained(reader), tokens_BxT(), vectors_BxTxR()
+    logits = np.asarray(reader.logits(params, tokens, side))
+    for t in range(LENGTH):
+        changed = np.asarray(reader.logits(params, tokens, side.at[:, t:].add(1.0)))
+        np.testing.assert_array_equal(changed[:, : t + 1], logits[:, : t + 1])
+        if t + 1 < LENGTH:
+            assert np.abs(changed[:, t + 1] - logits[:, t + 1]).max() > 1e-3
+
+
+@pytest.mark.parametrize("given", [0, 1, LENGTH - 1])
+def test_vectors_are_read_step_by_step_as_in_the_full_forward_pass(reader, given):
+    params, tokens, side = trained(reader), tokens_BxT(), vectors_BxTxR()
+    full = reader.logits(params, tokens, side)
+    cache = reader.start(params, tokens[:, :given], side)
+    for t in range(given, LENGTH):
+        cache, logits = reader.step(params, cache, tokens[:, t - 1], side)
+        np.testing.assert_allclose(logits, full[:, t], atol=1e-5)
+
+
+def test_a_reader_starts_uniform_and_counts_its_compute(reader):
+    logits = reader.logits(reader.init(jax.random.key(0)), tokens_BxT(), vectors_BxTxR())
+    assert np.ptp(np.asarray(logits), axis=-1).max() == 0
+    scales = reader.scales(reader.init(jax.random.key(0)))
+    assert all(scale > 0 for scale in jax.tree.leaves(scales))
+
+
+def test_vectors_of_another_size_are_refused(reader):
+    params = reader.init(jax.random.key(0))
+    for side in (None, jnp.zeros((BATCH, LENGTH, SIDE + 1))):
+        with pytest.raises(ValueError, match=rf"side=.*: accepted an array BxTx{SIDE}"):
+            reader.logits(params, tokens_BxT(), side)
+        with pytest.raises(ValueError, match=rf"side=.*: accepted an array BxTx{SIDE}"):
+            reader.start(params, tokens_BxT(), side)
 
 
 def test_side_information_is_refused(observer):

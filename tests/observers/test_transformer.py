@@ -98,7 +98,7 @@ def test_logits_equal_a_forward_pass_by_hand(activation):
 @pytest.mark.parametrize("depth", SIZES)
 def test_number_of_parameters_is_that_of_the_paper(depth):
     for width, expected in zip(WIDTHS, SIZES[depth]):
-        observer = transformer.make(2, 128, depth, width)
+        observer = transformer.make(2, 128, depth=depth, width=width)
         shapes = jax.tree.leaves(jax.eval_shape(observer.init, jax.random.key(0)))
         assert sum(leaf.size for leaf in shapes) == expected
 
@@ -142,7 +142,7 @@ def dot_flops(jaxpr):
 @pytest.mark.parametrize("depth, width, head_dim", [(1, 16, 64), (3, 24, 8)])
 def test_compute_is_that_of_the_compiled_products(depth, width, head_dim):
     V, T = 7, 10
-    observer = transformer.make(V, T, depth, width, head_dim)
+    observer = transformer.make(V, T, depth=depth, width=width, head_dim=head_dim)
     params = jax.eval_shape(observer.init, jax.random.key(0))
     tokens = jax.ShapeDtypeStruct((1, T), jnp.int32)
     counted = dot_flops(jax.make_jaxpr(observer.logits)(params, tokens).jaxpr)

@@ -196,3 +196,11 @@ def test_sweeps_combine():
     assert grid.chain(lrs, seeds) == [*lrs, *seeds]
     with pytest.raises(ValueError, match="equal length"):
         grid.zipped(lrs, seeds[:1])
+
+
+def test_an_observer_that_reads_no_vectors_is_refused_where_tokens_have_some():
+    section = {"observer.name": "counts"}
+    with pytest.raises(
+        ValueError, match=r"^observer.name='counts': accepted .* vector of 3 numbers"
+    ):
+        setups.assemble(configs.load("markov:tiny", section))

@@ -70,6 +70,13 @@ GENERATORS = {
         "order": ["backward"],
         "coded": ["some"],
     },
+    "lorenz": {
+        "system": ["rossler"],
+        "bits": [0, 17],
+        "time": [0.0, 2.5, 1e9],
+        "inputs": ["maybe"],
+    },
+    "markov": {"states": [1, 27], "hidden": [-1, 4], "length": [1, 2**31]},
     "primes": {"digits": [0, 99], "order": ["backward"], "coded": ["some"]},
     "text": {
         "corpus": ["zenn"],
