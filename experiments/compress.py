@@ -115,7 +115,8 @@ def _program_digests(setup: Setup) -> list[str]:
 def _prepared(setup: Setup) -> arithmetic.CompiledCoder:
     with app.config_errors():
         _, hyper = setup.member(0)
-        return arithmetic.prepare(setup.observer, hyper, setup.spec, setup.batch)
+        charged = setup.config["code"]["charged"]
+        return arithmetic.prepare(setup.observer, hyper, setup.spec, setup.batch, charged)
 
 
 def _compressed(coder: arithmetic.CompiledCoder, content: bytes) -> bytes:

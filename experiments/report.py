@@ -21,7 +21,9 @@ from experiments.cli import app, rendering
 
 FLAGS = flags.FLAGS
 flags.DEFINE_string("records", None, "a record, or a folder with records below it")
-flags.DEFINE_string("anchor", None, "ema, raw, tail or oracle; none: ema, or raw for counters")
+flags.DEFINE_string(
+    "anchor", None, "of S and H: ema, raw, trend, tail or oracle; none: trend for S, ema for H"
+)
 flags.DEFINE_float("test_tokens", None, "size of the coded set; none: that of the config")
 flags.DEFINE_enum("format", "table", list(tables.FORMATS), "how to print the numbers")
 flags.DEFINE_bool("wide", False, "print a table with all columns, wider than a terminal")

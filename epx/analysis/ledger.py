@@ -1,15 +1,16 @@
 """From rows to codelengths, in float64 and without JAX.
 
-With D coded tokens trained on, an anchor (held-out nats per coded token at the end) and a coded set
-of 𝒟 tokens,
+With D coded tokens trained on, the plateau (the final loss, in nats per coded token, of the weights
+that were charged), an anchor (the held-out loss of those that code further data) and a coded set of
+𝒟 tokens,
 
-    S_preq = sum of online nats - D x anchor                      prequential
+    S_preq = sum of online nats - D x plateau                     prequential
     S_req  = sum of KL(teacher || student)                        requential
-    EDL    = sum of the first pass's nats - n x anchor            excess, n tokens in the first pass
+    EDL    = sum of the first pass's nats - n x plateau           excess, n tokens in the first pass
     H      = 𝒟 x anchor            MDL = S + H
 
 (arXiv 2601.03220, equations 8 and 9, with the final loss measured on unseen data; arXiv 2601.04728,
-definition 3.2). A negative S is reported, not clipped: the anchor is then above the online loss.
+definition 3.2). A negative S is reported, not clipped: the plateau is then above the online loss.
 """
 
 import math
@@ -19,14 +20,19 @@ from typing import NamedTuple
 
 import numpy as np
 
-from epx.analysis.measurement import LN2, Estimate, Measurement, interval, mean_nats
+from epx.analysis.anchors import (
+    ANCHORS,
+    ONLINE,
+    has_tail,
+    has_trend,
+    mean_nats,
+    tail_nats,
+    trend_nats,
+)
+from epx.analysis.measurement import LN2, Estimate, Measurement, interval
 from epx.record import Arrays, Record, RecordError
 from epx.types import require
 
-# Sources of the final loss. `ema` and `raw` are held-out losses of the averaged and of the last
-# weights, `tail` the online loss of the last tenth of the steps, `oracle` the generator's law.
-ANCHORS = ("ema", "raw", "tail", "oracle")
-TAIL = 0.1
 # Parts of a first pass over each of which the loss is averaged before the comparison with a target.
 PARTS = 20
 
@@ -37,15 +43,15 @@ class CodeRows(NamedTuple):
     Attributes:
       charged: rows summed to the charges.
       tokens: rows that count the coded tokens learned from.
-      tail_nats: rows whose last tenth is the anchor `tail`.
-      anchored: whether the anchor is subtracted for every token.
+      online_nats: rows whose end is the anchor `trend` or `tail`.
+      anchored: whether the plateau is subtracted for every token.
       first_pass: whether only batches of unseen examples count.
       model: prefix of the model's rows and losses in a requential record.
     """
 
     charged: str
     tokens: str
-    tail_nats: str
+    online_nats: str
     anchored: bool
     first_pass: bool
     model: str
@@ -89,8 +95,9 @@ def measure(
       code: one of CODES. None takes the code that made the record: `requential`, or else `excess`,
         which equals `prequential` where no example is seen twice. With a requential record,
         `prequential` and `excess` measure the teacher.
-      anchor: one of ANCHORS; None takes the first available: `ema`, or `raw` for counters, which
-        have no average.
+      anchor: one of ANCHORS, for both S and H. None takes for H the first available: `ema`, or
+        `raw` for counters, which have no average; and for S the `trend` of the charges, or the
+        anchor of H where no example is new (repeats, blocks) or every charge is of other counts.
       test_tokens: 𝒟, above 0; None takes the config's `eval.test_tokens`, or else D, averaged over
         members.
       members: members to use; None takes all.
@@ -105,10 +112,11 @@ def measure(
     columns = CODES[code]
     step = _last_evaluation(record) if step is None else step
     available = anchors(record, code, members, step)
-    anchor = anchor or available[0]
-    require("anchor", anchor, anchor in ANCHORS, ", ".join(ANCHORS))
-    if anchor not in available:
-        raise RecordError(f"no anchor {anchor} in {record.path}, which has {', '.join(available)}")
+    if anchor is not None:
+        require("anchor", anchor, anchor in ANCHORS, ", ".join(ANCHORS))
+        if anchor not in available:
+            has = ", ".join(available)
+            raise RecordError(f"no anchor {anchor} in {record.path}, which has {has}")
     legal = test_tokens is None or 0 < test_tokens < math.inf
     require("test_tokens", test_tokens, legal, "a finite number above 0")
     members = _require_finite(record, step, members)
@@ -125,7 +133,12 @@ def measure(
     processed_M = record.config["facts"]["length"] / record.evals[step]["coded_tok"][members].mean(
         1
     )
-    anchor_M, error_M = _anchor(record, rows, columns, model, anchor, step, members)
+    plateau = anchor or _default_plateau(record, code, available, rows)
+    anchor = anchor or available[0]
+    losses = {
+        name: _final_loss(record, rows, columns, model, name, step, members)
+        for name in {plateau, anchor}
+    }
     exact_M, paper_M = _compute(record, rows, model, test_M * processed_M)
     return Measurement(
         members=members,
@@ -135,12 +148,15 @@ def measure(
         charged_nats=(rows[columns.charged] * counted).sum(1),
         # D of equation 8, n of EDL, and 0 of equation 9.
         anchored_tok=learned_M if columns.anchored else 0 * learned_M,
-        anchor_nats=anchor_M,
-        anchor_error_nats=error_M,
+        plateau_nats=losses[plateau][0],
+        plateau_error_nats=losses[plateau][1],
+        anchor_nats=losses[anchor][0],
+        anchor_error_nats=losses[anchor][1],
         exact_flops=exact_M,
         paper_flops=paper_M,
+        plateau=plateau,
         anchor=anchor,
-        shared_held_out=record.config["facts"]["size"] is not None and anchor != "tail",
+        shared_held_out=record.config["facts"]["size"] is not None,
     )
 
 
@@ -164,11 +180,12 @@ def anchors(
     """The anchors available to a code in a record; arguments and errors as in `measure`."""
     code, model = _resolve(record, code)
     step = _last_evaluation(record) if step is None else step
-    tail_tok = record.rows[CODES[code].tokens][finite_members(record, step, members), _tail(step)]
+    tok = record.rows[CODES[code].tokens][finite_members(record, step, members), :step]
     available = {
         "ema": f"{model}ema_nats" in record.evals[step],
         "raw": True,
-        "tail": tail_tok.any(1).all(),
+        "trend": has_trend(tok),
+        "tail": has_tail(tok),
         "oracle": "oracle_nats" in record.baselines,
     }
     return [name for name in ANCHORS if available[name]]
@@ -269,11 +286,6 @@ def _last_evaluation(record: Record) -> int:
     return max(record.evals)
 
 
-def _tail(step: int) -> slice:
-    """The steps whose online loss is the anchor `tail`."""
-    return slice(step - max(1, round(TAIL * step)), step)
-
-
 def _compute(
     record: Record, rows: Arrays, model: str, test_all_M: np.ndarray
 ) -> tuple[np.ndarray, np.ndarray]:
@@ -296,7 +308,21 @@ def _compute(
     return exact_M, facts["parameters"] * (6 * all_M + 2 * test_all_M)
 
 
-def _anchor(
+def _default_plateau(record: Record, code: str, available: list[str], rows: Arrays) -> str:
+    """The estimator of the final loss of the charged weights, of the available ones.
+
+    The end of the charges, if each is of new examples under the weights of one learner. The charges
+    of averaged weights are above the loss of the average.
+    """
+    section = record.config.get("code", {})
+    of_one_learner = section.get("name") != "blocks" and section.get("charged", "raw") == "raw"
+    by_gradient = record.config["facts"]["learns_by_gradient"]
+    new = not rows["passes"].any()
+    follows = "trend" in available and of_one_learner and by_gradient and new
+    return "trend" if follows and CODES[code].anchored else available[0]
+
+
+def _final_loss(
     record: Record,
     rows: Arrays,
     columns: CodeRows,
@@ -308,9 +334,9 @@ def _anchor(
     """The final loss in nats per coded token, and its standard error."""
     if anchor == "oracle":
         nats, tok = (record.baselines[f"oracle_{name}"][members] for name in ("nats", "tok"))
-    elif anchor == "tail":
-        # Its standard error includes the change of the loss during the tail.
-        nats, tok = (rows[name][:, _tail(step)] for name in (columns.tail_nats, columns.tokens))
+    elif anchor in ONLINE:
+        estimate = trend_nats if anchor == "trend" else tail_nats
+        return estimate(rows[columns.online_nats], rows[columns.tokens])
     else:
         evaluation = record.evals[step]
         nats, tok = evaluation[f"{model}{anchor}_nats"][members], evaluation["coded_tok"][members]

@@ -6,6 +6,8 @@ from typing import NamedTuple
 import numpy as np
 from scipy import special
 
+from epx.analysis.anchors import ONLINE
+
 LN2 = math.log(2.0)
 
 
@@ -24,15 +26,17 @@ class Measurement(NamedTuple):
       coded_tok: coded tokens that the model learned from, D; for EDL those of the first pass, n.
       test_tok: size of the coded set, 𝒟.
       charged_nats: the sum of the charges.
-      anchored_tok: tokens for which the anchor is subtracted from the charges: D, n, or 0 for the
+      anchored_tok: tokens for which the plateau is subtracted from the charges: D, n, or 0 for the
         KL.
-      anchor_nats: held-out nats per coded token at the end.
+      plateau_nats: final loss, in nats per coded token, of the weights that were charged.
+      plateau_error_nats: its standard error.
+      anchor_nats: held-out nats per coded token at the end, of the weights that code 𝒟 tokens.
       anchor_error_nats: its standard error.
       exact_flops, paper_flops: compute T in two accountings, to train and to code 𝒟 tokens.
-      anchor: the name of the anchor.
+      plateau, anchor: their estimators, of `anchors.ANCHORS`.
       shared_held_out: whether all members share their held-out examples, as with a finite
-        generator. The errors of their anchors are then equal: the spread of the seeds does not
-        contain them, and averaging does not reduce them.
+        generator. The errors of their held-out losses are then equal: the spread of the seeds does
+        not contain them, and averaging does not reduce them.
     """
 
     members: np.ndarray
@@ -40,10 +44,13 @@ class Measurement(NamedTuple):
     test_tok: np.ndarray
     charged_nats: np.ndarray
     anchored_tok: np.ndarray
+    plateau_nats: np.ndarray
+    plateau_error_nats: np.ndarray
     anchor_nats: np.ndarray
     anchor_error_nats: np.ndarray
     exact_flops: np.ndarray
     paper_flops: np.ndarray
+    plateau: str
     anchor: str
     shared_held_out: bool
 
@@ -51,7 +58,7 @@ class Measurement(NamedTuple):
     def structure_nats(self) -> np.ndarray:
         """S of each member by this code."""
         # arXiv 2601.03220: equation 8 with the final loss on unseen data, or equation 9 (0 tokens).
-        return self.charged_nats - self.anchored_tok * self.anchor_nats
+        return self.charged_nats - self.anchored_tok * self.plateau_nats
 
     @property
     def entropy_nats(self) -> np.ndarray:
@@ -60,52 +67,65 @@ class Measurement(NamedTuple):
         return self.test_tok * self.anchor_nats
 
     @property
+    def structure_shared_error_nats(self) -> np.ndarray:
+        """Standard error of S that all members have in common."""
+        online = self.plateau in ONLINE
+        return self.anchored_tok * self.plateau_error_nats * (self.shared_held_out and not online)
+
+    @property
+    def entropy_shared_error_nats(self) -> np.ndarray:
+        """Standard error of H that all members have in common."""
+        online = self.anchor in ONLINE
+        return self.test_tok * self.anchor_error_nats * (self.shared_held_out and not online)
+
+    @property
+    def description_shared_error_nats(self) -> np.ndarray:
+        """Standard error of S + H that all members have in common.
+
+        One loss, and its error, enters 𝒟 - D times.
+        """
+        errors = self.entropy_shared_error_nats, self.structure_shared_error_nats
+        return np.abs(np.subtract(*errors)) if self.plateau == self.anchor else np.hypot(*errors)
+
+    @property
     def structure_bits(self) -> Estimate:
         """S in bits."""
-        return self._bits(self.structure_nats, self.anchored_tok * self.anchor_error_nats)
+        return _bits(self.structure_nats, self.structure_shared_error_nats)
 
     @property
     def entropy_bits(self) -> Estimate:
         """H in bits."""
-        return self._bits(self.entropy_nats, self.test_tok * self.anchor_error_nats)
+        return _bits(self.entropy_nats, self.entropy_shared_error_nats)
 
     @property
     def structure_bits_per_tok(self) -> Estimate:
         """S / 𝒟 in bits per coded token."""
-        errors = self.anchored_tok * self.anchor_error_nats / self.test_tok
-        return self._bits(self.structure_nats / self.test_tok, errors)
+        return _bits(self.structure_nats, self.structure_shared_error_nats, self.test_tok)
 
     @property
     def entropy_bits_per_tok(self) -> Estimate:
         """The anchor in bits per coded token."""
-        return self._bits(self.anchor_nats, self.anchor_error_nats)
+        return _bits(self.entropy_nats, self.entropy_shared_error_nats, self.test_tok)
 
     @property
     def description_bits(self) -> Estimate:
-        """MDL = S + H in bits; the anchor, and its error, enters 𝒟 - D times."""
-        errors = np.abs(self.test_tok - self.anchored_tok) * self.anchor_error_nats
-        return self._bits(self.structure_nats + self.entropy_nats, errors)
+        """MDL = S + H in bits."""
+        nats = self.structure_nats + self.entropy_nats
+        return _bits(nats, self.description_shared_error_nats)
 
     @property
     def description_bits_per_tok(self) -> Estimate:
         """MDL / 𝒟 in bits per coded token."""
-        errors = np.abs(1 - self.anchored_tok / self.test_tok) * self.anchor_error_nats
-        nats = (self.structure_nats + self.entropy_nats) / self.test_tok
-        return self._bits(nats, errors)
-
-    def _bits(self, values_M: np.ndarray, errors_M: np.ndarray) -> Estimate:
-        shared_error = float(np.mean(errors_M)) if self.shared_held_out else 0.0
-        return interval(values_M / LN2, shared_error / LN2)
+        nats = self.structure_nats + self.entropy_nats
+        return _bits(nats, self.description_shared_error_nats, self.test_tok)
 
 
-def mean_nats(nats_MxE: np.ndarray, coded_MxE: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """Nats per coded token and its standard error over examples (a ratio of two means)."""
-    nats, coded = np.asarray(nats_MxE, np.float64), np.asarray(coded_MxE, np.float64)
-    mean_M = nats.sum(1) / coded.sum(1)
-    residual = nats - mean_M[:, None] * coded
-    examples = nats.shape[1]
-    variance_M = (residual**2).sum(1) / max(examples - 1, 1) / examples
-    return mean_M, np.sqrt(variance_M) / coded.mean(1)
+def _bits(
+    nats_M: np.ndarray, shared_error_nats_M: np.ndarray, tok_M: np.ndarray | float = 1.0
+) -> Estimate:
+    """The mean over members in bits, or in bits per token."""
+    shared_error = float(np.mean(shared_error_nats_M / tok_M)) / LN2
+    return interval(nats_M / tok_M / LN2, shared_error)
 
 
 def interval(values_M: np.ndarray, shared_error: float = 0.0) -> Estimate:

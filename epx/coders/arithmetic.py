@@ -13,6 +13,7 @@ a probability makes the rest undecodable. Equal bits are promised on CPUs, withi
 
 import dataclasses
 import math
+import operator
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from types import ModuleType
@@ -36,6 +37,7 @@ class CompiledCoder(NamedTuple):
 
     Attributes:
       init: () -> the state before the first example.
+      predicting: state -> the weights that predict, the last ones or their average.
       start: (params, batch) -> cache, after the given leading tokens.
       position: (params, cache, previous_B, side) -> (cache, weights_BxV), probabilities of the next
         token of each example as integers.
@@ -48,6 +50,7 @@ class CompiledCoder(NamedTuple):
     """
 
     init: Callable[[], State]
+    predicting: Callable[[State], PyTree]
     start: Callable[[PyTree, Example], PyTree]
     position: Callable[[PyTree, PyTree, jax.Array, PyTree], tuple[PyTree, jax.Array]]
     learn: Callable[[State, Example], tuple[State, tuple[jax.Array, jax.Array]]]
@@ -73,7 +76,9 @@ class Batched:
         return jax.tree.map(lambda leaf: leaf[row], self.examples)
 
 
-def prepare(observer: Observer, hyper: Hyper, spec: Spec, batch: Batch) -> CompiledCoder:
+def prepare(
+    observer: Observer, hyper: Hyper, spec: Spec, batch: Batch, charged: str = "raw"
+) -> CompiledCoder:
     """Compile the programs that both sides call.
 
     Args:
@@ -81,6 +86,7 @@ def prepare(observer: Observer, hyper: Hyper, spec: Spec, batch: Batch) -> Compi
       hyper: of the single member.
       spec: of the examples.
       batch: the division of a step's examples. A counter codes single examples.
+      charged: the weights that predict, as in `prequential.make`.
 
     Raises:
       ValueError: the observer cannot predict one token at a time, or the package constriction is
@@ -94,7 +100,7 @@ def prepare(observer: Observer, hyper: Hyper, spec: Spec, batch: Batch) -> Compi
     spec, batch = dataclasses.replace(spec, size=None), batch._replace(examples=None)
     if each_token:
         batch = Batch(1, 1)
-    code = prequential.make(observer, batch)
+    code = prequential.make(observer, batch, charged=charged)
     state = jax.eval_shape(code.init, hyper)
     example = Example(
         jax.ShapeDtypeStruct((spec.length,), jnp.int32),
@@ -121,6 +127,7 @@ def prepare(observer: Observer, hyper: Hyper, spec: Spec, batch: Batch) -> Compi
     previous_B = jax.ShapeDtypeStruct((batch.size,), jnp.int32)
     return CompiledCoder(
         init=lambda: jax.jit(code.init)(hyper),
+        predicting=operator.attrgetter("learner.ema" if charged == "ema" else "learner.params"),
         start=jax.jit(start).lower(params, examples).compile(),
         position=jax.jit(position)
         .lower(state.learner.params, cache, previous_B, examples.side)
@@ -212,10 +219,11 @@ def _walk(
         batch = _batch(examples, first, coder.batch)
         tokens_BxT, coded_BxT = batch.tokens_T, batch.coded_T
         last = int(np.flatnonzero(coded_BxT.any(0)).max(initial=-1)) + 1
-        cache, charged = coder.start(state.learner.params, batch), []
+        cache, charged = coder.start(coder.predicting(state), batch), []
         for t in range(coder.spec.given, last):
             previous_B = tokens_BxT[:, max(t - 1, 0)]
-            cache, weights_BxV = coder.position(state.learner.params, cache, previous_B, batch.side)
+            params = coder.predicting(state)
+            cache, weights_BxV = coder.position(params, cache, previous_B, batch.side)
             rows = np.flatnonzero(coded_BxT[:, t])
             if rows.size:
                 weights_NxV = np.asarray(weights_BxV, np.float64)[rows]

@@ -15,10 +15,12 @@ from jax import lax
 from epx.learning import flops, nll, optim
 from epx.learning.batch import Batch
 from epx.learning.learner import Charge, Learning, finish, freeze_failed, training_examples
-from epx.types import Code, Generator, Hyper, Observer, PyTree, Row, State
+from epx.types import Code, Generator, Hyper, Observer, PyTree, Row, State, require
+
+CHARGED = ("raw", "ema")
 
 
-def make(observer: Observer, batch: Batch, positions: bool = False) -> Code:
+def make(observer: Observer, batch: Batch, positions: bool = False, charged: str = "raw") -> Code:
     """The prequential code: charge, then update.
 
     Args:
@@ -26,25 +28,38 @@ def make(observer: Observer, batch: Batch, positions: bool = False) -> Code:
       batch: the examples of a step and their division.
       positions: also emit the nats and the coded tokens of each position, `position_nats` and
         `position_coded_tok`, of shape T.
+      charged: the weights under which a batch is charged: `raw`, those that learn, or `ema`, their
+        average. The average needs one more forward pass; its code is longer while it lags behind,
+        and shorter once the last weights are noisy.
 
     Returns:
       Its `init` and `step`. A row holds sums over the batch: `nats` (of the coded tokens, before
       the update), `coded_tok`, `all_tok`, `flops`, `passes` (earlier passes over a finite
       generator), `grad_norm` (nats per coded token) and `finite`. A member whose nats or gradient
       are not finite is frozen: its later rows are zero, and `State.failed_step` is that step.
+
+    Raises:
+      ValueError: unknown weights, or the average of an observer that learns without a gradient.
     """
+    known = CHARGED[:1] if observer.update else CHARGED
+    accepted = " or ".join(known) + (", as a counter has no average" if observer.update else "")
+    require("code.charged", charged, charged in known, accepted)
     learning = Learning(observer, batch)
     learn = _count if observer.update else _descend
+    averaged = charged == "ema"
 
     def step(generator: Generator, hyper: Hyper, state: State) -> tuple[State, Row]:
         # Equation 8, first term: log 1/P_i(Z_i), under the observer before it learns from Z_i.
+        average = _average_charge(learning, generator, hyper, state) if averaged else None
         state, charge = learn(learning, generator, hyper, state)
+        if average is not None:
+            charge = charge._replace(nats_T=average)
         length = generator.spec.length
         row = {
             "nats": charge.nats,
             "coded_tok": charge.coded_tok,
             "all_tok": jnp.int32(batch.size * length),
-            "flops": jnp.float32(flops.step_flops(observer, length, batch.size)),
+            "flops": jnp.float32(flops.step_flops(observer, length, batch.size, 1 + averaged)),
             "passes": batch.passes(generator.spec.size, state.step),
             "grad_norm": charge.grad_norm,
         }
@@ -69,6 +84,16 @@ def _descend(
         window=hyper.ema_steps,
     )
     return freeze_failed(state, state._replace(learner=learner), charge.finite), charge
+
+
+def _average_charge(
+    learning: Learning, generator: Generator, hyper: Hyper, state: State
+) -> jax.Array:
+    """Nats of the coded tokens at each position under the averaged weights, of shape T."""
+    index_NxB = learning.batch.indices(generator.spec.size, state.step)
+    return learning.charge(
+        state.learner.ema, index_NxB, lambda index_B: training_examples(generator, hyper, index_B)
+    )[0]
 
 
 def _count(

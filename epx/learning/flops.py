@@ -12,10 +12,10 @@ import jax
 from epx.types import Observer
 
 
-def step_flops(observer: Observer, length: int, examples: int) -> float:
-    """FLOPs to predict `examples` examples of `length` tokens and to learn from them."""
+def step_flops(observer: Observer, length: int, examples: int, predictions: int = 1) -> float:
+    """FLOPs to predict `examples` examples of `length` tokens, once or more, and to learn."""
     forward, update = observer.flops(length)
-    return examples * (forward + update)
+    return examples * (predictions * forward + update)
 
 
 def parameters(observer: Observer) -> int:

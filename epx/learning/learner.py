@@ -109,25 +109,42 @@ class Learning(NamedTuple):
         """
 
         def charge(params: PyTree, example: Example):
-            logits_BxTxV = self.observer.logits(params, example.tokens_T, example.side)
-            nats_BxT = nll.nats(logits_BxTxV, example.tokens_T)
-            nats_T = nll.coded_sum(nats_BxT, example.coded_T, axis=0)
-            return nats_T.sum(), (nats_T, example.coded_T.sum(0, dtype=jnp.int32))
+            nats_T, coded_T = self._nats(params, example)
+            return nats_T.sum(), (nats_T, coded_T)
 
         def microbatch(total, part):
             grads, sums = jax.grad(charge, has_aux=True)(params, make_examples(part))
             return jax.tree.map(jnp.add, total, (grads, *sums)), None
 
-        first = jax.eval_shape(make_examples, jax.tree.map(lambda leaf: leaf[0], parts))
-        length = first.tokens_T.shape[-1]
-        zeros = (
-            jax.tree.map(jnp.zeros_like, params),
-            jnp.zeros(length, jnp.float32),
-            jnp.zeros(length, jnp.int32),
-        )
+        zeros = (jax.tree.map(jnp.zeros_like, params), *self._no_nats(parts, make_examples))
         grads, nats_T, coded_T = self.batch.total(lax.scan(microbatch, zeros, parts)[0])
         mean = jax.tree.map(lambda g: g / jnp.maximum(coded_T.sum(), 1), grads)
         return mean, nats_T, coded_T
+
+    def charge(
+        self, params: PyTree, parts: PyTree, make_examples: Callable[[PyTree], Example]
+    ) -> tuple[jax.Array, jax.Array]:
+        """The nats and the number of the coded tokens of a batch, as `gradient` returns them."""
+
+        def microbatch(total, part):
+            sums = self._nats(params, make_examples(part))
+            return jax.tree.map(jnp.add, total, sums), None
+
+        zeros = self._no_nats(parts, make_examples)
+        return self.batch.total(lax.scan(microbatch, zeros, parts)[0])
+
+    def _nats(self, params: PyTree, example: Example) -> tuple[jax.Array, jax.Array]:
+        logits_BxTxV = self.observer.logits(params, example.tokens_T, example.side)
+        nats_BxT = nll.nats(logits_BxTxV, example.tokens_T)
+        nats_T = nll.coded_sum(nats_BxT, example.coded_T, axis=0)
+        return nats_T, example.coded_T.sum(0, dtype=jnp.int32)
+
+    def _no_nats(
+        self, parts: PyTree, make_examples: Callable[[PyTree], Example]
+    ) -> tuple[jax.Array, jax.Array]:
+        first = jax.eval_shape(make_examples, jax.tree.map(lambda leaf: leaf[0], parts))
+        length = first.tokens_T.shape[-1]
+        return jnp.zeros(length, jnp.float32), jnp.zeros(length, jnp.int32)
 
     def update(
         self, hyper: Hyper, grads: PyTree, learner: AnyLearner, rate: jax.Array, window: jax.Array

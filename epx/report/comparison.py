@@ -108,22 +108,17 @@ def _difference(first: Run, second: Run, anchor: str | None, test_tokens: float 
     return result
 
 
-def _shared(measurement: Measurement, errors_M: np.ndarray) -> float:
-    return float(np.mean(errors_M)) if measurement.shared_held_out else 0.0
-
-
 def _structure(measurement: Measurement, index: list[int]) -> tuple[np.ndarray, float]:
-    errors_M = measurement.anchored_tok * measurement.anchor_error_nats
-    return measurement.structure_nats[index], _shared(measurement, errors_M[index])
+    errors_M = measurement.structure_shared_error_nats[index]
+    return measurement.structure_nats[index], float(np.mean(errors_M))
 
 
 def _entropy_per_tok(measurement: Measurement, index: list[int]) -> tuple[np.ndarray, float]:
-    errors_M = measurement.anchor_error_nats
-    return measurement.anchor_nats[index], _shared(measurement, errors_M[index])
+    errors_M = (measurement.entropy_shared_error_nats / measurement.test_tok)[index]
+    return measurement.anchor_nats[index], float(np.mean(errors_M))
 
 
 def _description_per_tok(measurement: Measurement, index: list[int]) -> tuple[np.ndarray, float]:
-    nats_M = (measurement.structure_nats + measurement.entropy_nats) / measurement.test_tok
-    kept_M = np.abs(1 - measurement.anchored_tok / measurement.test_tok)
-    errors_M = kept_M * measurement.anchor_error_nats
-    return nats_M[index], _shared(measurement, errors_M[index])
+    nats_M = measurement.structure_nats + measurement.entropy_nats
+    errors_M = measurement.description_shared_error_nats / measurement.test_tok
+    return (nats_M / measurement.test_tok)[index], float(np.mean(errors_M[index]))

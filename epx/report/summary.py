@@ -160,6 +160,7 @@ def _numbers(run: Run, anchor: str | None, test_tokens: float | None) -> Cell:
         "exploratory": len(measurement.members) < PUBLISHED_SEEDS,
         "failed_at_step": {str(m): s for m, s in failed.items()},
         "passes": int(record.rows["passes"][members].max()) + 1,
+        "plateau": measurement.plateau,
         "anchor": measurement.anchor,
         "coded_tok": float(measurement.coded_tok.mean()),
         "test_tok": float(measurement.test_tok.mean()),
@@ -206,7 +207,7 @@ def _by_code(record: Record, default: Measurement, anchor: str | None) -> Cell:
         per_tok = measurement._replace(test_tok=set_tok).structure_bits_per_tok
         result[f"{name}_bits_per_tok"] = _pair(per_tok)
         if code == "excess":
-            errors_M = measurement.anchored_tok * measurement.anchor_error_nats / LN2
+            errors_M = measurement.anchored_tok * measurement.plateau_error_nats / LN2
             result["EDL_held_out_error_bits"] = float(errors_M.mean())
     if ledger.is_requential(record):
         result |= _requential(record, members)

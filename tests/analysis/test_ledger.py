@@ -7,7 +7,7 @@ import pytest
 from scipy import stats
 
 from epx import record
-from epx.analysis import frontier, ledger, measurement
+from epx.analysis import anchors, frontier, ledger, measurement
 from tests.records import finite_record, requential_record, write
 
 LN2 = math.log(2)
@@ -81,7 +81,7 @@ def test_held_out_error_is_that_of_a_ratio():
     rng = np.random.default_rng(0)
     coded = rng.integers(5, 15, (400, 200))
     nats = rng.exponential(0.7, (400, 200)) * coded
-    means, errors = measurement.mean_nats(nats, coded)
+    means, errors = anchors.mean_nats(nats, coded)
     np.testing.assert_allclose(errors.mean(), means.std(ddof=1), rtol=0.1)
     np.testing.assert_allclose(means.mean(), 0.7, rtol=0.02)
 
@@ -137,12 +137,13 @@ def test_the_anchor_error_is_added_where_members_share_their_held_out_examples(t
     expected = measurement.interval(np.array([3.0, 4.0]) / LN2, shared / LN2)
     np.testing.assert_allclose(measured.structure_bits, expected, rtol=1e-6)
     tail = ledger.measure(run, "excess", "tail")
-    assert not tail.shared_held_out, "the online loss is of no held-out examples"
+    assert not tail.structure_shared_error_nats.any(), "the online loss is of no held-out examples"
+    assert tail.structure_bits.half_width == measurement.interval(tail.structure_nats / LN2)[1]
 
 
 def test_an_unknown_or_missing_anchor_is_refused(tmp_path):
     run = write(tmp_path, [[3, 2, 1]], [[10, 10, 10]], [[1, 3]], [[20, 20]])
-    with pytest.raises(ValueError, match=r"anchor='best'.*ema, raw, tail, oracle"):
+    with pytest.raises(ValueError, match=r"anchor='best'.*ema, raw, trend, tail, oracle"):
         ledger.measure(run, "prequential", "best")
     with pytest.raises(record.RecordError, match=r"no anchor oracle in .*ema, raw, tail"):
         ledger.measure(run, "prequential", "oracle")

@@ -36,15 +36,15 @@ def examples_of(generator, count):
     return jax.device_get(draw(index))
 
 
-def there_and_back(observer, spec, examples, batch, apart=False):
+def there_and_back(observer, spec, examples, batch, apart=False, charged="raw"):
     """Bits of what was sent and of the ledger; where they are apart, the decoder compiles anew."""
-    coder = arithmetic.prepare(observer, HYPER, spec, batch)
+    coder = arithmetic.prepare(observer, HYPER, spec, batch, charged)
     sent, nats = arithmetic.encode(coder, examples)
     tokens, coded = examples.tokens_T, examples.coded_T
     # coded ones are not looked at
     shared = examples._replace(tokens_T=np.where(coded, spec.vocab - 1 - tokens, tokens))
     if apart:
-        coder = arithmetic.prepare(observer, HYPER, spec, batch)
+        coder = arithmetic.prepare(observer, HYPER, spec, batch, charged)
     np.testing.assert_array_equal(arithmetic.decode(coder, sent, shared), tokens)
     return 8 * len(sent), nats / math.log(2)
 
@@ -63,17 +63,21 @@ def test_the_coded_tokens_of_every_generator_come_back(name):
     assert abs(sent - ledger) < 1e-3 * ledger + 64
 
 
-@pytest.mark.parametrize("name", ["transformer", "counts"])
-def test_the_bytes_are_as_long_as_the_ledger_of_a_run_says(name):
+@pytest.mark.parametrize(
+    "name, charged", [("transformer", "raw"), ("transformer", "ema"), ("counts", "raw")]
+)
+def test_the_bytes_are_as_long_as_the_ledger_of_a_run_says(name, charged):
     """The same steps as a run's, whose rows they are held against, on more than one batch."""
     generator = eca.make(jax.random.key(0), rule=54, width=8, steps=2)
     observer, batch, steps = observer_of(name, generator.spec), Batch(8, 4), 12
-    code = prequential.make(observer, batch)
+    code = prequential.make(observer, batch, charged=charged)
     _, rows = runs.stepped(code, generator, HYPER, steps)
     ledger = float(rows["nats"].sum(dtype=np.float64)) / math.log(2)
     examples = examples_of(generator, steps * batch.size)
-    sent, charged = there_and_back(observer, generator.spec, examples, batch, apart=True)
-    assert charged == pytest.approx(ledger, rel=1e-4)
+    sent, computed = there_and_back(
+        observer, generator.spec, examples, batch, apart=True, charged=charged
+    )
+    assert computed == pytest.approx(ledger, rel=1e-4)
     assert -8 < sent - ledger < 1e-3 * ledger + 64
 
 

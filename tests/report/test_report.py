@@ -79,7 +79,7 @@ def test_report_shows_every_anchor(report):
     code, out, err = report("--sensitivity", "--anchor=oracle")
     assert code == 0, err
     assert "order=2" in out and "order=4" in out
-    for anchor in ("raw", "tail", "oracle"):
+    for anchor in ("raw", "trend", "tail", "oracle"):
         assert f"{anchor}:" in out
 
 
@@ -188,7 +188,7 @@ def test_report_says_what_is_missing(report, tmp_path):
     code, _, err = report(folder=tmp_path)
     assert code == 1 and "holds no records" in err
     code, _, err = report("--anchor=best")
-    assert code == 2 and "raw, tail, oracle" in err
+    assert code == 2 and "raw, trend, tail, oracle" in err
 
 
 def test_a_run_without_an_evaluation_has_no_figure(records, report, tmp_path):

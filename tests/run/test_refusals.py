@@ -98,7 +98,7 @@ OBSERVERS = {
 }
 CODES = {
     "blocks": {"first_block": [0, 17, 2**31], "stage_steps": [0, 2**31]},
-    "prequential": {"positions": ["maybe"]},
+    "prequential": {"positions": ["maybe"], "charged": ["average"]},
     "requential": {
         "pacing": ["min_kl"],
         "max_kl": [-1.0],
