@@ -5,19 +5,23 @@
     python -m experiments.report --records=runs/demo --format=csv > demo.csv
     python -m experiments.report --records=runs/sizes --frontier=frontier.png --curve=loss.png
     python -m experiments.report --records=runs/demo --compare="coin flips" --compare="sorted"
+    python -m experiments.report --records=runs --claims
 
 Takes a second or two. A table fits the terminal; --wide and the other formats have all columns.
+--claims checks the claims of the paper on the records of its figures (configs/paper), prints a
+verdict on each, and writes claims.md and claims.json beside the records.
 """
 
+import importlib
 from pathlib import Path
 
 from absl import flags
 
 from epx import files, record
 from epx.analysis import frontier, loss
-from epx.report import bars, compact, comparison, curves, summary, tables
+from epx.report import bars, claims, compact, comparison, curves, summary, tables
 from epx.types import require
-from experiments.cli import app, rendering
+from experiments.cli import app, configs, rendering
 
 FLAGS = flags.FLAGS
 flags.DEFINE_string("records", None, "a record, or a folder with records below it")
@@ -34,6 +38,7 @@ flags.DEFINE_multi_string(
     [],
     "twice: two generators, observers or records, whose paired difference is printed",
 )
+flags.DEFINE_bool("claims", False, "instead check the claims of the paper")
 flags.DEFINE_string("summary", None, "also write the numbers as JSON to this file")
 flags.DEFINE_string("frontier", None, "draw S, H and S + H against compute to this file")
 flags.DEFINE_enum("compute", "exact", list(frontier.ACCOUNTINGS), "accounting of the frontier")
@@ -53,7 +58,13 @@ def main() -> int:
         app.fail("--records is missing: which folder holds the records?", 2)
     try:
         _check_flags()
-        records = load(files.folder("--records", FLAGS.records))
+        folder = files.folder("--records", FLAGS.records)
+        if FLAGS.claims:
+            found = check_claims([record.load(path) for path in record.find(folder)])
+            print(claims.table(found))
+            claims.write(found, folder)
+            return 0
+        records = load(folder)
         cells = make_cells(records, FLAGS.anchor, FLAGS.test_tokens, FLAGS.surplus)
         print(_table(cells))
         if FLAGS.sensitivity:
@@ -104,6 +115,14 @@ def load(folder: Path | str) -> list[record.Record]:
     if not found:
         raise record.RecordError(f"{folder} holds no records")
     return [record.load(path) for path in found]
+
+
+def check_claims(records: list[record.Record]) -> list[claims.Claim]:
+    """The claims of all figures of the paper, by number, checked on records."""
+    found = []
+    for name in configs.figures():
+        found += claims.evaluate(importlib.import_module(f"configs.paper.{name}"), records)
+    return sorted(found, key=lambda claim: claim.number)
 
 
 def make_cells(

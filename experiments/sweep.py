@@ -29,7 +29,7 @@ RATES = (0.02, 0.05, 0.1, 0.2, 0.4, 0.8, 1.6, 3.2)
 
 def define_flags() -> None:
     """Define the flags of this binary; `demo` runs sweeps without them."""
-    flags.DEFINE_string("sweep", None, "file with sweep() and get_config(), or a shipped name")
+    flags.DEFINE_string("sweep", None, "file with sweep() and get_config(), or shipped name[:size]")
     flags.DEFINE_string("config", None, "instead of a sweep file: the shared config of --vary")
     flags.DEFINE_multi_string("vary", [], "KEY=VALUE,VALUE,...: a key and its values; may repeat")
     flags.DEFINE_string("workdir", None, "folder of the records and results")
@@ -50,13 +50,19 @@ def main() -> int:
     return run("sweep", config, overrides, workdir, rates if FLAGS.tune else None)
 
 
-def read(path: str) -> tuple[Config, list[Overrides], tuple[float, ...]]:
-    """The shared config, the overrides, and the rates for tuning of a sweep file."""
+def read(reference: str) -> tuple[Config, list[Overrides], tuple[float, ...]]:
+    """The shared config, the overrides, and the rates for tuning of a sweep file.
+
+    Args:
+      reference: PATH[:SIZE], or NAME[:SIZE] of a shipped sweep.
+    """
+    path, _, size = reference.partition(":")
+    sizes = [size] if size else []
     file = configs.module(path, "sweep", "sweep")
-    overrides = configs.call(file, "sweep", "sweep")
+    overrides = configs.call(file, "sweep", "sweep", *sizes)
     shares = callable(getattr(file, "get_config", None))
     require("--sweep", path, shares, "a file that also has get_config(), what the runs share")
-    config = configs.call(file, "sweep", "get_config")
+    config = configs.call(file, "sweep", "get_config", *sizes)
     rates = getattr(file, "RATES", RATES)
     legal = isinstance(rates, list | tuple) and len(rates) > 0
     require("RATES", rates, legal, f"a list of learning rates, in --sweep={path}")

@@ -42,8 +42,9 @@ KEYS: dict[str, Any] = {
     "checkpoint.every": int | None,
     "checkpoint.keep": int | None,
 }
-# Sections without fixed keys: names in tables, and how a learning rate was chosen.
-FREE_SECTIONS = ("label", "tuning")
+# Sections without fixed keys: names in tables, how a learning rate was chosen, and the figure that
+# the records are for.
+FREE_SECTIONS = ("label", "tuning", "figure")
 
 
 def resolve(config: Config, overrides: Overrides) -> Config:

@@ -39,6 +39,12 @@ def shipped(function: str = "get_config") -> list[str]:
     return sorted(file.stem for file in files if _defines(file, function) and file not in studies)
 
 
+def figures() -> list[str]:
+    """Names of the files of `configs/paper/` that have claims."""
+    files = (CONFIGS / "paper").glob("*.py")
+    return sorted(file.stem for file in files if "\nCLAIMS = " in file.read_text())
+
+
 def _defines(file: Path, function: str) -> bool:
     return f"\ndef {function}(" in file.read_text()
 
@@ -138,7 +144,11 @@ def module(path: str, flag: str, function: str) -> ModuleType:
 
 def _find(path: str) -> str:
     """The file of a name, or of a path that may begin below `configs/`; else the path itself."""
-    named = sorted(file for file in CONFIGS.rglob("*.py") if file.stem == path)
+    named = sorted(
+        file
+        for file in CONFIGS.rglob("*.py")
+        if path in (file.stem, file.relative_to(CONFIGS).with_suffix("").as_posix())
+    )
     if named:
         return str(named[0])
     shipped_file = CONFIGS.parent / path

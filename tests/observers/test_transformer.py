@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 from jax.extend.core import jaxprs_in_params
 
-from epx.observers import _layers, transformer
+from epx.observers import _layers, looped, transformer
 
 # Table G.1 of the specification: all parameters at V = 2, T = 128, by depth and width.
 WIDTHS = (16, 32, 64, 128, 256, 512)
@@ -232,3 +232,17 @@ def test_a_product_has_the_gradients_that_jax_finds(dtype, batched):
         np.testing.assert_allclose(
             gradient.astype(jnp.float32), expected.astype(jnp.float32), rtol=1e-6, atol=1e-6
         )
+
+
+def test_a_looped_transformer_is_a_deep_one_with_equal_layers():
+    """The weights of one layer in each of three, and the logits of both; the compute of three."""
+    tied = looped.make(5, 12, depth=1, loops=3, width=16, head_dim=8)
+    deep = transformer.make(5, 12, depth=3, width=16, head_dim=8)
+    params = randomised(tied)
+    copied = params | {f"layer_{n}": params["layer_0"] for n in range(3)}
+    tokens = random_tokens((2, 12), 5)
+    np.testing.assert_array_equal(predict(tied, params, tokens), predict(deep, copied, tokens))
+    assert tied.flops(12) == deep.flops(12)
+    single = transformer.make(5, 12, depth=1, width=16, head_dim=8)
+    shapes = [jax.tree.map(jnp.shape, o.init(jax.random.key(0))) for o in (tied, single)]
+    assert shapes[0] == shapes[1]

@@ -89,6 +89,13 @@ GENERATORS = {
 }
 OBSERVERS = {
     "counts": {"order": [-1, 28, 2**31], "alpha": [0.0, -1.0, 1e300]},
+    "looped": {
+        "depth": [0, 2**31],
+        "loops": [0, 257, 2**31],
+        "width": [0, 2**31],
+        "head_dim": [0, 3, 2**31],
+        "activation": ["gelu"],
+    },
     "transformer": {
         "depth": [0, 2**31],
         "width": [0, 2**31],

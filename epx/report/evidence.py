@@ -1,0 +1,100 @@
+"""Runs of records chosen by their config, and estimates over their seeds, for claims."""
+
+from collections.abc import Callable, Sequence
+from typing import Any, NamedTuple
+
+import numpy as np
+
+from epx.analysis import ledger
+from epx.analysis.measurement import LN2, Estimate, Measurement, interval
+from epx.record import Record, RecordError, flatten
+from epx.report import summary
+from epx.report.summary import Run
+
+# A quantity of each measured member of a run.
+Quantity = Callable[[Measurement], np.ndarray]
+
+
+def structure_bits(measured: Measurement) -> np.ndarray:
+    """S in bits."""
+    return measured.structure_nats / LN2
+
+
+def entropy_bits_per_tok(measured: Measurement) -> np.ndarray:
+    """The held-out loss in bits per coded token."""
+    return measured.anchor_nats / LN2
+
+
+class Reading(NamedTuple):
+    """How a run is measured: arguments of `ledger.measure`, None for their defaults."""
+
+    code: str | None = None
+    anchor: str | None = None
+    test_tokens: float | None = None
+    step: int | None = None
+
+
+DEFAULT = Reading()
+
+
+def of_figure(records: Sequence[Record], figure: str) -> list[Run]:
+    """The runs whose config names a figure in `figure.name`."""
+    named = [r for r in records if r.config.get("figure", {}).get("name") == figure]
+    return summary.runs(named)
+
+
+def config(run: Run) -> dict[str, Any]:
+    """The config of a run by dotted keys, with what distinguishes its members."""
+    return flatten(run.record.config) | run.varied
+
+
+def pick(runs: Sequence[Run], **wanted: Any) -> Run:
+    """The run with these values of its config; `generator__rule=30` is the key generator.rule.
+
+    Raises:
+      RecordError: there is none, or more than one.
+    """
+    found = select(runs, **wanted)
+    if len(found) != 1:
+        named = ", ".join(f"{key.replace('__', '.')}={value}" for key, value in wanted.items())
+        raise RecordError(f"{len(found)} runs with {named}; one is needed")
+    return found[0]
+
+
+def select(runs: Sequence[Run], **wanted: Any) -> list[Run]:
+    """All runs with these values of their config, as in `pick`."""
+    keys = {key.replace("__", "."): value for key, value in wanted.items()}
+    return [
+        run for run in runs if all(config(run).get(key) == value for key, value in keys.items())
+    ]
+
+
+def by_seed(run: Run, quantity: Quantity, reading: Reading = DEFAULT) -> dict[int, float]:
+    """A quantity of a run by seed, without failed members."""
+    measured = ledger.measure(
+        run.record, reading.code, reading.anchor, reading.test_tokens, run.members, reading.step
+    )
+    values = dict(zip(measured.members.tolist(), quantity(measured).tolist()))
+    return {seed: values[m] for seed, m in summary.seeds(run).items() if m in values}
+
+
+def mean(values: dict[int, float]) -> Estimate:
+    """The mean over seeds with its 95 % interval."""
+    return interval(np.array(list(values.values())))
+
+
+def paired(combine: Callable[..., float], *values: dict[int, float]) -> Estimate:
+    """The mean of a function of several quantities of the same seed, over the common seeds.
+
+    Raises:
+      RecordError: they have no seed in common.
+    """
+    seeds = sorted(set.intersection(*(set(of_seed) for of_seed in values)))
+    if not seeds:
+        raise RecordError("the runs of a claim have no seed in common")
+    return interval(np.array([combine(*(of_seed[s] for of_seed in values)) for s in seeds]))
+
+
+def difference(first: dict[int, float], second: dict[int, float]) -> Estimate:
+    """First minus second, paired by seed."""
+    return paired(lambda a, b: a - b, first, second)

@@ -1,0 +1,61 @@
+"""Estimates against a number of the config: a line with intervals for each series."""
+
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from types import MappingProxyType
+from typing import NamedTuple
+
+import numpy as np
+from matplotlib.figure import Figure
+
+from epx.analysis.measurement import Estimate
+from epx.report import _style
+
+
+class Panel(NamedTuple):
+    """A small panel.
+
+    Attributes:
+      title, x_label, y_label: its texts, with units.
+      series: x and estimate of each point, by the name of the line.
+      references: x and y of exact lines, such as floors, by name.
+      scale: `linear` or `log`, of x.
+    """
+
+    title: str
+    x_label: str
+    y_label: str
+    series: dict[str, list[tuple[float, Estimate]]]
+    references: Mapping[str, list[tuple[float, float]]] = MappingProxyType({})
+    scale: str = "linear"
+
+
+def panels(shown: Sequence[Panel], path: Path | str | None = None) -> Figure:
+    """Draw the panels; whiskers are 95 % intervals, references are dotted.
+
+    Args:
+      shown: the panels.
+      path: file to write; its ending (png, pdf, svg) selects the format. None writes none.
+
+    Returns:
+      The figure.
+    """
+    figure, axes = _style.panels(len(shown))
+    names = list(dict.fromkeys(name for panel in shown for name in panel.series))
+    for axis, panel in zip(axes, shown):
+        values = []
+        for name, points in panel.series.items():
+            x, estimates = zip(*sorted(points))
+            mean, half = np.array(estimates, float).T
+            look = _style.line(names.index(name))
+            axis.errorbar(
+                x, mean, yerr=np.nan_to_num(half), capsize=2, elinewidth=0.9, label=name, **look
+            )
+            values += mean.tolist()
+        for name, points in panel.references.items():
+            axis.plot(*zip(*sorted(points)), color="#777777", linestyle=":", label=name)
+        _style.dress(axis, panel.title, panel.x_label, panel.y_label)
+        axis.set_xscale(panel.scale)
+        _style.log_if_wide(axis, np.array(values), factor=100.0)
+    _style.legend(figure, axes)
+    return _style.save(figure, path)
