@@ -1,6 +1,6 @@
 """Measure the structure of seven kinds of data for three observers, in minutes.
 
-    python -m experiments.demo          9 to 13 minutes on 2 cores
+    python -m experiments.demo          5 to 13 minutes on 2 cores
     python -m experiments.demo --fast   under 90 s: two seeds, half the steps, no larger model,
                                         no chess, no ChaCha20
     python -m experiments.demo --tune   the sweep that chose the rates of configs/studies/demo.py
@@ -40,8 +40,8 @@ def main() -> int:
     with app.config_errors():
         workdir = files.folder("--workdir", FLAGS.workdir or f"runs/demo{kind}")
     config = demo.get_config().to_dict()
-    overrides = demo.sweep(FLAGS.fast, FLAGS.tune)
-    status = sweep.run("demo", config, overrides, workdir, demo.RATES if FLAGS.tune else None)
+    runs = sweep.Sweep(config, demo.sweep(FLAGS.fast, FLAGS.tune), demo.RATES)
+    status = sweep.run("demo", runs, workdir, tuned=FLAGS.tune)
     if status <= 1:
         app.say(f"demo: done in {(time.monotonic() - began) / 60:.1f} minutes")
     return status

@@ -6,11 +6,14 @@
         --vary=run.seed=0,1 --workdir=runs/rates
 
 A sweep file defines `sweep()`, which returns the overrides of each run, and `get_config()`, the
-shared config. `--vary` gives keys and values on the command line, and all combinations are run.
-Runs of equal shapes share one compiled program and one record. The same command resumes.
+shared config. It may define `draw(runs, path)`, its figure; a sweep without runs has only that.
+`--vary` gives keys and values on the command line, and all combinations are run. Runs of equal
+shapes share one compiled program and one record. The same command resumes.
 """
 
+from collections.abc import Callable, Sequence
 from pathlib import Path
+from typing import NamedTuple
 
 from absl import flags
 
@@ -23,6 +26,7 @@ from epx.types import require
 from experiments.cli import app, configs, progress, rendering, running
 
 FLAGS = flags.FLAGS
+FIGURE = "figure.png"
 # Learning rates of --tune for a file without RATES.
 RATES = (0.02, 0.05, 0.1, 0.2, 0.4, 0.8, 1.6, 3.2)
 
@@ -46,16 +50,28 @@ def main() -> int:
         app.fail("--vary needs --config; a sweep file already defines what varies", 2)
     with app.config_errors():
         workdir = files.folder("--workdir", FLAGS.workdir)
-        config, overrides, rates = read(FLAGS.sweep) if FLAGS.sweep else _from_flags()
-    return run("sweep", config, overrides, workdir, rates if FLAGS.tune else None)
+        sweep = read(FLAGS.sweep) if FLAGS.sweep else _from_flags()
+    return run("sweep", sweep, workdir, tuned=FLAGS.tune)
 
 
-def read(reference: str) -> tuple[Config, list[Overrides], tuple[float, ...]]:
-    """The shared config, the overrides, and the rates for tuning of a sweep file.
+class Sweep(NamedTuple):
+    """What a sweep file says.
 
-    Args:
-      reference: PATH[:SIZE], or NAME[:SIZE] of a shipped sweep.
+    Attributes:
+      config: shared by the runs.
+      overrides: of each run.
+      rates: learning rates of `--tune`.
+      draw: (runs, path) draws the figure; None: bars of S and H.
     """
+
+    config: Config
+    overrides: list[Overrides]
+    rates: Sequence[float] = RATES
+    draw: Callable[[list[summary.Run], Path], None] | None = None
+
+
+def read(reference: str) -> Sweep:
+    """The sweep of PATH[:SIZE], or of a shipped NAME[:SIZE]."""
     path, _, size = reference.partition(":")
     sizes = [size] if size else []
     file = configs.module(path, "sweep", "sweep")
@@ -66,10 +82,10 @@ def read(reference: str) -> tuple[Config, list[Overrides], tuple[float, ...]]:
     rates = getattr(file, "RATES", RATES)
     legal = isinstance(rates, list | tuple) and len(rates) > 0
     require("RATES", rates, legal, f"a list of learning rates, in --sweep={path}")
-    return config, overrides, rates
+    return Sweep(config, overrides, rates, getattr(file, "draw", None))
 
 
-def _from_flags() -> tuple[Config, list[Overrides], tuple[float, ...]]:
+def _from_flags() -> Sweep:
     config = configs.load(FLAGS.config, {})
     axes = []
     for text in FLAGS.vary:
@@ -79,32 +95,31 @@ def _from_flags() -> tuple[Config, list[Overrides], tuple[float, ...]]:
     if not any("run.seed" in axis[0] for axis in axes):
         first, count = config["run"]["seed"], config["run"]["seeds"]
         axes.append(grid.vary("run.seed", range(first, first + count)))
-    return config, grid.product(*axes), RATES
+    return Sweep(config, grid.product(*axes))
 
 
-def run(
-    label: str,
-    config: Config,
-    overrides: list[Overrides],
-    workdir: Path,
-    rates: tuple[float, ...] | None = None,
-) -> int:
+def run(label: str, sweep: Sweep, workdir: Path, tuned: bool = False) -> int:
     """Run a sweep and report on it.
 
     Args:
       label: the name of the binary, at the start of every line.
-      config: shared by the runs.
-      overrides: of each run.
+      sweep: its runs and its figure.
       workdir: folder of the records and results.
-      rates: if given, tune: each run at every rate, on the seed for tuning.
+      tuned: instead run each at every rate, on the seed for tuning.
 
     Returns:
       0; 1 if an ensemble has no member of finite loss; 128 + the signal that stopped the sweep.
     """
+    if not sweep.overrides:
+        with running.run_errors():
+            workdir.mkdir(parents=True, exist_ok=True)
+            sweep.draw([], workdir / FIGURE)
+        app.say(f"{label}: nothing to train; figure in {workdir / FIGURE}")
+        return 0
     running.prepare_host()
     with app.config_errors(), running.run_errors():
-        runs = grid.tuning(overrides, rates) if rates else overrides
-        groups = local.in_order(ensembles(config, runs))
+        runs = grid.tuning(sweep.overrides, sweep.rates) if tuned else sweep.overrides
+        groups = local.in_order(ensembles(sweep.config, runs))
         local.check_workdir(groups, workdir)
         setups = local.prepare(groups)
     count = sum(setup.members for setup in setups)
@@ -120,11 +135,11 @@ def run(
     if stopped:
         app.say(f"{label}: stopped; the same command resumes from {workdir}")
         return 128 + stopped
-    report(label, groups, workdir, tuned=rates is not None)
+    report(label, sweep, groups, workdir, tuned)
     return int(bool(failed))
 
 
-def report(label: str, groups: list[Ensemble], workdir: Path, tuned: bool) -> None:
+def report(label: str, sweep: Sweep, groups: list[Ensemble], workdir: Path, tuned: bool) -> None:
     """Print the table, and write summary.json, times.json and figure.png.
 
     For a tuned sweep print only the description length at each rate. There is no figure if nothing
@@ -140,8 +155,10 @@ def report(label: str, groups: list[Ensemble], workdir: Path, tuned: bool) -> No
         record.write_json(workdir / "summary.json", {"cells": cells})
         seconds = {r.path.name: float(r.rows["seconds"][0].sum()) for r in records}
         record.write_json(workdir / "times.json", {"seconds": seconds})
-        if summary.measured(cells):
-            bars.generators_by_observers(cells, workdir / "figure.png")
+        if sweep.draw and summary.measured(cells):
+            sweep.draw(summary.runs(records), workdir / FIGURE)
+        elif summary.measured(cells):
+            bars.generators_by_observers(cells, workdir / FIGURE)
     print(compact.table(cells, rendering.terminal_width()))
     written = "numbers in summary.json" + ", figure in figure.png" * bool(summary.measured(cells))
     app.say(

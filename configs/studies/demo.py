@@ -1,6 +1,6 @@
 """The demo: seven kinds of data under an exact counter, a small and a larger transformer.
 
-    python -m experiments.demo          9 to 13 minutes on 2 cores
+    python -m experiments.demo          5 to 13 minutes on 2 cores
     python -m experiments.demo --fast   under 90 s: two seeds, half the steps, no larger model,
                                         no chess, no ChaCha20
 

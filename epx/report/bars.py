@@ -7,6 +7,8 @@ import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
+from epx.analysis import scaling
+from epx.analysis.measurement import LN2
 from epx.report import _style
 from epx.report.summary import Cell, measured
 
@@ -66,6 +68,31 @@ def generators_by_observers(cells: Sequence[Cell], path: Path | str | None = Non
     subject = "The same data, different observers" if len(observers) > 1 else observers[0]
     title = f"{subject}   ({_seeds(cells)})"
     figure.suptitle(title, x=0.01, ha="left", fontsize=14, fontweight="bold")
+    return _style.save(figure, path)
+
+
+def laws(splits: dict[str, scaling.Split], path: Path | str | None = None) -> Figure:
+    """Draw S, and S as a share of S + H, of scaling laws at one compute budget, with log axes.
+
+    Args:
+      splits: by name of the law.
+      path: file to write; its ending (png, pdf, svg) selects the format. None writes none.
+
+    Returns:
+      The figure.
+    """
+    ordered = sorted(splits.items(), key=lambda item: item[1].structure_nats)
+    names = [name for name, _ in ordered]
+    figure = Figure(figsize=(10, 1.2 + 0.45 * len(names)), layout="constrained")
+    left, right = figure.subplots(1, 2, sharey=True)
+    bits = np.array([(s.structure_nats, s.entropy_nats) for _, s in ordered]) / LN2
+    for axis, values, title in (
+        (left, bits[:, 0], "structure S, bit"),
+        (right, bits[:, 0] / bits.sum(1), "S / (S + H)"),
+    ):
+        axis.barh(names, values, height=0.6, **_style.fill(2))
+        _style.dress(axis, title)
+        axis.set_xscale("log")
     return _style.save(figure, path)
 
 

@@ -88,6 +88,8 @@ def call(loaded: ModuleType, flag: str, function: str, *arguments: Any) -> Any:
     wrong = _wrong_config(value) if function == "get_config" else _wrong_sweep(value)
     require(f"--{flag}", file, not wrong, f"{expected}; this one {wrong}")
     if function == "sweep":
+        draws = callable(getattr(loaded, "draw", None))
+        require(f"--{flag}", file, bool(value) or draws, f"{expected}; this one is empty")
         return list(value)
     return {section: dict(value[section]) for section in sorted(value, key=_rank)}
 
@@ -105,8 +107,6 @@ def _wrong_sweep(value: Any) -> str:
     """What is wrong with the value of a sweep, or nothing."""
     if not isinstance(value, list | tuple):
         return f"returns {type(value).__name__}"
-    if not value:
-        return "returns an empty list"
     for row in value:
         if not isinstance(row, dict) or not all(isinstance(key, str) for key in row):
             return f"has the run {row!r:.80}"

@@ -1,0 +1,111 @@
+"""Figure 2c, automata: ten rules by the prequential and by the requential code.
+
+    python -m experiments.sweep --sweep=paper/fig2c_ten_rules --workdir=runs/fig2c
+
+One record holds both codes: the requential one of the student, and the prequential one of its
+teacher.
+"""
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+from scipy import stats
+
+from configs.paper import _figure
+from epx.report import evidence, lines
+from epx.report.claims import Check
+from epx.report.evidence import Reading
+from epx.report.summary import Run
+from epx.sweeps.grid import product, vary
+
+RULES = (0, 32, 4, 15, 22, 30, 41, 54, 106, 110)  # by Wolfram's classes I, II, III, IV
+TOP, BOTTOM = (54, 110), (0, 30, 32)
+CLAIMS = {
+    11: "Both codes order ten rules alike; rules 54 and 110 have the most structure, "
+    "0, 30 and 32 the least",
+    20: "The prequential code of every rule that is learned is longer than the requential one",
+}
+OBSERVERS = {
+    "cpu": ((2, 32),),
+    "paper": tuple((depth, width) for depth in (1, 2, 3) for width in (16, 32, 64, 128)),
+}
+
+
+def get_config(size: str = "cpu") -> _figure.ConfigDict:
+    """The config shared by all runs."""
+    config = _figure.get_config("fig2c_ten_rules", size)
+    paper = size == "paper"
+    cells = dict(width=64, steps=48, burnin=1000) if paper else dict(width=32, steps=16, burnin=64)
+    config.generator.update(name="eca", **cells)
+    config.observer.head_dim = 32
+    config.code.name = "requential"
+    config.run.update(batch=384 if paper else 64, steps=10_000 if paper else 1000)
+    config.eval.update(every=500, examples=16_384 if paper else 1024)
+    config.checkpoint.every = 500
+    config.label = dict(generator="rule {rule}", observer="{depth} layers of {width}")
+    return config
+
+
+def sweep(size: str = "cpu") -> list[dict[str, Any]]:
+    """Ten rules, five seeds each."""
+    observers = [{"observer.depth": d, "observer.width": w} for d, w in OBSERVERS[size]]
+    return product(observers, vary("generator.rule", RULES), vary("run.seed", range(5)))
+
+
+def structures(runs: Sequence[Run]) -> dict[str, dict[int, dict[int, float]]]:
+    """S in bits by code, rule and seed, for the largest observer."""
+    largest = max(evidence.config(run)["observer.width"] for run in runs)
+    runs = evidence.select(runs, observer__width=largest)
+    return {
+        code: {
+            rule: evidence.by_seed(
+                evidence.pick(runs, generator__rule=rule), evidence.structure_bits, Reading(code)
+            )
+            for rule in RULES
+        }
+        for code in ("requential", "prequential")
+    }
+
+
+def check(number: int, runs: Sequence[Run]) -> list[Check]:
+    """The checks of a claim, by seed."""
+    found = structures(runs)
+    sent, area = found["requential"], found["prequential"]
+    if number == 20:
+        learned = [rule for rule in RULES if rule not in BOTTOM]
+        gaps = {rule: evidence.difference(area[rule], sent[rule]) for rule in learned}
+        return [Check(f"S_preq - S_req, rule {rule}, bit", gap, 0) for rule, gap in gaps.items()]
+    others = [rule for rule in RULES if rule not in TOP]
+    rest = [rule for rule in RULES if rule not in BOTTOM]
+    order = evidence.paired(_rank_correlation, *sent.values(), *area.values())
+    return [
+        Check("rank correlation of S_req and S_preq", order, 0.5),
+        Check("least of 54 and 110 - most of the others, S_req, bit",
+              evidence.paired(_gap(TOP, others), *sent.values()), 0),
+        Check("least of the others - most of 0, 30 and 32, S_req, bit",
+              evidence.paired(_gap(rest, BOTTOM), *sent.values()), 0),
+    ]  # fmt: skip
+
+
+def _rank_correlation(*values: float) -> float:
+    count = len(RULES)
+    return float(stats.spearmanr(values[:count], values[count:]).statistic)
+
+
+def _gap(above: Sequence[int], below: Sequence[int]):
+    """The least of some rules minus the most of others, of values in the order of RULES."""
+    places = [[RULES.index(rule) for rule in rules] for rules in (above, below)]
+    return lambda *values: min(values[n] for n in places[0]) - max(values[n] for n in places[1])
+
+
+def draw(runs: Sequence[Run], path: Path) -> None:
+    """S of both codes, a mark for each rule."""
+    found = structures(runs)
+    order = sorted(RULES, key=lambda rule: evidence.mean(found["requential"][rule]).mean)
+    series = {
+        f"S, {code} code": [(n, evidence.mean(found[code][rule])) for n, rule in enumerate(order)]
+        for code in found
+    }
+    names = ", ".join(map(str, order))
+    lines.panels([lines.Panel("ten rules", f"rules {names}", "bit", series)], path)
