@@ -1,7 +1,7 @@
 """Run a sweep, a list of overrides, and report on its records.
 
-    python -m experiments.sweep --sweep=chess_orders --workdir=runs/chess_orders
-    python -m experiments.sweep --sweep=chess_orders --tune --workdir=runs/tune
+    python -m experiments.sweep --sweep=paper/fig3_automata --workdir=runs/fig3
+    python -m experiments.sweep --sweep=codes --tune --workdir=runs/tune
     python -m experiments.sweep --config=eca:tiny --vary=optim.lr=0.05,0.1,0.2 \\
         --vary=run.seed=0,1 --workdir=runs/rates
 

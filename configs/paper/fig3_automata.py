@@ -3,16 +3,30 @@
 python -m experiments.sweep --sweep=paper/fig3_automata --workdir=runs/fig3
 """
 
+from collections.abc import Sequence
+from pathlib import Path
 from typing import Any
 
 from configs.paper import _figure
+from epx.analysis import frontier
+from epx.report import curves, evidence
+from epx.report.claims import Check
+from epx.report.evidence import Reading
+from epx.report.summary import Run
 from epx.sweeps.grid import product, vary
+
+CLAIMS = {
+    9: "At much compute rule 54 has more structure than rule 15 and rule 30 none; H is 1 bit for "
+    "rule 30, 0 for rule 15, and falls with compute for rule 54",
+    10: "At little compute rule 15 has more structure than rule 54",
+}
 
 RULES = (15, 30, 54)
 OBSERVERS = {
     "cpu": ((1, 16), (2, 32), (2, 64)),
     "paper": tuple((depth, width) for depth in (1, 2, 4, 6, 9) for width in (16, 32, 64, 128)),
 }
+EARLY_STEP = {"cpu": 200, "paper": 200}
 SEEDS = {"cpu": 5, "paper": 3}
 
 
@@ -25,7 +39,7 @@ def get_config(size: str = "cpu") -> _figure.ConfigDict:
         burnin=1000 if paper else 64,
     )  # fmt: skip
     config.code.name = "requential"
-    config.run.update(batch=1536 if paper else 64, steps=10_000 if paper else 2000)
+    config.run.update(batch=1536 if paper else 64, steps=10_000 if paper else 1500)
     config.eval.update(
         every=50, examples=16_384 if paper else 1024, test_tokens=1e8 if paper else 4e6
     )
@@ -40,3 +54,45 @@ def sweep(size: str = "cpu") -> list[dict[str, Any]]:
         {"observer.depth": depth, "observer.width": width} for depth, width in OBSERVERS[size]
     ]
     return product(observers, vary("generator.rule", RULES), vary("run.seed", range(SEEDS[size])))
+
+
+def check(number: int, runs: Sequence[Run]) -> list[Check]:
+    """The largest observer at the end, or in the middle of its learning, paired by seed."""
+    size = evidence.config(runs[0])["figure.size"] if runs else "cpu"
+    depth, width = OBSERVERS[size][-1]
+    of_rule = {
+        rule: evidence.pick(
+            runs, generator__rule=rule, observer__depth=depth, observer__width=width
+        )
+        for rule in RULES
+    }
+    if number == 10:
+        early = Reading(step=EARLY_STEP[size])
+        s = {r: evidence.by_seed(of_rule[r], evidence.structure_bits, early) for r in RULES}
+        what = f"S_req(15) - S_req(54) after {early.step} steps, bit"
+        return [Check(what, evidence.difference(s[15], s[54]), 0)]
+    s = {r: evidence.by_seed(of_rule[r], evidence.structure_bits) for r in RULES}
+    h = {r: evidence.by_seed(of_rule[r], evidence.entropy_bits_per_tok) for r in RULES}
+    half = Reading(step=max(of_rule[54].record.evals) // 2)
+    before = evidence.by_seed(of_rule[54], evidence.entropy_bits_per_tok, half)
+    share = evidence.paired(lambda noise, dear: 0.01 * dear - noise, s[30], s[54])
+    return [
+        Check("S_req(54) - S_req(15), bit", evidence.difference(s[54], s[15]), 0),
+        Check("S_req(15) - S_req(30), bit", evidence.difference(s[15], s[30]), 0),
+        Check("a hundredth of S_req(54) - S_req(30), bit", share, 0),
+        Check("H(30), bit per cell", evidence.mean(h[30]), 0.99, 1.005),
+        Check("H(15), bit per cell", evidence.mean(h[15]), high=0.01),
+        Check("H(54) at half the steps - at the end, bit per cell",
+              evidence.difference(before, h[54]), 0),
+    ]  # fmt: skip
+
+
+def draw(runs: Sequence[Run], path: Path) -> None:
+    """S_T, H_T and S_T + H_T of each rule."""
+    test_tokens = runs[0].record.config["eval"]["test_tokens"]
+    by_rule = {}
+    for rule in RULES:
+        chosen = evidence.select(runs, generator__rule=rule)
+        points = frontier.points([(run.record, run.members) for run in chosen], test_tokens)
+        by_rule[f"rule {rule}"] = frontier.curve(points, test_tokens, tolerance=0.02)
+    curves.frontiers(by_rule, path)

@@ -47,33 +47,18 @@ def sweep(size: str = "cpu") -> list[dict[str, Any]]:
     return product(vary("generator.width", RINGS[size]), vary("generator.order", ORDERS), seeds)
 
 
-def costs(runs: Sequence[Run], quantity: evidence.Quantity) -> dict[tuple[int, str], dict]:
-    """A quantity by ring, order and seed."""
-    rings = sorted({evidence.config(run)["generator.width"] for run in runs})
-    return {
-        (n, order): evidence.by_seed(
-            evidence.pick(runs, generator__width=n, generator__order=order), quantity
-        )
-        for n in rings
-        for order in ORDERS
-    }
-
-
 def check(number: int, runs: Sequence[Run]) -> list[Check]:
     """Bits of an example in both orders, paired by seed."""
-    bits = {
-        (n, order): {seed: 2 * n * value for seed, value in of_seed.items()}
-        for (n, order), of_seed in costs(runs, evidence.entropy_bits_per_tok).items()
-    }
+    bits = {key: evidence.example_bits(run) for key, run in _by_task(runs).items()}
     rings = sorted({n for n, _ in bits})
-    published = evidence.config(runs[0])["figure.size"] == "paper" if runs else False
+    published = bool(runs) and evidence.config(runs[0])["figure.size"] == "paper"
     checks = []
     for n in rings:
         forward, reverse = bits[n, "forward"], bits[n, "reverse"]
         excess = evidence.mean({seed: value - n for seed, value in forward.items()})
         checks.append(Check(f"{n} cells: forward - n, bit", excess, high=0.05 * n))
-        least = GAPS[n] if published else 0.0
         gap = evidence.difference(reverse, forward)
+        least = GAPS[n] if published else 0.0
         checks.append(Check(f"{n} cells: reverse - forward, bit", gap, least))
     for fewer, more in itertools.pairwise(rings):
         growth = evidence.paired(
@@ -86,21 +71,33 @@ def check(number: int, runs: Sequence[Run]) -> list[Check]:
 
 def draw(runs: Sequence[Run], path: Path) -> None:
     """H of an example and S against the size of the ring."""
-    panels = []
-    for title, quantity, of_example in (
-        ("entropy H of an example", evidence.entropy_bits_per_tok, True),
-        ("structure S", evidence.structure_bits, False),
-    ):
-        found = costs(runs, quantity)
-        series = {
-            order: [
-                (n, evidence.mean({s: v * (2 * n if of_example else 1) for s, v in seeds.items()}))
-                for (n, of_order), seeds in found.items()
-                if of_order == order
-            ]
-            for order in ORDERS
-        }
-        rings = sorted({n for n, _ in found})
-        floor = {"n bits, the entropy": [(n, n) for n in rings]} if of_example else {}
-        panels.append(lines.Panel(title, "cells of the ring, n", "bit", series, floor))
+    tasks = _by_task(runs)
+    rings = sorted({n for n, _ in tasks})
+    structure = {k: evidence.by_seed(run, evidence.structure_bits) for k, run in tasks.items()}
+    loss = {key: evidence.example_bits(run) for key, run in tasks.items()}
+    floor = {"n bits, the entropy": [(float(n), float(n)) for n in rings]}
+    panels = [
+        lines.Panel(title, "cells of the ring, n", "bit", _by_order(values), exact)
+        for title, values, exact in (
+            ("entropy H of an example", loss, floor),
+            ("structure S", structure, {}),
+        )
+    ]
     lines.panels(panels, path)
+
+
+def _by_task(runs: Sequence[Run]) -> dict[tuple[int, str], Run]:
+    """The run of each ring and order."""
+    found = {}
+    for run in runs:
+        config = evidence.config(run)
+        found[config["generator.width"], config["generator.order"]] = run
+    return dict(sorted(found.items()))
+
+
+def _by_order(values: dict[tuple[int, str], dict[int, float]]) -> dict[str, list]:
+    """A line for each order."""
+    return {
+        order: [(n, evidence.mean(seeds)) for (n, of), seeds in values.items() if of == order]
+        for order in ORDERS
+    }

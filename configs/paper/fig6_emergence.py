@@ -3,5 +3,136 @@
     python -m experiments.sweep --sweep=paper/fig6_emergence --workdir=runs/fig6
 
 Rule 54 from X to its state after many steps: directly, or in loops, with the states between as
-tokens that are coded too, so that the loops pay for every state.
+tokens that are coded too, so that the loops pay for every state. Both code the same final states.
 """
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import numpy as np
+
+from configs.paper import _figure
+from epx.analysis.measurement import LN2, Measurement, interval
+from epx.report import evidence, lines
+from epx.report.claims import Check
+from epx.report.evidence import Reading
+from epx.report.summary import Run
+from epx.sweeps.grid import product, vary, zipped
+
+CLAIMS = {
+    15: "The shortest description is direct at little compute and looped at much, and S falls at "
+    "the switch"
+}
+FINAL_TOKENS = {"cpu": 1e7, "paper": 1e9}
+# Loops with the batch that gives each the same coded tokens in a step.
+LOOPS = {"cpu": {1: 64, 8: 8}, "paper": {1: 2304, 16: 144}}
+OBSERVERS = {
+    "cpu": ((1, 32), (2, 64)),
+    "paper": tuple((depth, width) for depth in (1, 2, 4, 8) for width in (32, 64, 128)),
+}
+
+
+def get_config(size: str = "cpu") -> _figure.ConfigDict:
+    """The config shared by all runs."""
+    config = _figure.get_config("fig6_emergence", size)
+    paper = size == "paper"
+    cells = 64 if paper else 16
+    config.generator.update(name="eca", rule=54, width=cells, steps=cells, burnin=1000)
+    config.observer.head_dim = 32
+    config.optim.lr = 0.06
+    config.code.name = "requential"
+    config.run.steps = 6781 if paper else 3000
+    config.eval.update(every=100, examples=2048 if paper else 512)
+    config.checkpoint.every = 500
+    config.label = dict(generator="{loops} loops", observer="{depth} layers of {width}")
+    return config
+
+
+def sweep(size: str = "cpu") -> list[dict[str, Any]]:
+    """Direct and looped, under observers of rising size."""
+    loops = zipped(vary("generator.loops", LOOPS[size]), vary("run.batch", LOOPS[size].values()))
+    observers = [{"observer.depth": d, "observer.width": w} for d, w in OBSERVERS[size]]
+    return product(loops, observers, vary("run.seed", range(5)))
+
+
+def check(number: int, runs: Sequence[Run]) -> list[Check]:
+    """Of each seed the shortest descriptions at the least and at the most compute of the loops."""
+    shortest = {looped: _shortest(runs, looped) for looped in (False, True)}
+    low = max(curve.flops[0] for curves in shortest.values() for curve in curves.values())
+    gaps = {"least": [], "most": [], "structure": []}
+    for seed in shortest[True].keys() & shortest[False].keys():
+        direct, looped = (shortest[key][seed] for key in (False, True))
+        gaps["least"].append(looped.at(low)[1] - direct.at(low)[1])
+        gaps["most"].append(looped.at(np.inf)[1] - direct.at(np.inf)[1])
+        gaps["structure"].append(direct.structure_bits.max() - looped.at(np.inf)[0])
+    least, most, structure = (interval(np.array(values)) for values in gaps.values())
+    return [
+        Check(f"MDL looped - direct at {low:.2g} FLOP, bit", least, 0),
+        Check("MDL looped - direct at all FLOP, bit", most, high=0),
+        Check("most S direct - S looped at the end, bit", structure, 0),
+    ]
+
+
+class Curve(NamedTuple):
+    """The shortest descriptions so far of a seed, by rising compute."""
+
+    flops: np.ndarray
+    structure_bits: np.ndarray
+    description_bits: np.ndarray
+
+    def at(self, flops: float) -> tuple[float, float]:
+        """S and S + H of the last one within the budget."""
+        n = np.searchsorted(self.flops, flops, side="right") - 1
+        return self.structure_bits[n], self.description_bits[n]
+
+
+def _shortest(runs: Sequence[Run], looped: bool) -> dict[int, Curve]:
+    """The curve of each seed, over all observers and evaluations."""
+    points: dict[int, list] = {}
+    for run in runs:
+        config = evidence.config(run)
+        if (config["generator.loops"] > 1) != looped:
+            continue
+        tokens = FINAL_TOKENS[config["figure.size"]] * config["generator.loops"]
+        for step in run.record.evals:
+            reading = Reading(test_tokens=tokens, step=step)
+            numbers = [
+                evidence.by_seed(run, quantity, reading)
+                for quantity in (_flops, evidence.structure_bits, _description_bits)
+            ]
+            for seed in numbers[0]:
+                points.setdefault(seed, []).append([of_seed[seed] for of_seed in numbers])
+    return {seed: _running_minimum(np.array(rows)) for seed, rows in points.items()}
+
+
+def _running_minimum(rows_Nx3: np.ndarray) -> Curve:
+    rows_Nx3 = rows_Nx3[np.argsort(rows_Nx3[:, 0])]
+    best = np.minimum.accumulate(rows_Nx3[:, 2])
+    return Curve(*rows_Nx3[rows_Nx3[:, 2] == best].T)
+
+
+def _flops(measured: Measurement) -> np.ndarray:
+    return measured.exact_flops
+
+
+def _description_bits(measured: Measurement) -> np.ndarray:
+    return (measured.structure_nats + measured.entropy_nats) / LN2
+
+
+def draw(runs: Sequence[Run], path: Path) -> None:
+    """The shortest description and its S against compute, the mean over seeds."""
+    panels = []
+    for title, column in (("shortest S + H", 1), ("its structure S", 0)):
+        series = {}
+        for name, looped in (("direct", False), ("looped", True)):
+            curves = _shortest(runs, looped).values()
+            first = max(curve.flops[0] for curve in curves)
+            last = max(curve.flops[-1] for curve in curves)
+            series[name] = [
+                (flops, interval(np.array([curve.at(flops)[column] for curve in curves])))
+                for flops in np.geomspace(first, last, 12)
+            ]
+        label = "compute T to train and to code, FLOP"
+        panels.append(lines.Panel(title, label, "bit", series, scale="log"))
+    lines.panels(panels, path)

@@ -90,7 +90,7 @@ def laws(splits: dict[str, scaling.Split], path: Path | str | None = None) -> Fi
         (left, bits[:, 0], "structure S, bit"),
         (right, bits[:, 0] / bits.sum(1), "S / (S + H)"),
     ):
-        axis.barh(names, values, height=0.6, **_style.fill(2))
+        axis.plot(values, names, "o", color=_style.LINES[0][0])
         _style.dress(axis, title)
         axis.set_xscale("log")
     return _style.save(figure, path)

@@ -70,7 +70,13 @@ def select(runs: Sequence[Run], **wanted: Any) -> list[Run]:
 
 
 def by_seed(run: Run, quantity: Quantity, reading: Reading = DEFAULT) -> dict[int, float]:
-    """A quantity of a run by seed, without failed members."""
+    """A quantity of a run by seed, without failed members.
+
+    Raises:
+      RecordError: as `ledger.measure`, or there is no evaluation at the step of the reading.
+    """
+    if reading.step is not None and reading.step not in run.record.evals:
+        raise RecordError(f"{run.record.path} has no evaluation after {reading.step} steps")
     measured = ledger.measure(
         run.record, reading.code, reading.anchor, reading.test_tokens, run.members, reading.step
     )
@@ -98,3 +104,35 @@ def paired(combine: Callable[..., float], *values: dict[int, float]) -> Estimate
 def difference(first: dict[int, float], second: dict[int, float]) -> Estimate:
     """First minus second, paired by seed."""
     return paired(lambda a, b: a - b, first, second)
+
+
+def example_bits(run: Run, reading: Reading = DEFAULT) -> dict[int, float]:
+    """The held-out loss of an example in bits, by seed."""
+    loss = by_seed(run, entropy_bits_per_tok, reading)
+    return {seed: bits * _coded_per_example(run) for seed, bits in loss.items()}
+
+
+def example_bits_by_step(run: Run) -> list[tuple[float, Estimate]]:
+    """The held-out loss of an example in bits, at every evaluation."""
+    steps = sorted(run.record.evals)
+    return [(float(step), mean(example_bits(run, Reading(step=step)))) for step in steps]
+
+
+def steps_to(run: Run, target_bits: float) -> dict[int, float]:
+    """By seed the steps at the first evaluation with an example's loss of at most `target_bits`.
+
+    A seed that does not come there has all steps of the run, a lower bound.
+    """
+    reached: dict[int, float] = {}
+    for step in sorted(run.record.evals, reverse=True):
+        for seed, bits in example_bits(run, Reading(step=step)).items():
+            if bits <= target_bits:
+                reached[seed] = float(step)
+            else:
+                reached.setdefault(seed, float(max(run.record.evals)))
+    return reached
+
+
+def _coded_per_example(run: Run) -> float:
+    coded = run.record.evals[max(run.record.evals)]["coded_tok"]
+    return float(coded[run.members].mean())

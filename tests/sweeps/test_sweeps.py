@@ -5,7 +5,8 @@ import json
 import numpy as np
 import pytest
 
-from configs.studies import chess_orders, codes, finite_data
+from configs.paper import fig4c_chess_order
+from configs.studies import codes, finite_data
 from epx import record
 from epx.data import catalogue
 from epx.run import loop
@@ -100,9 +101,10 @@ def test_the_sweep_of_the_chess_book_assembles(monkeypatch):
         catalogue, "book", lambda _, count, plies: load("selfplay-random", 300, plies or 40)
     )
     small = [
-        run | {"run.steps": 10, "run.batch": 8, "eval.examples": 8} for run in chess_orders.sweep()
+        run | {"run.steps": 10, "run.batch": 8, "eval.examples": 8}
+        for run in fig4c_chess_order.sweep()
     ]
-    groups = ensembles(chess_orders.get_config().to_dict(), small)
+    groups = ensembles(fig4c_chess_order.get_config().to_dict(), small)
     assert len(groups) == 6
     for group in groups:
         assert setups.assemble(group.config, group.members).members == 10
@@ -162,7 +164,7 @@ def test_a_folder_of_another_sweep_is_refused(tmp_path):
 
 def test_an_unknown_sweep_is_named(tmp_path):
     done = run("sweep", "--sweep=cods", f"--workdir={tmp_path}")
-    refused(done, "demo, finite_data (did you mean codes?)")
+    refused(done, "finite_data, thm9_generators (did you mean codes?)")
 
 
 def test_an_ensemble_that_diverges_does_not_stop_the_others(tiny_config, tmp_path):
