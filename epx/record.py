@@ -311,7 +311,9 @@ def find(root: Path | str) -> list[Path]:
     return sorted(file.parent for file in Path(root).rglob("config.json"))
 
 
-def export(source: Path | str, target: Path | str, keep: int | None = None) -> None:
+def export(
+    source: Path | str, target: Path | str, keep: int | None = None, small: bool = False
+) -> None:
     """Write a small copy of a complete record, which can be read but not resumed.
 
     It has no states; its arrays are compressed and its rows are in one file.
@@ -320,6 +322,8 @@ def export(source: Path | str, target: Path | str, keep: int | None = None) -> N
       source: the record.
       target: folder of the copy, which does not exist yet.
       keep: number of newest evaluations to copy; None copies all. Final numbers need only the last.
+      small: leave out the norms of gradients, and copy the other evaluations too, summed over
+        their held-out examples: their losses are known and their standard errors are not.
 
     Raises:
       RecordError: the record is not complete or cannot be read, or the target exists.
@@ -329,9 +333,15 @@ def export(source: Path | str, target: Path | str, keep: int | None = None) -> N
         raise RecordError(f"{source} is not complete; start its command again before it is copied")
     if target.exists():
         raise RecordError(f"{target} exists; remove it or choose another folder")
-    arrays = {row_path(target, 0): run.rows, target / "baselines.npz": run.baselines}
-    for step in sorted(run.evals)[-(keep or 0) :]:
-        arrays[eval_path(target, step)] = run.evals[step]
+    rows = {name: row for name, row in run.rows.items() if not small or name != "grad_norm"}
+    arrays = {row_path(target, 0): rows, target / "baselines.npz": run.baselines}
+    steps = sorted(run.evals)
+    whole = steps[-(keep or 0) :]
+    for step in steps if small else whole:
+        values = run.evals[step]
+        if step not in whole:
+            values = {n: v.sum(1, keepdims=True, dtype=np.float64) for n, v in values.items()}
+        arrays[eval_path(target, step)] = values
     for path, values in arrays.items():
         write_arrays(path, values, compressed=True)
     for name in ("config", "env", "done"):

@@ -61,13 +61,13 @@ class Sweep(NamedTuple):
       config: shared by the runs.
       overrides: of each run.
       rates: learning rates of `--tune`.
-      draw: (runs, path) draws the figure; None: bars of S and H.
+      draw: (runs, path) draws the figure of a file; None: bars of S and H.
     """
 
     config: Config
     overrides: list[Overrides]
     rates: Sequence[float] = RATES
-    draw: Callable[[list[summary.Run], Path], None] | None = None
+    draw: Callable | None = None
 
 
 def read(reference: str) -> Sweep:

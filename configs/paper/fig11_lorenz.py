@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+from matplotlib.figure import Figure
 
 from configs.paper import _figure
 from epx.analysis.anchors import trend_nats
@@ -83,7 +84,7 @@ def by_bit(run: Run) -> tuple[np.ndarray, np.ndarray]:
     return np.stack(structure, axis=1), np.stack(loss, axis=1)
 
 
-def draw(runs: Sequence[Run], path: Path) -> None:
+def draw(runs: Sequence[Run], path: Path | None = None) -> Figure:
     """S and H of each bit of Y, summed over coordinates."""
     series: tuple[dict, dict] = ({}, {})
     for run in runs:
@@ -91,7 +92,7 @@ def draw(runs: Sequence[Run], path: Path) -> None:
         for into, values_MxB in zip(series, by_bit(run)):
             into[name] = [(bit + 1, interval(of_bit)) for bit, of_bit in enumerate(values_MxB.T)]
     x = "bit of a coordinate, highest first"
-    lines.panels(
+    return lines.panels(
         [
             lines.Panel("structure S", x, "bit", series[0]),
             lines.Panel("entropy H", x, "bit per bit", series[1]),

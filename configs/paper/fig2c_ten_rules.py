@@ -10,6 +10,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
+from matplotlib.figure import Figure
 from scipy import stats
 
 from configs.paper import _figure
@@ -99,7 +100,7 @@ def _gap(above: Sequence[int], below: Sequence[int]):
     return lambda *values: min(values[n] for n in places[0]) - max(values[n] for n in places[1])
 
 
-def draw(runs: Sequence[Run], path: Path) -> None:
+def draw(runs: Sequence[Run], path: Path | None = None) -> Figure:
     """S of both codes, a mark for each rule."""
     found = structures(runs)
     order = sorted(RULES, key=lambda rule: evidence.mean(found["requential"][rule]).mean)
@@ -108,4 +109,4 @@ def draw(runs: Sequence[Run], path: Path) -> None:
         for code in found
     }
     names = ", ".join(map(str, order))
-    lines.panels([lines.Panel("ten rules", f"rules {names}", "bit", series)], path)
+    return lines.panels([lines.Panel("ten rules", f"rules {names}", "bit", series)], path)

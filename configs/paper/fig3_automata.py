@@ -7,6 +7,8 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
+from matplotlib.figure import Figure
+
 from configs.paper import _figure
 from epx.analysis import frontier
 from epx.report import curves, evidence
@@ -58,7 +60,7 @@ def sweep(size: str = "cpu") -> list[dict[str, Any]]:
 
 def check(number: int, runs: Sequence[Run]) -> list[Check]:
     """The largest observer at the end, or in the middle of its learning, paired by seed."""
-    size = evidence.config(runs[0])["figure.size"] if runs else "cpu"
+    size = evidence.config(runs[0])["figure.size"]
     depth, width = OBSERVERS[size][-1]
     of_rule = {
         rule: evidence.pick(
@@ -87,7 +89,7 @@ def check(number: int, runs: Sequence[Run]) -> list[Check]:
     ]  # fmt: skip
 
 
-def draw(runs: Sequence[Run], path: Path) -> None:
+def draw(runs: Sequence[Run], path: Path | None = None) -> Figure:
     """S_T, H_T and S_T + H_T of each rule."""
     test_tokens = runs[0].record.config["eval"]["test_tokens"]
     by_rule = {}
@@ -95,4 +97,4 @@ def draw(runs: Sequence[Run], path: Path) -> None:
         chosen = evidence.select(runs, generator__rule=rule)
         points = frontier.points([(run.record, run.members) for run in chosen], test_tokens)
         by_rule[f"rule {rule}"] = frontier.curve(points, test_tokens, tolerance=0.02)
-    curves.frontiers(by_rule, path)
+    return curves.frontiers(by_rule, path)

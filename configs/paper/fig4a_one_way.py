@@ -11,6 +11,8 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
+from matplotlib.figure import Figure
+
 from configs.paper import _figure
 from epx.report import evidence, lines
 from epx.report.claims import Check
@@ -51,7 +53,7 @@ def check(number: int, runs: Sequence[Run]) -> list[Check]:
     """Bits of an example in both orders, paired by seed."""
     bits = {key: evidence.example_bits(run) for key, run in _by_task(runs).items()}
     rings = sorted({n for n, _ in bits})
-    published = bool(runs) and evidence.config(runs[0])["figure.size"] == "paper"
+    published = evidence.config(runs[0])["figure.size"] == "paper"
     checks = []
     for n in rings:
         forward, reverse = bits[n, "forward"], bits[n, "reverse"]
@@ -69,7 +71,7 @@ def check(number: int, runs: Sequence[Run]) -> list[Check]:
     return checks
 
 
-def draw(runs: Sequence[Run], path: Path) -> None:
+def draw(runs: Sequence[Run], path: Path | None = None) -> Figure:
     """H of an example and S against the size of the ring."""
     tasks = _by_task(runs)
     rings = sorted({n for n, _ in tasks})
@@ -83,7 +85,7 @@ def draw(runs: Sequence[Run], path: Path) -> None:
             ("structure S", structure, {}),
         )
     ]
-    lines.panels(panels, path)
+    return lines.panels(panels, path)
 
 
 def _by_task(runs: Sequence[Run]) -> dict[tuple[int, str], Run]:

@@ -97,7 +97,7 @@ def _orders(data: str) -> list[dict[str, Any]]:
 
 def check(number: int, runs: Sequence[Run]) -> list[Check]:
     """The board first minus the moves first, for the largest observer, paired by seed."""
-    paper = bool(runs) and evidence.config(runs[0])["figure.size"] == "paper"
+    paper = evidence.config(runs[0])["figure.size"] == "paper"
     observer = PAPER["label.observer"] if paper else LARGEST
     checks = []
     for data in ["whole games"] if paper else DATA:

@@ -11,6 +11,8 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
+from matplotlib.figure import Figure
+
 from configs.paper import _figure
 from epx.analysis import floors
 from epx.report import evidence, lines
@@ -81,7 +83,7 @@ def _by_hidden(runs: Sequence[Run]) -> dict[int, Run]:
     return {h: evidence.pick(runs, generator__hidden=h) for h in hidden}
 
 
-def draw(runs: Sequence[Run], path: Path) -> None:
+def draw(runs: Sequence[Run], path: Path | None = None) -> Figure:
     """The held-out loss of an example against steps, and S against h."""
     found = _by_hidden(runs)
     loss = {f"h = {h}": evidence.example_bits_by_step(run) for h, run in found.items()}
@@ -94,7 +96,7 @@ def draw(runs: Sequence[Run], path: Path) -> None:
         (h, evidence.mean(evidence.by_seed(run, evidence.structure_bits)))
         for h, run in found.items()
     ]
-    lines.panels(
+    return lines.panels(
         [
             lines.Panel("held-out loss of an example", "steps of the student", "bit", loss, exact),
             lines.Panel("structure S", "hidden cells h", "bit", {"S, requential code": s}),

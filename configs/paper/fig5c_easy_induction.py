@@ -10,6 +10,8 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
+from matplotlib.figure import Figure
+
 from configs.paper import _figure
 from epx.analysis import floors
 from epx.analysis.measurement import Estimate
@@ -82,7 +84,7 @@ def _by_hidden(runs: Sequence[Run]) -> dict[int, Run]:
     return {h: evidence.pick(runs, generator__hidden=h) for h in hidden}
 
 
-def draw(runs: Sequence[Run], path: Path) -> None:
+def draw(runs: Sequence[Run], path: Path | None = None) -> Figure:
     """The held-out loss of a sequence above its floor against steps, and S against h."""
     found = _by_hidden(runs)
     above = {
@@ -96,7 +98,7 @@ def draw(runs: Sequence[Run], path: Path) -> None:
         (h, evidence.mean(evidence.by_seed(run, evidence.structure_bits)))
         for h, run in found.items()
     ]
-    lines.panels(
+    return lines.panels(
         [
             lines.Panel("held-out loss above the floor", "steps of the student", "bit", above),
             lines.Panel("structure S", "hidden rows h", "bit", {"S, requential code": s}),

@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 import numpy as np
+from matplotlib.figure import Figure
 
 from configs.paper import _figure
 from epx.analysis.measurement import LN2, Measurement, interval
@@ -120,7 +121,7 @@ def _description_bits(measured: Measurement) -> np.ndarray:
     return (measured.structure_nats + measured.entropy_nats) / LN2
 
 
-def draw(runs: Sequence[Run], path: Path) -> None:
+def draw(runs: Sequence[Run], path: Path | None = None) -> Figure:
     """The shortest description and its S against compute, the mean over seeds."""
     panels = []
     for title, column in (("shortest S + H", 1), ("its structure S", 0)):
@@ -135,4 +136,4 @@ def draw(runs: Sequence[Run], path: Path) -> None:
             ]
         label = "compute T to train and to code, FLOP"
         panels.append(lines.Panel(title, label, "bit", series, scale="log"))
-    lines.panels(panels, path)
+    return lines.panels(panels, path)

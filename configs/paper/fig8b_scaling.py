@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+from matplotlib.figure import Figure
 
 from configs.paper import _figure
 from epx.analysis import scaling
@@ -55,9 +56,9 @@ def check(number: int, runs: Sequence[Run]) -> list[Check]:
     return checks
 
 
-def draw(runs: Sequence[Run], path: Path) -> None:
+def draw(runs: Sequence[Run], path: Path | None = None) -> Figure:
     """S and H of each domain at one budget."""
-    bars.laws(
+    return bars.laws(
         {name: scaling.split(scaling.convert(law), FLOPS, TEST_TOKENS)
          for name, law in scaling.PUBLISHED.items()},
         path,

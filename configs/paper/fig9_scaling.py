@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+from matplotlib.figure import Figure
 
 from configs.paper import _figure
 from epx.analysis import scaling
@@ -49,7 +50,7 @@ def check(number: int, runs: Sequence[Run]) -> list[Check]:
     ]
 
 
-def draw(runs: Sequence[Run], path: Path) -> None:
+def draw(runs: Sequence[Run], path: Path | None = None) -> Figure:
     """S and H of every domain against compute."""
     laws = {name: scaling.convert(law) for name, law in scaling.PUBLISHED.items()}
-    curves.estimates(laws, TEST_TOKENS, path)
+    return curves.estimates(laws, TEST_TOKENS, path)

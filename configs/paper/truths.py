@@ -53,7 +53,7 @@ def _automata() -> list[Check]:
 
 
 def _rule_54() -> list[Check]:
-    facts = floors.automaton(54, 64, 48, burnin=1000, samples=40_000)
+    facts = floors.automaton(54, 64, 48, burnin=1000, samples=300_000)
     return [
         Check("share of Y = X", _estimate(facts.copied), 0.455, 0.475),
         Check("share of equal cells", _estimate(facts.agreement), 0.81, 0.83),

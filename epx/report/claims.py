@@ -86,14 +86,17 @@ def evaluate(figure: ModuleType, records: Sequence[Record]) -> list[Claim]:
     """The claims of a figure's config, checked on those of the records that are for it."""
     name = figure.__name__.rpartition(".")[2].removeprefix("sweep_")
     runs = evidence.of_figure(records, name)
+    trains = bool(getattr(figure, "sweep", list)())
     result = []
     for number, statement in figure.CLAIMS.items():
         claim = Claim(number, statement, name)
+        if trains and not runs:
+            result.append(claim._replace(note="no records of this figure"))
+            continue
         try:
             result.append(claim._replace(checks=tuple(figure.check(number, runs))))
         except RecordError as error:
-            note = str(error) if runs else "no records of this figure"
-            result.append(claim._replace(note=note))
+            result.append(claim._replace(note=str(error)))
     return result
 
 

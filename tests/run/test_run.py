@@ -218,6 +218,13 @@ def test_an_exported_record_holds_the_same_numbers(reference, tmp_path):
     assert record.is_complete(copy, 40) and not (copy / "ckpt").exists()
     record.export(copy, short, keep=1)
     assert list(record.load(short).evals) == [40]
+    small = tmp_path / "small"
+    record.export(run.path, small, keep=1, small=True)
+    small = record.load(small)
+    assert sorted(small.evals) == sorted(run.evals) and "grad_norm" not in small.rows
+    for step in run.evals:
+        ours, theirs = (ledger.measure(r, anchor="ema", step=step) for r in (small, run))
+        np.testing.assert_allclose(ours.structure_nats, theirs.structure_nats, rtol=1e-6)
     with pytest.raises(record.RecordError, match="exists"):
         record.export(run.path, copy)
     (copy / "done.json").unlink()
