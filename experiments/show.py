@@ -1,8 +1,10 @@
 """Show decoded examples and statistics of a generator, without training.
 
     python -m experiments.show eca:tiny --config.generator.rule=30 --examples=3
+    python -m experiments.show eca:paper --floors --examples=0
 
 It takes a config in the form of the --config of experiments.train, and uses its first seed.
+--floors adds exact facts of an automaton or of Markov chains: what the best predictor could reach.
 """
 
 import jax
@@ -11,16 +13,18 @@ import numpy as np
 from absl import flags
 
 from epx import streams
-from epx.analysis import compressors
+from epx.analysis import compressors, floors
 from epx.analysis.measurement import LN2
+from epx.report.rounding import rounded
 from epx.run import components, evaluation
-from epx.types import Example, Generator
+from epx.types import Example, Generator, require
 from experiments.cli import app, configs, rendering, running
 
 SAMPLE = 256  # examples for the statistics
 
 FLAGS = flags.FLAGS
 flags.DEFINE_integer("examples", 4, "examples to print", lower_bound=0)
+flags.DEFINE_bool("floors", False, "also exact facts, of the generators eca and markov")
 
 
 def main(words: list[str], overrides: dict[str, str]) -> int:
@@ -43,6 +47,9 @@ def show(reference: str, overrides: dict[str, str], count: int) -> int:
         config = configs.load(reference, overrides)
         seed = config["run"]["seed"]
         key = streams.stream(seed, "world")
+        name = config["generator"]["name"]
+        known = not FLAGS.floors or name in floors.GENERATORS
+        require("--floors", name, known, "the generators " + " and ".join(floors.GENERATORS))
         generator = components.make("generator", config["generator"], key=key)
     size = generator.spec.size
     drawn = SAMPLE if size is None else min(SAMPLE, size)
@@ -55,6 +62,10 @@ def show(reference: str, overrides: dict[str, str], count: int) -> int:
     print(f"\nof {drawn} examples of the training stream:")
     for name, value in statistics(generator, batch).items():
         print(f"  {name:30}{value}".rstrip())
+    if FLAGS.floors:
+        print("\nof all examples, by enumeration or with a 95 % interval:")
+        for name, fact in floors.of_generator(config["generator"]).items():
+            print(f"  {name:30}{rounded(fact.value, 1.96 * fact.error)}")
     return 0
 
 

@@ -10,12 +10,14 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 from matplotlib.figure import Figure
 from scipy import stats
 
 from configs.paper import _figure
+from epx.analysis.measurement import LN2
 from epx.report import evidence, lines
-from epx.report.claims import Check
+from epx.report.claims import Check, exact
 from epx.report.evidence import Reading
 from epx.report.summary import Run
 from epx.sweeps.grid import product, vary
@@ -23,6 +25,7 @@ from epx.sweeps.grid import product, vary
 RULES = (0, 32, 4, 15, 22, 30, 41, 54, 106, 110)  # by Wolfram's classes I, II, III, IV
 TOP, BOTTOM = (54, 110), (0, 30, 32)
 CLAIMS = {
+    8: "An untrained observer predicts uniformly: its first charge is one bit for each cell",
     11: "Both codes order ten rules alike; rules 54 and 110 have the most structure, "
     "0, 30 and 32 the least",
     20: "The prequential code of every rule that is learned is longer than the requential one",
@@ -71,6 +74,11 @@ def structures(runs: Sequence[Run]) -> dict[str, dict[int, dict[int, float]]]:
 
 def check(number: int, runs: Sequence[Run]) -> list[Check]:
     """The checks of a claim, by seed."""
+    if number == 8:
+        rows = [run.record.rows for run in runs]
+        first = np.concatenate([r["nats"][:, 0] / r["coded_tok"][:, 0] / LN2 for r in rows])
+        furthest = first[np.argmax(np.abs(first - 1))]
+        return [Check("first charge, worst, bit per cell", exact(furthest), 1 - 1e-5, 1 + 1e-5)]
     found = structures(runs)
     sent, area = found["requential"], found["prequential"]
     if number == 20:

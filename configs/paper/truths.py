@@ -11,6 +11,7 @@ import numpy as np
 
 from epx.analysis import floors
 from epx.analysis.measurement import Estimate
+from epx.record import RecordError
 from epx.report.claims import Check, exact
 from epx.report.summary import Run
 
@@ -18,6 +19,9 @@ CLAIMS = {
     1: "Automata are those of the paper: four states by hand; Y = X for rules 4, 15, 41 at t = 128",
     2: "Rule 54 after 48 steps: 46 % of the states are copies, 82 % of the cells agree, h8 = 0.47",
     3: "h hidden cells of rule 30 leave exactly h bits of its state after 4 steps unknown",
+    7: "The requential code of a teacher that stands still is the area of the prequential one",
+    17: "Trained on the board first, an observer learns to value positions better (figure 7)",
+    18: "Text has more structure than chess, and chess more than images (figure 8a)",
     4: "The exact predictor pays 1267, 1286 and 1347 bits for 512 states of chains of 8 states",
 }
 _STATES = {  # of the ring 0100110000000001, by rule and steps
@@ -28,8 +32,21 @@ _STATES = {  # of the ring 0100110000000001, by rule and steps
 }  # fmt: skip
 
 
+_ELSEWHERE = {
+    7: "held to 1 % by a test, tests/codes/test_requential.py",
+    17: "the data of this figure are not prepared here",
+    18: "the data of this figure are not prepared here",
+}
+
+
 def check(number: int, runs: Sequence[Run]) -> list[Check]:
-    """The checks of a claim; `runs` are not used."""
+    """The checks of a claim; `runs` are not used.
+
+    Raises:
+      RecordError: nothing here measures the claim.
+    """
+    if number in _ELSEWHERE:
+        raise RecordError(_ELSEWHERE[number])
     return {1: _automata, 2: _rule_54, 3: _hidden, 4: _markov}[number]()
 
 
@@ -55,9 +72,9 @@ def _automata() -> list[Check]:
 def _rule_54() -> list[Check]:
     facts = floors.automaton(54, 64, 48, burnin=1000, samples=300_000)
     return [
-        Check("share of Y = X", _estimate(facts.copied), 0.455, 0.475),
+        Check("share of Y = X", _estimate(facts.copied), 0.46, 0.47),
         Check("share of equal cells", _estimate(facts.agreement), 0.81, 0.83),
-        Check("h8, bit per cell", _estimate(facts.next_cell_bits), 0.465, 0.485),
+        Check("h8, bit per cell", _estimate(facts.next_cell_bits), 0.47, 0.48),
     ]
 
 

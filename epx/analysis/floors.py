@@ -5,7 +5,7 @@ values have a standard error. Rings are written cell 0 first, as in `generators/
 """
 
 import math
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 
@@ -13,6 +13,7 @@ LN2 = math.log(2.0)
 # Rings that are enumerated: 2^16 states of 16 cells.
 ENUMERATED_CELLS = 16
 CONTEXT = 7
+GENERATORS = ("eca", "markov")
 
 
 class Fact(NamedTuple):
@@ -139,6 +140,22 @@ def markov_bits(states: int, hidden: int, length: int, samples: int = 3000, seed
         counts[everyone, now, following] += 1
         now = following
     return _mean(bits, is_all=False)
+
+
+def of_generator(section: dict[str, Any]) -> dict[str, Fact]:
+    """Facts by name of a generator of GENERATORS, from the section of its config."""
+    if section["name"] == "markov":
+        arguments = section["states"], section["hidden"], section["length"]
+        return {"floor of an example, bit": markov_bits(*arguments)}
+    task = {key: section[key] for key in ("rule", "width", "steps")}
+    facts = automaton(**task, burnin=section["burnin"])
+    return {
+        "1s among the last cells": facts.ones,
+        f"bit per cell, given {CONTEXT} before": facts.next_cell_bits,
+        "last states equal to X": facts.copied,
+        "last cells equal to X": facts.agreement,
+        "hidden cells leave, bit": hidden_bits(**task, hidden=section["hidden"]),
+    }
 
 
 def _draw(ends_NxV: np.ndarray, rng: np.random.Generator) -> np.ndarray:

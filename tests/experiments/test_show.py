@@ -1,6 +1,7 @@
 """The binary that shows a generator, on tokens and statistics known by hand."""
 
 import math
+import re
 from pathlib import Path
 from types import SimpleNamespace
 
@@ -24,7 +25,7 @@ ROOT = Path(__file__).parents[2]
 def started(monkeypatch):
     """The tests have started JAX, and parse no flags."""
     monkeypatch.setattr(host, "prepare", lambda: None)
-    monkeypatch.setattr(show, "FLAGS", SimpleNamespace(examples=2))
+    monkeypatch.setattr(show, "FLAGS", SimpleNamespace(examples=2, floors=False))
 
 
 def test_show_as_a_binary():
@@ -131,3 +132,18 @@ def test_order_0_entropy_is_that_of_the_source():
     law = show.statistics(generator, batch)["  the generator's own law"]
     measured = show.entropy_bits(batch.tokens_T)
     assert float(law.partition(",")[0]) == pytest.approx(measured, abs=0.03)
+
+
+def test_floors_are_shown_with_the_examples(capsys, monkeypatch):
+    monkeypatch.setattr(show.FLAGS, "floors", True)
+    show.show("eca:tiny", {"generator.rule": "30", "generator.hidden": "2"}, 0)
+    assert re.search(r"hidden cells leave, bit +2 ± 0\n", capsys.readouterr().out)
+    show.show("markov:tiny", {}, 0)
+    assert "floor of an example, bit" in capsys.readouterr().out
+
+
+def test_floors_of_other_generators_are_refused(capsys, monkeypatch):
+    monkeypatch.setattr(show.FLAGS, "floors", True)
+    with pytest.raises(SystemExit):
+        show.show("life:tiny", {}, 0)
+    assert "--floors='life': accepted the generators eca and markov" in capsys.readouterr().err

@@ -101,6 +101,12 @@ def test_the_sweeps_of_both_sizes_assemble(name, monkeypatch):
 
 
 def test_truths_hold_or_are_named():
-    """Only the copies of rule 54 differ from the specification, by half a percent."""
+    """Of rule 54 there are 0.4543 +- 0.0018 copies, where the specification has 0.46 to 0.47."""
     verdicts = {claim.number: claim.verdict for claim in claims.evaluate(figure("truths"), [])}
-    assert verdicts == {1: "holds", 2: "fails", 3: "holds", 4: "holds"}
+    measured = {number: v for number, v in verdicts.items() if v != claims.MISSING}
+    assert measured == {1: "holds", 2: "fails", 3: "holds", 4: "holds"}
+
+
+def test_every_claim_of_the_paper_has_a_row():
+    numbers = {number for name in FIGURES for number in figure(name).CLAIMS}
+    assert numbers >= set(range(1, 21))
