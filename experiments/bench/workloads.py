@@ -55,9 +55,13 @@ class Case(NamedTuple):
     def observer(self) -> Observer:
         """The transformer of this size."""
         return transformer.make(
-            self.generator.spec.vocab, self.length, self.depth, self.width,
-            activation=self.activation, dtype=self.dtype,
-        )  # fmt: skip
+            self.generator.spec.vocab,
+            self.length,
+            depth=self.depth,
+            width=self.width,
+            activation=self.activation,
+            dtype=self.dtype,
+        )
 
     @property
     def plan(self) -> Plan:

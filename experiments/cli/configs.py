@@ -32,7 +32,7 @@ def shipped(function: str = "get_config") -> list[str]:
 
     `get_config` gives the files of the generators, `sweep` those of the sweeps.
     """
-    files = [file for file in CONFIGS.rglob("*.py") if file.stem != "base"]
+    files = [file for file in CONFIGS.rglob("[!_]*.py") if file.stem != "base"]
     studies = [file for file in files if "\ndef sweep(" in file.read_text()]
     if function == "sweep":
         return sorted(file.stem for file in studies)
@@ -88,8 +88,8 @@ def call(loaded: ModuleType, flag: str, function: str, *arguments: Any) -> Any:
     wrong = _wrong_config(value) if function == "get_config" else _wrong_sweep(value)
     require(f"--{flag}", file, not wrong, f"{expected}; this one {wrong}")
     if function == "sweep":
-        draws = callable(getattr(loaded, "draw", None))
-        require(f"--{flag}", file, bool(value) or draws, f"{expected}; this one is empty")
+        legal = bool(value) or callable(getattr(loaded, "draw", None))
+        require(f"--{flag}", file, legal, f"{expected}; this one returns an empty list")
         return list(value)
     return {section: dict(value[section]) for section in sorted(value, key=_rank)}
 
