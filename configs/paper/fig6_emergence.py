@@ -40,10 +40,10 @@ def get_config(size: str = "cpu") -> _figure.ConfigDict:
     paper = size == "paper"
     cells = 64 if paper else 16
     config.generator.update(name="eca", rule=54, width=cells, steps=cells, burnin=1000)
-    config.observer.head_dim = 32
+    config.observer.head_dim = 32 if paper else 16
     config.optim.lr = 0.06
     config.code.name = "requential"
-    config.run.steps = 6781 if paper else 3000
+    config.run.steps = 6781 if paper else 5000
     config.eval.update(every=100, examples=2048 if paper else 512)
     config.checkpoint.every = 500
     config.label = dict(generator="{loops} loops", observer="{depth} layers of {width}")
