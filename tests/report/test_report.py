@@ -64,6 +64,19 @@ def test_report_recomputes_without_jax(records, tmp_path):
     assert figure.read_bytes().startswith(b"\x89PNG")
 
 
+def test_claims_are_checked_and_written_without_jax(records, tmp_path):
+    """There are no records of a figure here; the claims that need none are decided."""
+    folder = tmp_path / "records"
+    shutil.copytree(records, folder)
+    done = without_jax(tmp_path, f"--records={folder}", "--claims")
+    assert done.returncode == 0, done.stderr
+    assert re.search(r"^3\. .*\(truths\): holds$", done.stdout, re.M)
+    assert re.search(r"^9\. .*\(fig3_automata\): not measured$", done.stdout, re.M)
+    written = json.loads((folder / "claims.json").read_text())["claims"]
+    assert [claim["number"] for claim in written] == sorted(c["number"] for c in written)
+    assert (folder / "claims.md").read_text().startswith("|")
+
+
 def test_a_terminal_gets_a_table_of_its_width_and_ascii(records, tmp_path):
     """Also where the stream cannot show 𝒟 or ±."""
     environment = {"COLUMNS": "80", "PYTHONIOENCODING": "ascii"}

@@ -13,6 +13,7 @@ from epx.run import loop
 from epx.run import setup as setups
 from epx.sweeps import grid, local
 from epx.sweeps.ensembles import Ensemble, ensembles
+from experiments import sweep as sweeps
 from experiments.cli import progress
 from tests.binaries import refused, run
 
@@ -151,6 +152,40 @@ def test_a_sweep_of_ones_own_runs_reports_and_stops_where_done(tmp_path):
     assert again.code == 0 and again.out == done.out
     assert (tmp_path / "w" / "summary.json").read_bytes() == summary
     assert rows and rows == {path: path.stat().st_mtime_ns for path in tmp_path.rglob("rows/*.npz")}
+
+
+DRAWN = """from pathlib import Path
+from configs import base
+
+def get_config(size="tiny"):
+    return base.get_config(size)
+
+def sweep(size="tiny"):
+    return []
+
+def draw(runs, path):
+    Path(path).write_text(f"{len(runs)} runs")
+"""
+
+
+def test_a_sweep_without_runs_is_drawn(tmp_path):
+    file = tmp_path / "own.py"
+    file.write_text(DRAWN)
+    done = run("sweep", f"--sweep={file}", f"--workdir={tmp_path / 'w'}")
+    assert done.code == 0, done.err
+    assert (tmp_path / "w" / "figure.png").read_text() == "0 runs"
+
+
+def test_a_size_is_given_after_the_name_of_a_sweep(tmp_path):
+    """And refused if the file has no such size, or none at all."""
+    for reference, words in (
+        ("paper/fig9_scaling:huge", "size='huge': accepted cpu, paper"),
+        ("finite_data:paper", "too many positional arguments"),
+    ):
+        refused(run("sweep", f"--sweep={reference}", f"--workdir={tmp_path / 'w'}"), words)
+    paper = sweeps.read("paper/fig3_automata:paper")
+    assert paper.config["figure"] == {"name": "fig3_automata", "size": "paper"}
+    assert len(paper.overrides) > len(sweeps.read("fig3_automata").overrides)
 
 
 def test_a_folder_of_another_sweep_is_refused(tmp_path):
