@@ -87,7 +87,12 @@ GENERATORS = {
     },
     "tokens": {"path": ["", "none.npy"], "length": [-1, 2**31], "vocab": [-1, 1, 2**31]},
 }
+LARGE = [0, 2**31]
 OBSERVERS = {
+    "convolution": {"depth": [0, 21, 2**31], "width": LARGE, "activation": ["gelu"]},
+    "mlp": {"depth": LARGE, "width": LARGE, "window": LARGE, "activation": ["gelu"]},
+    "recurrent": {"depth": LARGE, "width": LARGE},
+    "state_space": {"depth": LARGE, "width": LARGE, "activation": ["gelu"]},
     "counts": {"order": [-1, 28, 2**31], "alpha": [0.0, -1.0, 1e300]},
     "looped": {
         "depth": [0, 2**31],
