@@ -116,5 +116,5 @@ def draw(runs: Sequence[Run], path: Path | None = None) -> Figure:
         f"S, {code} code": [(n, evidence.mean(found[code][rule])) for n, rule in enumerate(order)]
         for code in found
     }
-    names = ", ".join(map(str, order))
-    return lines.panels([lines.Panel("ten rules", f"rules {names}", "bit", series)], path)
+    panel = lines.Panel("ten rules", "rule", "bit", series, names=list(map(str, order)))
+    return lines.panels([panel], path)

@@ -20,6 +20,7 @@ class Panel(NamedTuple):
       series: x and estimate of each point, by the name of the line.
       references: x and y of exact lines, such as floors, by name.
       scale: `linear` or `log`, of x.
+      names: of x = 0, 1, 2, ... where these are no numbers; the points are then not joined.
     """
 
     title: str
@@ -28,6 +29,7 @@ class Panel(NamedTuple):
     series: dict[str, list[tuple[float, Estimate]]]
     references: Mapping[str, list[tuple[float, float]]] = MappingProxyType({})
     scale: str = "linear"
+    names: Sequence[str] = ()
 
 
 def panels(shown: Sequence[Panel], path: Path | str | None = None) -> Figure:
@@ -47,7 +49,7 @@ def panels(shown: Sequence[Panel], path: Path | str | None = None) -> Figure:
         for name, points in panel.series.items():
             x, estimates = zip(*sorted(points))
             mean, half = np.array(estimates, float).T
-            look = _style.line(names.index(name))
+            look = _style.line(names.index(name)) | ({"linestyle": "none"} if panel.names else {})
             axis.errorbar(
                 x, mean, yerr=np.nan_to_num(half), capsize=2, elinewidth=0.9, label=name, **look
             )
@@ -56,6 +58,8 @@ def panels(shown: Sequence[Panel], path: Path | str | None = None) -> Figure:
             axis.plot(*zip(*sorted(points)), color="#777777", linestyle=":", label=name)
         _style.dress(axis, panel.title, panel.x_label, panel.y_label)
         axis.set_xscale(panel.scale)
+        if panel.names:
+            axis.set_xticks(range(len(panel.names)), panel.names)
         _style.log_if_wide(axis, np.array(values), factor=100.0)
     _style.legend(figure, axes)
     return _style.save(figure, path)

@@ -29,6 +29,9 @@ def test_panels_show_estimates_with_intervals_and_floors(tmp_path):
     np.testing.assert_allclose(drawn["the floor"], [[1, 0.5], [3, 0.5]])
     (marks,) = (bar for bar in first.containers if bar.get_label() == "a")
     np.testing.assert_allclose(marks[0].get_xydata(), [[1, 5], [3, 1]])
+    named = lines.panels([lines.Panel("S", "rule", "bit", series, names=["x", "y", "z", "w"])])
+    assert [text.get_text() for text in named.axes[0].get_xticklabels()] == ["x", "y", "z", "w"]
+    assert named.axes[0].containers[0][0].get_linestyle() == "None"
     # A line keeps its colour in every panel.
     colors = [bar[0].get_color() for axis in figure.axes for bar in axis.containers
               if bar.get_label() == "b"]  # fmt: skip
