@@ -322,8 +322,9 @@ def export(
       source: the record.
       target: folder of the copy, which does not exist yet.
       keep: number of newest evaluations to copy; None copies all. Final numbers need only the last.
-      small: leave out the norms of gradients, and copy the other evaluations too, summed over
-        their held-out examples: their losses are known and their standard errors are not.
+      small: leave out the norms of gradients, and copy all other evaluations summed over their
+        held-out examples (without `keep` every one): their losses are known and their standard
+        errors are not, which is enough where the seeds do not share their examples.
 
     Raises:
       RecordError: the record is not complete or cannot be read, or the target exists.
@@ -336,7 +337,7 @@ def export(
     rows = {name: row for name, row in run.rows.items() if not small or name != "grad_norm"}
     arrays = {row_path(target, 0): rows, target / "baselines.npz": run.baselines}
     steps = sorted(run.evals)
-    whole = steps[-(keep or 0) :]
+    whole = steps[-keep:] if keep else [] if small else steps
     for step in steps if small else whole:
         values = run.evals[step]
         if step not in whole:

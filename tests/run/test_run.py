@@ -219,7 +219,7 @@ def test_an_exported_record_holds_the_same_numbers(reference, tmp_path):
     record.export(copy, short, keep=1)
     assert list(record.load(short).evals) == [40]
     small = tmp_path / "small"
-    record.export(run.path, small, keep=1, small=True)
+    record.export(run.path, small, small=True)
     small = record.load(small)
     assert sorted(small.evals) == sorted(run.evals) and "grad_norm" not in small.rows
     for step in run.evals:
