@@ -322,8 +322,8 @@ def export(
       source: the record.
       target: folder of the copy, which does not exist yet.
       keep: number of newest evaluations to copy; None copies all. Final numbers need only the last.
-      small: leave out the norms of gradients, and copy all other evaluations summed over their
-        held-out examples (without `keep` every one): their losses are known and their standard
+      small: leave out the norms of gradients, and copy all other evaluations (without `keep` every
+        one) as means over their held-out examples: their losses are known and their standard
         errors are not, which is enough where the seeds do not share their examples.
 
     Raises:
@@ -341,7 +341,7 @@ def export(
     for step in steps if small else whole:
         values = run.evals[step]
         if step not in whole:
-            values = {n: v.sum(1, keepdims=True, dtype=np.float64) for n, v in values.items()}
+            values = {n: v.mean(1, keepdims=True, dtype=np.float64) for n, v in values.items()}
         arrays[eval_path(target, step)] = values
     for path, values in arrays.items():
         write_arrays(path, values, compressed=True)

@@ -60,6 +60,7 @@ def main() -> int:
         _check_flags()
         folder = files.folder("--records", FLAGS.records)
         if FLAGS.claims:
+            _check_alone()
             found = check_claims([record.load(path) for path in record.find(folder)])
             print(claims.table(found))
             claims.write(found, folder)
@@ -101,6 +102,13 @@ def _check_flags() -> None:
     if FLAGS.summary:
         files.output("--summary", FLAGS.summary)
     require("--compare", FLAGS.compare, len(FLAGS.compare) in (0, 2), "two names, --compare twice")
+
+
+def _check_alone() -> None:
+    """Refuse flags that --claims, which has its own anchors and sets, does not use."""
+    others = ("anchor", "test_tokens", "surplus", "compare", "summary", "sensitivity", *FIGURES)
+    given = [name for name in others if FLAGS[name].present]
+    require("--claims", True, not given, f"no --{', --'.join(given)} beside it")
 
 
 def _table(cells: list[summary.Cell]) -> str:

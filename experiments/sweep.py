@@ -19,6 +19,7 @@ from absl import flags
 
 from epx import files, record
 from epx.report import bars, compact, summary, tables
+from epx.run import components
 from epx.run.config import Config, Overrides
 from epx.sweeps import grid, local
 from epx.sweeps.ensembles import Ensemble, ensembles
@@ -111,15 +112,16 @@ def run(label: str, sweep: Sweep, workdir: Path, tuned: bool = False) -> int:
       0; 1 if an ensemble has no member of finite loss; 128 + the signal that stopped the sweep.
     """
     if not sweep.overrides:
-        with running.run_errors():
-            workdir.mkdir(parents=True, exist_ok=True)
-            sweep.draw([], workdir / FIGURE)
+        workdir.mkdir(parents=True, exist_ok=True)
+        _draw(sweep, [], workdir)
         app.say(f"{label}: nothing to train; figure in {workdir / FIGURE}")
         return 0
     running.prepare_host()
     with app.config_errors(), running.run_errors():
         runs = grid.tuning(sweep.overrides, sweep.rates) if tuned else sweep.overrides
-        groups = local.in_order(ensembles(sweep.config, runs))
+        # The records of a tuning are not those of a figure.
+        config = {k: v for k, v in sweep.config.items() if k != "figure" or not tuned}
+        groups = local.in_order(ensembles(config, runs))
         local.check_workdir(groups, workdir)
         setups = local.prepare(groups)
     count = sum(setup.members for setup in setups)
@@ -155,16 +157,25 @@ def report(label: str, sweep: Sweep, groups: list[Ensemble], workdir: Path, tune
         record.write_json(workdir / "summary.json", {"cells": cells})
         seconds = {r.path.name: float(r.rows["seconds"][0].sum()) for r in records}
         record.write_json(workdir / "times.json", {"seconds": seconds})
-        if sweep.draw and summary.measured(cells):
-            sweep.draw(summary.runs(records), workdir / FIGURE)
-        elif summary.measured(cells):
+        if summary.measured(cells) and not sweep.draw:
             bars.generators_by_observers(cells, workdir / FIGURE)
     print(compact.table(cells, rendering.terminal_width()))
+    if sweep.draw and summary.measured(cells):
+        _draw(sweep, summary.runs(records), workdir)
     written = "numbers in summary.json" + ", figure in figure.png" * bool(summary.measured(cells))
     app.say(
         f"{label}: {written} of {workdir}; to recompute them from the records: "
         f"python -m experiments.report --records={workdir}"
     )
+
+
+def _draw(sweep: Sweep, runs: list[summary.Run], workdir: Path) -> None:
+    """Draw the figure of a sweep file, or exit with one line."""
+    try:
+        sweep.draw(runs, workdir / FIGURE)
+    except Exception as error:  # the user's function may raise anything
+        app.fail(f"the draw of the sweep file raised {components.place(error)}; the records and "
+                 "the numbers are kept", 1)  # fmt: skip
 
 
 if __name__ == "__main__":

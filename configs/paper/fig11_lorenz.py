@@ -14,6 +14,7 @@ import numpy as np
 from matplotlib.figure import Figure
 
 from configs.paper import _figure
+from epx.analysis import ledger
 from epx.analysis.anchors import trend_nats
 from epx.analysis.measurement import LN2, interval
 from epx.report import evidence, lines
@@ -69,9 +70,9 @@ def by_bit(run: Run) -> tuple[np.ndarray, np.ndarray]:
     H is the end of the charges: held-out losses are not kept by position.
     """
     rows = run.record.rows
+    members = ledger.finite_members(run.record, max(run.record.evals), run.members)
     nats_MxKxT, tok_MxKxT = (
-        np.asarray(rows[name][run.members], float)
-        for name in ("position_nats", "position_coded_tok")
+        np.asarray(rows[name][members], float) for name in ("position_nats", "position_coded_tok")
     )
     shape = (*nats_MxKxT.shape[:2], COORDINATES, BITS)
     coded = COORDINATES * BITS

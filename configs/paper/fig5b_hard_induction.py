@@ -54,7 +54,7 @@ def check(number: int, runs: Sequence[Run]) -> list[Check]:
     found = _by_hidden(runs)
     loss = {h: evidence.example_bits(run) for h, run in found.items()}
     structure = {h: evidence.by_seed(run, evidence.structure_bits) for h, run in found.items()}
-    steps = {h: evidence.steps_to(run, floor_bits(run) + NEAR_BITS) for h, run in found.items()}
+    flops = {h: evidence.flops_to(run, floor_bits(run) + NEAR_BITS) for h, run in found.items()}
     checks = []
     for h, of_seed in loss.items():
         above = evidence.mean({s: bits - floor_bits(found[h]) for s, bits in of_seed.items()})
@@ -62,8 +62,8 @@ def check(number: int, runs: Sequence[Run]) -> list[Check]:
     for fewer, more in itertools.pairwise(found):
         gap = evidence.difference(structure[more], structure[fewer])
         checks.append(Check(f"S_req({more}) - S_req({fewer}), bit", gap, 0))
-        gap = evidence.difference(steps[more], steps[fewer])
-        checks.append(Check(f"steps to the floor, h = {more} - h = {fewer}", gap, 0))
+        gap = evidence.difference(flops[more], flops[fewer])
+        checks.append(Check(f"FLOP to the floor, h = {more} - h = {fewer}", gap, 0))
     return checks
 
 
@@ -79,8 +79,8 @@ def _floor(rule: int, width: int, steps: int, hidden: int) -> float:
 
 
 def _by_hidden(runs: Sequence[Run]) -> dict[int, Run]:
-    hidden = sorted(evidence.config(run)["generator.hidden"] for run in runs)
-    return {h: evidence.pick(runs, generator__hidden=h) for h in hidden}
+    size = evidence.config(runs[0])["figure.size"]
+    return evidence.by_value(runs, "generator.hidden", HIDDEN[size])
 
 
 def draw(runs: Sequence[Run], path: Path | None = None) -> Figure:

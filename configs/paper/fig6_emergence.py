@@ -15,6 +15,7 @@ from matplotlib.figure import Figure
 
 from configs.paper import _figure
 from epx.analysis.measurement import LN2, Measurement, interval
+from epx.record import RecordError
 from epx.report import evidence, lines
 from epx.report.claims import Check
 from epx.report.evidence import Reading
@@ -58,29 +59,33 @@ def sweep(size: str = "cpu") -> list[dict[str, Any]]:
 
 
 def check(number: int, runs: Sequence[Run]) -> list[Check]:
-    """Of each seed the shortest descriptions at the least and at the most compute of the loops."""
-    shortest = {looped: _shortest(runs, looped) for looped in (False, True)}
-    low = max(curve.flops[0] for curves in shortest.values() for curve in curves.values())
-    gaps = {"least": [], "most": [], "structure": []}
-    for seed in shortest[True].keys() & shortest[False].keys():
-        direct, looped = (shortest[key][seed] for key in (False, True))
-        gaps["least"].append(looped.at(low)[1] - direct.at(low)[1])
-        gaps["most"].append(looped.at(np.inf)[1] - direct.at(np.inf)[1])
-        gaps["structure"].append(direct.structure_bits.max() - looped.at(np.inf)[0])
-    least, most, structure = (interval(np.array(values)) for values in gaps.values())
+    """Of each seed the shortest descriptions at the least and at the most compute of both kinds."""
+    direct, looped = _shortest(runs, looped=False), _shortest(runs, looped=True)
+    seeds = sorted(direct.keys() & looped.keys())
+    if not seeds:
+        raise RecordError("direct and looped runs have no seed in common")
+    pairs = [(direct[seed], looped[seed]) for seed in seeds]
+    low = max(curve.flops[0] for pair in pairs for curve in pair)
+    high = min(curve.last_flops for pair in pairs for curve in pair)
+    gaps = {
+        flops: interval(np.array([b.at(flops)[1] - a.at(flops)[1] for a, b in pairs]))
+        for flops in (low, high)
+    }
+    falls = [plain.structure_bits.max() - loops.at(high)[0] for plain, loops in pairs]
     return [
-        Check(f"MDL looped - direct at {low:.2g} FLOP, bit", least, 0),
-        Check("MDL looped - direct at all FLOP, bit", most, high=0),
-        Check("most S direct - S looped at the end, bit", structure, 0),
+        Check(f"MDL looped - direct at {low:.2g} FLOP, bit", gaps[low], 0),
+        Check(f"MDL looped - direct at {high:.2g} FLOP, bit", gaps[high], high=0),
+        Check("most S direct - S looped at the end, bit", interval(np.array(falls)), 0),
     ]
 
 
 class Curve(NamedTuple):
-    """The shortest descriptions so far of a seed, by rising compute."""
+    """The shortest descriptions so far of a seed, by rising compute up to `last_flops`."""
 
     flops: np.ndarray
     structure_bits: np.ndarray
     description_bits: np.ndarray
+    last_flops: float
 
     def at(self, flops: float) -> tuple[float, float]:
         """S and S + H of the last one within the budget."""
@@ -110,7 +115,7 @@ def _shortest(runs: Sequence[Run], looped: bool) -> dict[int, Curve]:
 def _running_minimum(rows_Nx3: np.ndarray) -> Curve:
     rows_Nx3 = rows_Nx3[np.argsort(rows_Nx3[:, 0])]
     best = np.minimum.accumulate(rows_Nx3[:, 2])
-    return Curve(*rows_Nx3[rows_Nx3[:, 2] == best].T)
+    return Curve(*rows_Nx3[rows_Nx3[:, 2] == best].T, rows_Nx3[-1, 0])
 
 
 def _flops(measured: Measurement) -> np.ndarray:
@@ -129,7 +134,7 @@ def draw(runs: Sequence[Run], path: Path | None = None) -> Figure:
         for name, looped in (("direct", False), ("looped", True)):
             curves = _shortest(runs, looped).values()
             first = max(curve.flops[0] for curve in curves)
-            last = max(curve.flops[-1] for curve in curves)
+            last = min(curve.last_flops for curve in curves)
             series[name] = [
                 (flops, interval(np.array([curve.at(flops)[column] for curve in curves])))
                 for flops in np.geomspace(first, last, 12)

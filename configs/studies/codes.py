@@ -55,7 +55,7 @@ def get_config(size: str = "cpu") -> base.ConfigDict:
 
 
 def sweep() -> list[dict[str, Any]]:
-    """Every rate, and every arm at two rates."""
+    """Every rate, and the arms of a high and of a low rate."""
     rates = [{"label.observer": PLAIN, "optim.lr": rate} for rate in RATES]
     arms = [
         {"label.observer": f"{PLAIN}, {name}", "optim.lr": rate} | keys

@@ -20,12 +20,17 @@ MIN_CHARGES = 5
 
 
 def mean_nats(nats_MxE: np.ndarray, coded_MxE: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """Nats per coded token and its standard error over examples (a ratio of two means)."""
+    """Nats per coded token and its standard error over examples (a ratio of two means).
+
+    The error is nan for a single example.
+    """
     nats, coded = np.asarray(nats_MxE, np.float64), np.asarray(coded_MxE, np.float64)
     mean_M = nats.sum(1) / coded.sum(1)
     residual = nats - mean_M[:, None] * coded
     examples = nats.shape[1]
-    variance_M = (residual**2).sum(1) / max(examples - 1, 1) / examples
+    if examples == 1:
+        return mean_M, np.full_like(mean_M, np.nan)
+    variance_M = (residual**2).sum(1) / (examples - 1) / examples
     return mean_M, np.sqrt(variance_M) / coded.mean(1)
 
 

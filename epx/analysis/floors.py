@@ -9,6 +9,8 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
+from epx.types import require_whole
+
 LN2 = math.log(2.0)
 # Rings that are enumerated: 2^16 states of 16 cells.
 ENUMERATED_CELLS = 16
@@ -68,8 +70,9 @@ def _select(mask: np.ndarray, if_one: np.ndarray, if_zero: np.ndarray) -> np.nda
 def rings(width: int, samples: int, seed: int) -> tuple[np.ndarray, bool]:
     """All rings of a width, or random ones; and whether they are all."""
     if width <= ENUMERATED_CELLS:
-        return np.arange(2**width)[:, None] >> np.arange(width) & 1, True
-    return np.random.default_rng(seed).integers(0, 2, (samples, width)), False
+        return (np.arange(2**width)[:, None] >> np.arange(width) & 1).astype(np.uint8), True
+    drawn = np.random.default_rng(seed).integers(0, 2, (samples, width), np.uint8)
+    return drawn, False
 
 
 def automaton(
@@ -101,9 +104,13 @@ def hidden_bits(
 
     All 2^hidden completions of each visible part are evolved: with visible cells alone, few or
     drawn, the entropy of Y is that of the completions that lead to different rings.
+
+    Raises:
+      ValueError: more than 12 hidden cells, of which the completions do not fit into memory.
     """
+    require_whole("hidden", hidden, 0, min(12, width - 1), "all their completions are in memory")
     visible, is_all = rings(width - hidden, samples, seed)
-    completions = np.arange(2**hidden)[:, None] >> np.arange(hidden) & 1
+    completions = (np.arange(2**hidden)[:, None] >> np.arange(hidden) & 1).astype(np.uint8)
     x_CxNxW = np.concatenate(
         [
             np.broadcast_to(completions[:, None], (2**hidden, len(visible), hidden)),
@@ -149,12 +156,16 @@ def of_generator(section: dict[str, Any]) -> dict[str, Fact]:
         return {"floor of an example, bit": markov_bits(*arguments)}
     task = {key: section[key] for key in ("rule", "width", "steps")}
     facts = automaton(**task, burnin=section["burnin"])
+    # After a burn-in X is not uniform, and the hidden cells are not independent of the others.
+    left = {}
+    if section["hidden"] and not section["burnin"]:
+        left["hidden cells leave, bit"] = hidden_bits(**task, hidden=section["hidden"])
     return {
         "1s among the last cells": facts.ones,
         f"bit per cell, given {CONTEXT} before": facts.next_cell_bits,
         "last states equal to X": facts.copied,
         "last cells equal to X": facts.agreement,
-        "hidden cells leave, bit": hidden_bits(**task, hidden=section["hidden"]),
+        **left,
     }
 
 
@@ -177,9 +188,10 @@ def _next_cell_bits(y_NxW: np.ndarray, is_all: bool) -> Fact:
     """
     if y_NxW.shape[1] <= CONTEXT:
         return Fact(math.nan, math.nan)
-    parts = [y_NxW] if is_all else np.array_split(y_NxW, 10)
-    spread = np.std([_block_bits(part) for part in parts], ddof=0) / math.sqrt(len(parts))
-    return Fact(_block_bits(y_NxW), float(spread))
+    if is_all:
+        return Fact(_block_bits(y_NxW), 0.0)
+    parts = [_block_bits(part) for part in np.array_split(y_NxW, 10)]
+    return Fact(_block_bits(y_NxW), float(np.std(parts, ddof=1) / math.sqrt(len(parts))))
 
 
 def _block_bits(y_NxW: np.ndarray) -> float:

@@ -97,7 +97,8 @@ def measure(
         `prequential` and `excess` measure the teacher.
       anchor: one of ANCHORS, for both S and H. None takes for H the first available: `ema`, or
         `raw` for counters, which have no average; and for S the `trend` of the charges, or the
-        anchor of H where no example is new (repeats, blocks) or every charge is of other counts.
+        anchor of H where the charges are too few, of repeated examples, of averaged weights, of
+        counts, or of several learners (blocks, a projected teacher).
       test_tokens: 𝒟, above 0; None takes the config's `eval.test_tokens`, or else D, averaged over
         members.
       members: members to use; None takes all.
@@ -315,7 +316,11 @@ def _default_plateau(record: Record, code: str, available: list[str], rows: Arra
     of averaged weights are above the loss of the average.
     """
     section = record.config.get("code", {})
-    of_one_learner = section.get("name") != "blocks" and section.get("charged", "raw") == "raw"
+    of_one_learner = (
+        section.get("name") != "blocks"
+        and section.get("charged", "raw") == "raw"
+        and section.get("pacing") != "projection"  # which replaces the teacher
+    )
     by_gradient = record.config["facts"]["learns_by_gradient"]
     new = not rows["passes"].any()
     follows = "trend" in available and of_one_learner and by_gradient and new

@@ -69,14 +69,16 @@ class Measurement(NamedTuple):
     @property
     def structure_shared_error_nats(self) -> np.ndarray:
         """Standard error of S that all members have in common."""
-        online = self.plateau in ONLINE
-        return self.anchored_tok * self.plateau_error_nats * (self.shared_held_out and not online)
+        return self._shared(self.plateau, self.anchored_tok * self.plateau_error_nats)
 
     @property
     def entropy_shared_error_nats(self) -> np.ndarray:
         """Standard error of H that all members have in common."""
-        online = self.anchor in ONLINE
-        return self.test_tok * self.anchor_error_nats * (self.shared_held_out and not online)
+        return self._shared(self.anchor, self.test_tok * self.anchor_error_nats)
+
+    def _shared(self, estimator: str, errors_nats_M: np.ndarray) -> np.ndarray:
+        shared = self.shared_held_out and estimator not in ONLINE
+        return errors_nats_M if shared else np.zeros_like(self.test_tok)
 
     @property
     def description_shared_error_nats(self) -> np.ndarray:

@@ -8,6 +8,8 @@ This module charges and updates. `epx/analysis/ledger.py` computes the area from
 float64.
 """
 
+import functools
+
 import jax
 import jax.numpy as jnp
 from jax import lax
@@ -45,15 +47,12 @@ def make(observer: Observer, batch: Batch, positions: bool = False, charged: str
     accepted = " or ".join(known) + (", as a counter has no average" if observer.update else "")
     require("code.charged", charged, charged in known, accepted)
     learning = Learning(observer, batch)
-    learn = _count if observer.update else _descend
     averaged = charged == "ema"
+    learn = _count if observer.update else functools.partial(_descend, averaged)
 
     def step(generator: Generator, hyper: Hyper, state: State) -> tuple[State, Row]:
         # Equation 8, first term: log 1/P_i(Z_i), under the observer before it learns from Z_i.
-        average = _average_charge(learning, generator, hyper, state) if averaged else None
         state, charge = learn(learning, generator, hyper, state)
-        if average is not None:
-            charge = charge._replace(nats_T=average)
         length = generator.spec.length
         row = {
             "nats": charge.nats,
@@ -71,29 +70,27 @@ def make(observer: Observer, batch: Batch, positions: bool = False, charged: str
 
 
 def _descend(
-    learning: Learning, generator: Generator, hyper: Hyper, state: State
+    averaged: bool, learning: Learning, generator: Generator, hyper: Hyper, state: State
 ) -> tuple[State, Charge]:
-    """One step of Adam on the mean loss over the coded tokens of the batch."""
+    """One step of Adam on the mean loss over the coded tokens of the batch.
+
+    The batch is charged under the last weights, or under their average if `averaged`.
+    """
     index_NxB = learning.batch.indices(generator.spec.size, state.step)
+    make_examples = functools.partial(training_examples, generator, hyper)
     learner, charge = learning.step(
         hyper,
         state.learner,
         index_NxB,
-        lambda index_B: training_examples(generator, hyper, index_B),
+        make_examples,
         rate=optim.rate(hyper, state.step),
         window=hyper.ema_steps,
     )
+    if averaged:
+        nats_T, _ = learning.charge(state.learner.ema, index_NxB, make_examples)
+        finite = charge.finite & jnp.isfinite(nats_T.sum())
+        charge = charge._replace(nats_T=nats_T, finite=finite)
     return freeze_failed(state, state._replace(learner=learner), charge.finite), charge
-
-
-def _average_charge(
-    learning: Learning, generator: Generator, hyper: Hyper, state: State
-) -> jax.Array:
-    """Nats of the coded tokens at each position under the averaged weights, of shape T."""
-    index_NxB = learning.batch.indices(generator.spec.size, state.step)
-    return learning.charge(
-        state.learner.ema, index_NxB, lambda index_B: training_examples(generator, hyper, index_B)
-    )[0]
 
 
 def _count(

@@ -30,15 +30,7 @@ VERSION = 1
 TINY = dict(system="cat", bits=3, time=2.0)
 
 _STATIC = {"static": True}
-# Coordinates of each system, and nats produced in a unit of time: a Lyapunov time of the flow, a
-# step of a map.
 COORDINATES = {"lorenz": 3, "doubling": 1, "logistic": 1, "cat": 2}
-RATES_NATS = {
-    "lorenz": 1.0,
-    "doubling": math.log(2),
-    "logistic": math.log(2),
-    "cat": math.log((3 + math.sqrt(5)) / 2),
-}
 MAX_BITS = 16
 MAX_TIME = 1000.0
 

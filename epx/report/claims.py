@@ -28,7 +28,7 @@ class Check(NamedTuple):
     Attributes:
       what: the quantity with its unit.
       estimate: a mean and the half width of its 95 % interval, 0 for an exact number.
-      low, high: the bounds; -inf or inf for none.
+      low, high: the bounds, -inf or inf for none; one bound excludes itself, two include both.
     """
 
     what: str
@@ -40,11 +40,21 @@ class Check(NamedTuple):
     def verdict(self) -> str:
         """Whether the interval is within the bounds, outside of them, or neither."""
         mean, half = self.estimate
-        if not math.isfinite(half):
+        if not (math.isfinite(mean) and math.isfinite(half)):
             return UNDECIDED
-        if self.low <= mean - half and mean + half <= self.high:
+        least, most = mean - half, mean + half
+        if math.isfinite(self.low) and math.isfinite(self.high):
+            within = self.low <= least and most <= self.high
+        else:
+            within = self.low < least and most < self.high
+        if within:
             return HOLDS
-        return FAILS if mean + half < self.low or mean - half > self.high else UNDECIDED
+        return FAILS if most < self.low or least > self.high else UNDECIDED
+
+    @property
+    def value(self) -> str:
+        """The estimate as text."""
+        return rounded(*self.estimate) if math.isfinite(self.estimate.mean) else "no value"
 
     @property
     def inequality(self) -> str:
@@ -60,9 +70,9 @@ class Claim(NamedTuple):
     """A claim and what was measured of it.
 
     Attributes:
-      number: of the claim, in the order of the paper.
+      number: of the claim.
       statement: the claim in a sentence.
-      figure: the sweep whose records decide it, or how it is computed.
+      figure: the config that checks it, with the size of its records.
       checks: all have to hold.
       note: what a reader has to know of the check, such as why it could not be measured.
     """
@@ -83,20 +93,22 @@ class Claim(NamedTuple):
 
 
 def evaluate(figure: ModuleType, records: Sequence[Record]) -> list[Claim]:
-    """The claims of a figure's config, checked on those of the records that are for it."""
-    name = figure.__name__.rpartition(".")[2].removeprefix("sweep_")
-    runs = evidence.of_figure(records, name)
-    trains = bool(getattr(figure, "sweep", list)())
+    """The claims of a figure's config, checked on the records of each of its sizes."""
+    name = figure.__name__.rpartition(".")[2]
+    by_size = evidence.of_figure(records, name)
+    if not getattr(figure, "sweep", list)():
+        by_size = {"": []}  # nothing is trained
+    if not by_size:
+        missing = "no records of this figure"
+        return [Claim(n, words, name, note=missing) for n, words in figure.CLAIMS.items()]
     result = []
-    for number, statement in figure.CLAIMS.items():
-        claim = Claim(number, statement, name)
-        if trains and not runs:
-            result.append(claim._replace(note="no records of this figure"))
-            continue
-        try:
-            result.append(claim._replace(checks=tuple(figure.check(number, runs))))
-        except RecordError as error:
-            result.append(claim._replace(note=str(error)))
+    for size, runs in by_size.items():
+        for number, statement in figure.CLAIMS.items():
+            claim = Claim(number, statement, f"{name}:{size}" if size else name)
+            try:
+                result.append(claim._replace(checks=tuple(figure.check(number, runs))))
+            except RecordError as error:
+                result.append(claim._replace(note=str(error)))
     return result
 
 
@@ -111,7 +123,7 @@ def table(claims: Sequence[Claim]) -> str:
     for claim in claims:
         head = f"{claim.number}. {claim.statement} ({claim.figure}): {claim.verdict}"
         lines = [
-            [f"   {check.what}", rounded(*check.estimate), check.inequality, check.verdict]
+            [f"   {check.what}", check.value, check.inequality, check.verdict]
             for check in claim.checks
         ]
         blocks.append(
@@ -126,7 +138,7 @@ def markdown(claims: Sequence[Claim]) -> str:
     """Claims as a table in Markdown, a row for each check."""
     rows = [
         [claim.number, claim.statement, claim.figure, check.what, check.inequality,
-         rounded(*check.estimate), check.verdict]
+         check.value, check.verdict]
         for claim in claims
         for check in claim.checks
     ]  # fmt: skip
@@ -153,8 +165,8 @@ def write(claims: Sequence[Claim], folder: Path) -> None:
             "checks": [
                 {
                     "what": check.what,
-                    "mean": check.estimate.mean,
-                    "half_width": None if math.isnan(check.estimate[1]) else check.estimate[1],
+                    "mean": _number(check.estimate.mean),
+                    "half_width": _number(check.estimate.half_width),
                     "bound": check.inequality,
                     "verdict": check.verdict,
                 }
@@ -164,3 +176,7 @@ def write(claims: Sequence[Claim], folder: Path) -> None:
         for claim in claims
     ]
     record.write_json(folder / "claims.json", {"claims": values})
+
+
+def _number(value: float) -> float | None:
+    return value if math.isfinite(value) else None

@@ -56,7 +56,7 @@ def compare(
         names = [f"{cells[n]['generator']} / {cells[n]['observer']}" for n in pair]
         if names[0] == names[1]:
             names = [f"{name} / {cells[n]['record']}" for name, n in zip(names, pair)]
-        differences = _difference(*(runs[n] for n in pair), anchor, test_tokens)
+        differences = difference(*(runs[n] for n in pair), anchor, test_tokens)
         result.append({"first": names[0], "second": names[1], **differences})
     return result
 
@@ -79,7 +79,14 @@ def _common(first: Cell, second: Cell) -> int:
     return sum(first[key] == second[key] for key in (*NAMES, "code"))
 
 
-def _difference(first: Run, second: Run, anchor: str | None, test_tokens: float | None) -> Cell:
+def difference(
+    first: Run, second: Run, anchor: str | None = None, test_tokens: float | None = None
+) -> Cell:
+    """The mean difference of two runs over their common seeds; as `compare` for one pair.
+
+    Raises:
+      RecordError: they have no seed in common.
+    """
     measurements = [
         ledger.measure(run.record, None, anchor, test_tokens, run.members)
         for run in (first, second)

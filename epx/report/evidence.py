@@ -1,5 +1,10 @@
-"""Runs of records chosen by their config, and estimates over their seeds, for claims."""
+"""Runs of records chosen by their config, and estimates over their seeds, for claims.
 
+Seeds have held-out examples of their own, as those of endless generators do; for finite ones
+`comparison.difference` adds the error that they share.
+"""
+
+import math
 from collections.abc import Callable, Sequence
 from typing import Any, NamedTuple
 
@@ -37,10 +42,14 @@ class Reading(NamedTuple):
 DEFAULT = Reading()
 
 
-def of_figure(records: Sequence[Record], figure: str) -> list[Run]:
-    """The runs whose config names a figure in `figure.name`."""
-    named = [r for r in records if r.config.get("figure", {}).get("name") == figure]
-    return summary.runs(named)
+def of_figure(records: Sequence[Record], figure: str) -> dict[str, list[Run]]:
+    """The runs whose config names a figure in `figure.name`, by `figure.size`."""
+    by_size: dict[str, list[Record]] = {}
+    for record in records:
+        section = record.config.get("figure", {})
+        if section.get("name") == figure and record.rows:
+            by_size.setdefault(section.get("size", ""), []).append(record)
+    return {size: summary.runs(named) for size, named in by_size.items()}
 
 
 def config(run: Run) -> dict[str, Any]:
@@ -59,6 +68,15 @@ def pick(runs: Sequence[Run], **wanted: Any) -> Run:
         named = ", ".join(f"{key.replace('__', '.')}={value}" for key, value in wanted.items())
         raise RecordError(f"{len(found)} runs with {named}; one is needed")
     return found[0]
+
+
+def by_value(runs: Sequence[Run], key: str, values: Sequence[Any]) -> dict[Any, Run]:
+    """The one run with each value of a key, in the order of the values.
+
+    Raises:
+      RecordError: as `pick`.
+    """
+    return {value: pick(runs, **{key.replace(".", "__"): value}) for value in values}
 
 
 def select(runs: Sequence[Run], **wanted: Any) -> list[Run]:
@@ -85,8 +103,8 @@ def by_seed(run: Run, quantity: Quantity, reading: Reading = DEFAULT) -> dict[in
 
 
 def mean(values: dict[int, float]) -> Estimate:
-    """The mean over seeds with its 95 % interval."""
-    return interval(np.array(list(values.values())))
+    """The mean over seeds with its 95 % interval; nan without a seed."""
+    return paired(lambda value: value, values)
 
 
 def paired(combine: Callable[..., float], *values: dict[int, float]) -> Estimate:
@@ -118,18 +136,17 @@ def example_bits_by_step(run: Run) -> list[tuple[float, Estimate]]:
     return [(float(step), mean(example_bits(run, Reading(step=step)))) for step in steps]
 
 
-def steps_to(run: Run, target_bits: float) -> dict[int, float]:
-    """By seed the steps at the first evaluation with an example's loss of at most `target_bits`.
+def flops_to(run: Run, target_bits: float) -> dict[int, float]:
+    """By seed the training FLOPs at the first evaluation with an example's loss within a target.
 
-    A seed that does not come there has all steps of the run, a lower bound.
+    nan for a seed that does not come to `target_bits` in this run.
     """
     reached: dict[int, float] = {}
+    members = summary.seeds(run)
     for step in sorted(run.record.evals, reverse=True):
         for seed, bits in example_bits(run, Reading(step=step)).items():
-            if bits <= target_bits:
-                reached[seed] = float(step)
-            else:
-                reached.setdefault(seed, float(max(run.record.evals)))
+            flops = run.record.rows["flops"][members[seed], :step].sum(dtype=np.float64)
+            reached[seed] = float(flops) if bits <= target_bits else reached.get(seed, math.nan)
     return reached
 
 

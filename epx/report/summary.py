@@ -12,6 +12,7 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from epx.analysis import ledger
+from epx.analysis.anchors import ONLINE
 from epx.analysis.measurement import LN2, Estimate, Measurement, interval
 from epx.record import Record, RecordError, flatten
 
@@ -189,7 +190,7 @@ def _by_code(record: Record, default: Measurement, anchor: str | None) -> Cell:
     """S by every code of a record, in total and per token of the coded set.
 
     `default` is the measurement by the code that made the record. EDL is per token of its first
-    pass, and comes with its standard error from the held-out set.
+    pass, and where it rests on held-out examples it comes with their standard error.
     """
     members = default.members.tolist()
     extended = record.env.get("extended", [])
@@ -206,7 +207,7 @@ def _by_code(record: Record, default: Measurement, anchor: str | None) -> Cell:
         set_tok = measurement.coded_tok if code == "excess" else default.test_tok
         per_tok = measurement._replace(test_tok=set_tok).structure_bits_per_tok
         result[f"{name}_bits_per_tok"] = _pair(per_tok)
-        if code == "excess":
+        if code == "excess" and measurement.plateau not in ONLINE:
             errors_M = measurement.anchored_tok * measurement.plateau_error_nats / LN2
             result["EDL_held_out_error_bits"] = float(errors_M.mean())
     if ledger.is_requential(record):

@@ -74,3 +74,14 @@ def test_the_mean_entropy_of_a_row_is_the_limit_of_the_floor():
     """Visible rows: 1/2 + 1/3 + 1/4 nats for a state, weighted by how often it is reached."""
     floor = floors.markov_bits(4, 0, 65)
     assert floor.value * np.log(2) / 64 == pytest.approx(markov.mean_row_nats(4), rel=0.02)
+
+
+def test_more_hidden_cells_than_fit_into_memory_are_refused():
+    with pytest.raises(ValueError, match=r"hidden=16: accepted whole numbers from 0 to 12"):
+        floors.hidden_bits(30, 32, 4, 16)
+
+
+def test_hidden_cells_are_left_out_where_x_is_not_uniform():
+    section = dict(name="eca", rule=54, width=12, steps=4, burnin=100, hidden=3)
+    assert "hidden cells leave, bit" not in floors.of_generator(section)
+    assert floors.of_generator(section | {"burnin": 0})["hidden cells leave, bit"].error == 0

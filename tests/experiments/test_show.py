@@ -136,7 +136,9 @@ def test_order_0_entropy_is_that_of_the_source():
 
 def test_floors_are_shown_with_the_examples(capsys, monkeypatch):
     monkeypatch.setattr(show.FLAGS, "floors", True)
-    show.show("eca:tiny", {"generator.rule": "30", "generator.hidden": "2"}, 0)
+    show.show(
+        "eca:tiny", {"generator.rule": "30", "generator.hidden": "2", "generator.burnin": "0"}, 0
+    )
     assert re.search(r"hidden cells leave, bit +2 ± 0\n", capsys.readouterr().out)
     show.show("markov:tiny", {}, 0)
     assert "floor of an example, bit" in capsys.readouterr().out

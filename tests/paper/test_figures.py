@@ -63,8 +63,10 @@ def toy(config):
 
 @pytest.mark.slow
 @pytest.mark.parametrize("name", [name for name in TRAINED if name != "fig4c_chess_order"])
-def test_a_figure_runs_is_checked_and_drawn(name, tmp_path):
+def test_a_figure_runs_is_checked_and_drawn(name, tmp_path, monkeypatch):
     module = figure(name)
+    if name == "fig3_automata":
+        monkeypatch.setattr(module, "EARLY", {"cpu": ((2, 32), 20)})
     groups = ensembles(toy(module.get_config()), small(module.sweep(), seeds=2))
     for _ in local.train(groups, local.prepare(groups), tmp_path):
         pass

@@ -224,7 +224,8 @@ def test_an_exported_record_holds_the_same_numbers(reference, tmp_path):
     assert sorted(small.evals) == sorted(run.evals) and "grad_norm" not in small.rows
     for step in run.evals:
         ours, theirs = (ledger.measure(r, anchor="ema", step=step) for r in (small, run))
-        np.testing.assert_allclose(ours.structure_nats, theirs.structure_nats, rtol=1e-6)
+        for number in ("structure_nats", "entropy_nats", "exact_flops", "paper_flops"):
+            np.testing.assert_allclose(getattr(ours, number), getattr(theirs, number), rtol=1e-6)
     with pytest.raises(record.RecordError, match="exists"):
         record.export(run.path, copy)
     (copy / "done.json").unlink()
