@@ -66,6 +66,7 @@ class Convolution(nn.Module):
 def make(
     vocab: int,
     length: int,
+    *,
     side: int = 0,
     depth: int = 6,
     width: int = 32,

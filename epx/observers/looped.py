@@ -14,6 +14,7 @@ TINY = {"depth": 1, "loops": 2, "width": 8, "head_dim": 4}
 def make(
     vocab: int,
     length: int,
+    *,
     side: int = 0,
     depth: int = 1,
     loops: int = 4,

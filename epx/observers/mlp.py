@@ -61,6 +61,7 @@ class Perceptron(nn.Module):
 def make(
     vocab: int,
     length: int,
+    *,
     side: int = 0,
     depth: int = 2,
     width: int = 32,

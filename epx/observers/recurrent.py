@@ -60,6 +60,7 @@ class Recurrent(nn.Module):
 def make(
     vocab: int,
     length: int,
+    *,
     side: int = 0,
     depth: int = 1,
     width: int = 32,

@@ -134,6 +134,7 @@ class StateSpace(nn.Module):
 def make(
     vocab: int,
     length: int,
+    *,
     side: int = 0,
     depth: int = 2,
     width: int = 32,

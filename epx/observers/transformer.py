@@ -15,6 +15,7 @@ TINY = {"depth": 2, "width": 8, "head_dim": 4}
 def make(
     vocab: int,
     length: int,
+    *,
     side: int = 0,
     depth: int = 2,
     width: int = 32,

@@ -25,7 +25,7 @@ def observer_of(name, spec):
     if name == "counts":
         return counts.make(spec.vocab, spec.length, order=1)
     if name == "transformer":
-        return transformer.make(spec.vocab, spec.length, spec.side, depth=1, width=8)
+        return transformer.make(spec.vocab, spec.length, side=spec.side, depth=1, width=8)
     return linear.make(spec.vocab, spec.length)
 
 
