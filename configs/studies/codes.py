@@ -6,7 +6,7 @@ Two automata are coded by a student that learns from the samples of its teacher.
 codes: the requential one of the student, and the prequential one of its teacher. First the rate
 varies, and then, at a high rate, what may keep the student near its teacher: the batch (at equal
 tokens), a cap on the KL, the averages of the weights, clipping, and the constant of Adam; at a low
-rate the cap and the projection. Takes half an hour on 2 cores.
+rate the cap and the projection. Takes 25 minutes on 2 cores.
 """
 
 from collections.abc import Sequence
