@@ -108,7 +108,7 @@ def _check_alone() -> None:
     """Refuse flags that --claims, which has its own anchors and sets, does not use."""
     others = ("anchor", "test_tokens", "surplus", "compare", "summary", "sensitivity", *FIGURES)
     given = [name for name in others if FLAGS[name].present]
-    require("--claims", True, not given, f"no --{', --'.join(given)} beside it")
+    require("--claims", True, not given, f"alone, without --{' and --'.join(given)}")
 
 
 def _table(cells: list[summary.Cell]) -> str:
