@@ -2,10 +2,10 @@
 
     python -m experiments.sweep --sweep=paper/fig11_lorenz --workdir=runs/fig11
 
-Claim 21; 7 minutes on 2 cores. Bits of the state Y of the flow of Lorenz, after bits of the state X 30
-Lyapunov times earlier or alone. The charges of each bit are kept, so that S and H are known bit by
-bit. Expected: the first bits have structure, the last are noise, and X makes no difference. The size
-is enough for the bits; five seeds see no effect of X, and do not bound it by half a percent.
+Claim 21; 7 minutes on 2 cores. Bits of the state Y of the flow of Lorenz, after bits of the state X
+30 Lyapunov times earlier or alone. The charges of each bit are kept, so that S and H are known bit
+by bit. Expected: the first bits have structure, the last are noise, and X makes no difference. The
+size is enough for the bits; five seeds see no effect of X, and do not bound it by half a percent.
 """
 
 from collections.abc import Sequence
