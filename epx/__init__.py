@@ -8,7 +8,7 @@
 The first call that needs JAX loads it; records can be read without it.
 """
 
-__version__ = "0.2.0"
+__version__ = "0.3.0"
 __all__ = ["generator", "load", "measure", "observer"]
 
 _HOMES = {

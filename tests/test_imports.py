@@ -7,6 +7,7 @@ from pathlib import Path
 
 import pytest
 
+import epx
 from epx.types import refusal
 
 ROOT = Path(__file__).parents[1]
@@ -185,3 +186,10 @@ def test_every_refusal_names_a_key_and_what_is_accepted():
             assert variable and all(re.fullmatch(r"[\w.-]+", text) for text in texts), where
         for text in accepted:
             assert text and not NO_KIND.match(text), f"{where}: accepted {text!r}"
+
+
+def test_the_version_is_the_same_everywhere():
+    root = Path(__file__).parents[1]
+    (packaged,) = re.findall(r'^version = "(.+)"$', (root / "pyproject.toml").read_text(), re.M)
+    (cited,) = re.findall(r"^version: (.+)$", (root / "CITATION.cff").read_text(), re.M)
+    assert packaged == cited == epx.__version__
