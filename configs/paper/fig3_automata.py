@@ -1,6 +1,8 @@
 """Figure 3: the same machine makes noise, cheap structure and dear structure (rules 30, 15, 54).
 
-python -m experiments.sweep --sweep=paper/fig3_automata --workdir=runs/fig3
+    python -m experiments.sweep --sweep=paper/fig3_automata --workdir=runs/fig3
+
+Claims 9 and 10, not measured yet.
 """
 
 from collections.abc import Sequence

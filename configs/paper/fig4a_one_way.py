@@ -4,6 +4,8 @@
 
 X is a uniform ring of n cells and Y its state under rule 30. All 2n cells are coded, X first or Y
 first, so that n bits are unpredictable in both orders for an observer with time enough.
+
+Claim 12, not measured yet.
 """
 
 import itertools

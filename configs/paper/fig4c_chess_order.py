@@ -7,6 +7,8 @@
 cut after 16 half-moves, so that a small observer sees a game at once. Rates were chosen from RATES
 for each observer by the shortest description S + H. `paper` needs games of Lichess, January 2025,
 in `lichess.pgn`.
+
+Claim 16; 41 minutes on 2 cores, measured with version 0.1.
 """
 
 import math

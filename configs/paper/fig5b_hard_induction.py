@@ -3,6 +3,8 @@
     python -m experiments.sweep --sweep=paper/fig5b_hard_induction --workdir=runs/fig5b
 
 The first h cells of a ring X are hidden, its state Y after some steps of rule 30 is coded.
+
+Claim 13, not measured yet.
 """
 
 import functools

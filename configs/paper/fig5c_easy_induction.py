@@ -3,6 +3,8 @@
     python -m experiments.sweep --sweep=paper/fig5c_easy_induction --workdir=runs/fig5c
 
 Chains of V states; h of the V transition rows are hidden, the others are given with the sequence.
+
+Claim 14, not measured yet.
 """
 
 import functools

@@ -4,6 +4,8 @@
 
 Rule 54 from X to its state after many steps: directly, or in loops, with the states between as
 tokens that are coded too, so that the loops pay for every state. Both code the same final states.
+
+Claim 15, not measured yet.
 """
 
 from collections.abc import Sequence

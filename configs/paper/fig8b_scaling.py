@@ -2,7 +2,7 @@
 
     python -m experiments.sweep --sweep=paper/fig8b_scaling --workdir=runs/fig8b
 
-Nothing is trained; it takes three seconds. The laws are those of figure 8b and table 1.
+Claim 5. Nothing is trained; it takes three seconds. The laws are those of figure 8b and table 1.
 """
 
 from collections.abc import Sequence

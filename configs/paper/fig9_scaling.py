@@ -2,7 +2,7 @@
 
     python -m experiments.sweep --sweep=paper/fig9_scaling --workdir=runs/fig9
 
-Nothing is trained; it takes three seconds.
+Claim 6. Nothing is trained; it takes three seconds.
 """
 
 from collections.abc import Sequence

@@ -59,13 +59,12 @@ def test_the_given_rows_are_those_of_the_chain():
 
 
 def test_the_first_state_has_the_stationary_law():
-    """A flow balance holds from the first step on: as many enter a state as leave it."""
+    """That of a high power of the chain, whose rows are all given here."""
     generator = markov.make(jax.random.key(1), states=3, hidden=0, length=2)
     drawn = examples(generator, 20_000)
     p_BxVxV = np.exp(np.asarray(drawn.side, np.float64)[:, 1:4])
     power = np.linalg.matrix_power(p_BxVxV, 256)[:, 0]
     starts = np.eye(3)[np.asarray(drawn.tokens_T)[:, 4]]
-    # Chi-square of the residuals, which are independent over examples.
     residual = (starts - power).mean(0)
     deviation = np.sqrt((power * (1 - power)).mean(0) / len(power))
     assert (np.abs(residual) < 4 * deviation).all()
