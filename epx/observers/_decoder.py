@@ -15,7 +15,6 @@ from jax import lax
 
 from epx.observers._layers import (
     ACTIVATIONS,
-    DTYPES,
     Dense,
     Head,
     LayerNorm,
@@ -23,9 +22,11 @@ from epx.observers._layers import (
     learning_rate_scales,
     previous_tokens,
     previous_vectors,
+    require_choices,
     require_parameters,
     require_side,
     small_normal,
+    vector_before,
     zeros,
 )
 from epx.types import Observer, PyTree, require, require_whole
@@ -172,8 +173,7 @@ def observer(
     require_whole("observer.head_dim", head_dim, 1, 2**16, "no width is larger")
     divisors = f"divisors of width={width}, or any number above it"
     require("observer.head_dim", head_dim, width % min(head_dim, width) == 0, divisors)
-    require("observer.activation", activation, activation in ACTIVATIONS, ", ".join(ACTIVATIONS))
-    require("observer.dtype", dtype, dtype in DTYPES, ", ".join(DTYPES))
+    require_choices(dtype, activation)
     head_dim = min(head_dim, width)
     layer = 12 * width**2 + 2 * width + 2 * head_dim
     parameters = (2 * vocab + length + side + 1) * width + depth * layer
@@ -268,14 +268,10 @@ def _step(
     side: jax.Array | None = None,
 ) -> tuple[Cache, jax.Array]:
     require_side(side, model.side)
-    vectors_Bx1xR = None
-    if side is not None:
-        read = lax.dynamic_slice_in_dim(side, cache.position - 1, 1, axis=1)
-        vectors_Bx1xR = jnp.where(cache.position > 0, read, 0.0)
     logits_Bx1xV, layers = model.apply(
         {"params": params},
         tokens_B[:, None],
-        vectors_Bx1xR,
+        vector_before(side, cache.position),
         cache.position[None],
         cache.layers,
     )

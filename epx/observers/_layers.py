@@ -92,6 +92,14 @@ def previous_vectors(side_BxTxR: jax.Array) -> jax.Array:
     return jnp.roll(side_BxTxR, 1, axis=1).at[:, 0].set(0)
 
 
+def vector_before(side_BxTxR: jax.Array | None, position: jax.Array) -> jax.Array | None:
+    """The vector read with the token before one position, Bx1xR; zeros at the first position."""
+    if side_BxTxR is None:
+        return None
+    read_Bx1xR = jax.lax.dynamic_slice_in_dim(side_BxTxR, position - 1, 1, axis=1)
+    return jnp.where(position > 0, read_Bx1xR, 0.0)
+
+
 def refuse_side(family: str, side: PyTree) -> None:
     """Raise a ValueError if a family without side information is given some."""
     if side is not None:
@@ -104,6 +112,13 @@ def require_side(side: jax.Array | None, size: int) -> None:
     fits = side is None if size == 0 else side is not None and side.shape[2:] == (size,)
     accepted = f"an array BxTx{size}, one vector for each token" if size else "none"
     require("side", found, fits, f"{accepted}: this observer was made for side={size}")
+
+
+def require_choices(dtype: str, activation: str | None = None) -> None:
+    """Raise a refusal of a dtype or an activation that is not known; None: the family has none."""
+    require("observer.dtype", dtype, dtype in DTYPES, ", ".join(DTYPES))
+    known = activation is None or activation in ACTIVATIONS
+    require("observer.activation", activation, known, ", ".join(ACTIVATIONS))
 
 
 def require_parameters(key: str, value: int, count: int) -> None:

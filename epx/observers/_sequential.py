@@ -1,4 +1,4 @@
-"""What families with a state of fixed size share: their inputs, and the functions of an observer.
+"""What families with a state of fixed size share: inputs, head, and the functions of an observer.
 
 A model is called with the tokens before some consecutive positions and the state before the first
 of them, and returns logits and the state after the last one. A full forward pass and the cached
@@ -12,10 +12,11 @@ from typing import NamedTuple
 import flax.linen as nn
 import jax
 import jax.numpy as jnp
-from jax import lax
 
 from epx.observers._layers import (
     Dense,
+    Head,
+    LayerNorm,
     fan_in,
     learning_rate_scales,
     previous_tokens,
@@ -23,6 +24,7 @@ from epx.observers._layers import (
     require_parameters,
     require_side,
     small_normal,
+    vector_before,
 )
 from epx.types import Observer, PyTree, require, require_whole
 
@@ -41,22 +43,38 @@ class Cache(NamedTuple):
     state: PyTree
 
 
-class Inputs(nn.Module):
-    """The input of each position, BxTxD float32: embeddings of the token before and of the place.
+class Sequential(nn.Module):
+    """Inputs, a body with a state, and a head that starts at zero.
 
-    The token before position 0 is the zero vector. Where tokens come with vectors of side
-    information, a linear map of the vector of the token before is added.
+    The input of a position is the embedding of the token before it (the zero vector at position 0)
+    plus that of the position. Where tokens come with vectors of side information, a linear map of
+    the vector of the token before is added.
+
+    Attributes:
+      vocab, length, side, width, dtype: as the arguments of a family's `make`.
+      body: a module, (x_BxTxD, state) -> (x_BxTxD, the state after the last position).
     """
 
     vocab: int
     length: int
     side: int
     width: int
+    dtype: str
+    body: nn.Module
 
     @nn.compact
     def __call__(
-        self, previous_BxT: jax.Array, vectors_BxTxR: jax.Array | None, positions_T: jax.Array
-    ) -> jax.Array:
+        self,
+        previous_BxT: jax.Array,
+        vectors_BxTxR: jax.Array | None,
+        positions_T: jax.Array,
+        state: PyTree,
+    ) -> tuple[jax.Array, PyTree]:
+        """logits_BxTxV (float32) of consecutive positions, and the state after the last one.
+
+        `previous_BxT` are the tokens before each position, ignored at position 0, and
+        `vectors_BxTxR` their side information, or None.
+        """
         embedding_VxD = self.param("embedding", small_normal, (self.vocab, self.width))
         positions_SxD = self.param("positions", small_normal, (self.length, self.width))
         x_BxTxD = jnp.where(positions_T[:, None] > 0, embedding_VxD[previous_BxT], 0.0)
@@ -65,19 +83,20 @@ class Inputs(nn.Module):
             vectors_NxR = vectors_BxTxR.reshape(-1, self.side)
             mapped_NxD = Dense(self.width, kernel_init=fan_in, name="side")(vectors_NxR)
             x_BxTxD += mapped_NxD.reshape(x_BxTxD.shape)
-        return x_BxTxD
+        x_BxTxD, state = self.body(x_BxTxD, state)
+        head = Head(self.vocab, dtype=self.dtype, name="head")
+        return head(LayerNorm(name="norm")(x_BxTxD)), state
 
 
 def observer(
-    model: nn.Module, initial: Callable[[int], PyTree], forward_flops_per_token: float
+    model: Sequential, initial: Callable[[int], PyTree], body_flops_per_token: float
 ) -> Observer:
     """The functions of an observer whose model has a state of fixed size.
 
     Args:
-      model: `(previous_BxT, vectors_BxTxR, positions_T, state) -> (logits_BxTxV, state)`; its
-        fields include `length` and `side`.
+      model: with its body.
       initial: batch -> the state before position 0.
-      forward_flops_per_token: of the model's products; learning costs twice as much.
+      body_flops_per_token: of the body's products; learning costs twice as much as predicting.
 
     Raises:
       ValueError: a model too large for any device.
@@ -85,13 +104,11 @@ def observer(
     shapes = jax.eval_shape(partial(_init, model, initial), jax.random.key(0))
     count = sum(leaf.size for leaf in jax.tree.leaves(shapes))
     require_parameters("observer.width", model.width, count)
+    per_token = body_flops_per_token + 2.0 * (model.vocab + model.side) * model.width
     return Observer(
         init=partial(_init, model, initial),
         logits=partial(_logits, model, initial),
-        flops=lambda length: (
-            forward_flops_per_token * length,
-            2 * forward_flops_per_token * length,
-        ),
+        flops=lambda length: (per_token * length, 2 * per_token * length),
         scales=learning_rate_scales,
         start=partial(_start, model, initial),
         step=partial(_step, model),
@@ -105,14 +122,14 @@ def require_sizes(depth: int, width: int) -> None:
     require_whole("observer.width", width, 1, 2**14, "wider models do not fit into memory")
 
 
-def _init(model: nn.Module, initial: Callable, key: jax.Array) -> PyTree:
+def _init(model: Sequential, initial: Callable, key: jax.Array) -> PyTree:
     token = jnp.zeros((1, 1), jnp.int32)
     vectors = jnp.zeros((1, 1, model.side))
     return model.init(key, token, vectors, token[0], initial(1))["params"]
 
 
 def _read(
-    model: nn.Module,
+    model: Sequential,
     initial: Callable,
     params: PyTree,
     tokens_BxT: jax.Array,
@@ -129,7 +146,7 @@ def _read(
 
 
 def _logits(
-    model: nn.Module,
+    model: Sequential,
     initial: Callable,
     params: PyTree,
     tokens_BxT: jax.Array,
@@ -140,7 +157,7 @@ def _logits(
 
 
 def _start(
-    model: nn.Module,
+    model: Sequential,
     initial: Callable,
     params: PyTree,
     tokens_BxT: jax.Array,
@@ -153,17 +170,14 @@ def _start(
 
 
 def _step(
-    model: nn.Module,
+    model: Sequential,
     params: PyTree,
     cache: Cache,
     tokens_B: jax.Array,
     side: jax.Array | None = None,
 ) -> tuple[Cache, jax.Array]:
     require_side(side, model.side)
-    vectors_Bx1xR = None
-    if side is not None:
-        read = lax.dynamic_slice_in_dim(side, cache.position - 1, 1, axis=1)
-        vectors_Bx1xR = jnp.where(cache.position > 0, read, 0.0)
+    vectors_Bx1xR = vector_before(side, cache.position)
     arguments = tokens_B[:, None], vectors_Bx1xR, cache.position[None], cache.state
     logits_Bx1xV, state = model.apply({"params": params}, *arguments)
     return Cache(cache.position + 1, state), logits_Bx1xV[:, 0]

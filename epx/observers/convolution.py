@@ -12,7 +12,7 @@ import jax
 import jax.numpy as jnp
 
 from epx.observers import _sequential
-from epx.observers._layers import ACTIVATIONS, DTYPES, Dense, Head, LayerNorm, fan_in, zeros
+from epx.observers._layers import ACTIVATIONS, Dense, LayerNorm, fan_in, require_choices, zeros
 from epx.types import Observer, require
 
 TINY = {"depth": 4, "width": 8}
@@ -21,46 +21,32 @@ State = tuple[jax.Array, ...]
 MAX_DEPTH = 20  # 2^20 tokens, the longest example
 
 
-class Convolution(nn.Module):
-    """The model; its fields are the arguments of `make`.
+class Taps(nn.Module):
+    """Dilated layers.
 
-    Its state has for each layer the inputs of the last `dilation` tokens, BxdxD, oldest first.
+    The state has for each layer the inputs of the last `dilation` tokens, BxdxD, oldest first.
     """
 
-    vocab: int
-    length: int
-    side: int
     depth: int
-    width: int
     activation: str
     dtype: str
 
     @nn.compact
-    def __call__(
-        self,
-        previous_BxT: jax.Array,
-        vectors_BxTxR: jax.Array | None,
-        positions_T: jax.Array,
-        state: State,
-    ) -> tuple[jax.Array, State]:
-        D, shape = self.width, (*previous_BxT.shape, self.width)
+    def __call__(self, x_BxTxD: jax.Array, state: State) -> tuple[jax.Array, State]:
+        _, T, D = shape = x_BxTxD.shape
         dense = partial(Dense, dtype=self.dtype)
-        inputs = _sequential.Inputs(self.vocab, self.length, self.side, D, name="inputs")
-        x_BxTxD = inputs(previous_BxT, vectors_BxTxR, positions_T)
         later = []
         for i, past_BxdxD in enumerate(state):
             h_BxTxD = LayerNorm(name=f"norm_{i}")(x_BxTxD)
             known_BxSxD = jnp.concatenate([past_BxdxD, h_BxTxD], axis=1)
             # The second tap: `dilation` tokens before each position.
-            earlier_BxTxD = known_BxSxD[:, : shape[1]]
-            taps_Nx2D = jnp.concatenate([h_BxTxD, earlier_BxTxD], axis=-1).reshape(-1, 2 * D)
-            h_NxF = dense(4 * D, kernel_init=fan_in, name=f"up_{i}")(taps_Nx2D)
+            taps_BxTxE = jnp.concatenate([h_BxTxD, known_BxSxD[:, :T]], axis=-1)
+            h_NxF = dense(4 * D, kernel_init=fan_in, name=f"up_{i}")(taps_BxTxE.reshape(-1, 2 * D))
             h_NxF = ACTIVATIONS[self.activation](h_NxF)
             h_NxD = dense(D, kernel_init=zeros, name=f"down_{i}")(h_NxF)
             x_BxTxD += h_NxD.reshape(shape) / self.depth
-            later.append(known_BxSxD[:, shape[1] :])
-        head = Head(self.vocab, dtype=self.dtype, name="head")
-        return head(LayerNorm(name="norm")(x_BxTxD)), tuple(later)
+            later.append(known_BxSxD[:, T:])
+        return x_BxTxD, tuple(later)
 
 
 def make(
@@ -76,9 +62,8 @@ def make(
     """A convolutional network of about (2V + T + R)D + 12LD^2 parameters.
 
     Args:
-      vocab: number of tokens, V, from the generator's spec.
-      length: tokens in an example, T, from the generator's spec; the size of the position table.
-      side: length R of the vectors read with the tokens, from the generator's spec; 0: none.
+      vocab, length, side: tokens V, tokens of an example T, and numbers R of the vector read with
+        each token, from the generator's spec.
       depth: number of layers, L; a prediction sees 2^L tokens.
       width: size of the residual stream, D.
       activation: gelu_erf, gelu_tanh or relu.
@@ -90,11 +75,11 @@ def make(
     _sequential.require_sizes(depth, width)
     accepted = f"1 to {MAX_DEPTH} layers, as each doubles the tokens that are seen"
     require("observer.depth", depth, depth <= MAX_DEPTH, accepted)
-    require("observer.activation", activation, activation in ACTIVATIONS, ", ".join(ACTIVATIONS))
-    require("observer.dtype", dtype, dtype in DTYPES, ", ".join(DTYPES))
-    model = Convolution(vocab, length, side, depth, width, activation, dtype)
-    per_token = 2.0 * (12 * depth * width**2 + (vocab + side) * width)
-    return _sequential.observer(model, partial(_initial, depth, width), per_token)
+    require_choices(dtype, activation)
+    body = Taps(depth, activation, dtype)
+    model = _sequential.Sequential(vocab, length, side, width, dtype, body)
+    body_flops = 24.0 * depth * width**2
+    return _sequential.observer(model, partial(_initial, depth, width), body_flops)
 
 
 def _initial(depth: int, width: int, batch: int) -> State:

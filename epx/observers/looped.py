@@ -26,9 +26,8 @@ def make(
     """A weight-tied transformer with the parameters of one that has `depth` layers.
 
     Args:
-      vocab: number of tokens, V, from the generator's spec.
-      length: tokens in an example, T, from the generator's spec; the size of the position table.
-      side: length R of the vectors read with the tokens, from the generator's spec; 0: none.
+      vocab, length, side: tokens V, tokens of an example T, and numbers R of the vector read with
+        each token, from the generator's spec.
       depth: layers of weights, L.
       loops: rounds in which all layers are applied, 1 or more.
       width: size of the residual stream, D.

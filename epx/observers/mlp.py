@@ -12,50 +12,38 @@ import jax
 import jax.numpy as jnp
 
 from epx.observers import _sequential
-from epx.observers._layers import ACTIVATIONS, DTYPES, Dense, Head, LayerNorm, fan_in, zeros
-from epx.types import Observer, require, require_whole
+from epx.observers._layers import ACTIVATIONS, Dense, LayerNorm, fan_in, require_choices, zeros
+from epx.types import Observer, require_whole
 
 TINY = {"depth": 1, "width": 8, "window": 4}
 
 
-class Perceptron(nn.Module):
-    """The model; its fields are the arguments of `make`.
+class Window(nn.Module):
+    """The mixing layer and those after it.
 
-    Its state has the inputs of the last W - 1 tokens, Bx(W-1)xD, oldest first.
+    The state has the inputs of the last W - 1 tokens, Bx(W-1)xD, oldest first.
     """
 
-    vocab: int
-    length: int
-    side: int
     depth: int
-    width: int
     window: int
     activation: str
     dtype: str
 
     @nn.compact
-    def __call__(
-        self,
-        previous_BxT: jax.Array,
-        vectors_BxTxR: jax.Array | None,
-        positions_T: jax.Array,
-        state: jax.Array,
-    ) -> tuple[jax.Array, jax.Array]:
-        (B, T), D, W = previous_BxT.shape, self.width, self.window
+    def __call__(self, x_BxTxD: jax.Array, state: jax.Array) -> tuple[jax.Array, jax.Array]:
+        _, T, D = shape = x_BxTxD.shape
         dense = partial(Dense, dtype=self.dtype)
-        inputs = _sequential.Inputs(self.vocab, self.length, self.side, D, name="inputs")
-        known_BxSxD = jnp.concatenate([state, inputs(previous_BxT, vectors_BxTxR, positions_T)], 1)
-        windows = [known_BxSxD[:, n : n + T] for n in range(W)]
-        seen_NxE = LayerNorm(name="norm_window")(jnp.concatenate(windows, -1)).reshape(-1, W * D)
+        known_BxSxD = jnp.concatenate([state, x_BxTxD], axis=1)
+        tokens = [known_BxSxD[:, n : n + T] for n in range(self.window)]
+        seen_BxTxE = LayerNorm(name="norm_window")(jnp.concatenate(tokens, axis=-1))
+        seen_NxE = seen_BxTxE.reshape(-1, self.window * D)
         x_NxD = dense(D, kernel_init=fan_in, name="mix")(seen_NxE).astype(jnp.float32)
         for i in range(self.depth):
             h_NxD = LayerNorm(name=f"norm_{i}")(x_NxD)
             h_NxF = dense(4 * D, kernel_init=fan_in, name=f"up_{i}")(h_NxD)
             h_NxF = ACTIVATIONS[self.activation](h_NxF)
             x_NxD += dense(D, kernel_init=zeros, name=f"down_{i}")(h_NxF) / self.depth
-        head = Head(self.vocab, dtype=self.dtype, name="head")
-        logits_NxV = head(LayerNorm(name="norm")(x_NxD))
-        return logits_NxV.reshape(B, T, self.vocab), known_BxSxD[:, T:]
+        return x_NxD.reshape(shape), known_BxSxD[:, T:]
 
 
 def make(
@@ -72,9 +60,8 @@ def make(
     """A perceptron of about (2V + T + R)D + WD^2 + 8LD^2 parameters.
 
     Args:
-      vocab: number of tokens, V, from the generator's spec.
-      length: tokens in an example, T, from the generator's spec; the size of the position table.
-      side: length R of the vectors read with the tokens, from the generator's spec; 0: none.
+      vocab, length, side: tokens V, tokens of an example T, and numbers R of the vector read with
+        each token, from the generator's spec.
       depth: number of layers after the mixing one, L.
       width: size of the residual stream, D.
       window: tokens seen by a prediction, W.
@@ -86,11 +73,11 @@ def make(
     """
     _sequential.require_sizes(depth, width)
     require_whole("observer.window", window, 1, 2**12, "each token of it has weights of its own")
-    require("observer.activation", activation, activation in ACTIVATIONS, ", ".join(ACTIVATIONS))
-    require("observer.dtype", dtype, dtype in DTYPES, ", ".join(DTYPES))
-    model = Perceptron(vocab, length, side, depth, width, window, activation, dtype)
-    per_token = 2.0 * (width**2 * (window + 8 * depth) + (vocab + side) * width)
-    return _sequential.observer(model, partial(_initial, width, window), per_token)
+    require_choices(dtype, activation)
+    body = Window(depth, window, activation, dtype)
+    model = _sequential.Sequential(vocab, length, side, width, dtype, body)
+    body_flops = 2.0 * width**2 * (window + 8 * depth)
+    return _sequential.observer(model, partial(_initial, width, window), body_flops)
 
 
 def _initial(width: int, window: int, batch: int) -> jax.Array:

@@ -12,34 +12,23 @@ import jax
 import jax.numpy as jnp
 
 from epx.observers import _sequential
-from epx.observers._layers import DTYPES, Head, LayerNorm
-from epx.types import Observer, require
+from epx.observers._layers import LayerNorm, require_choices
+from epx.types import Observer
 
 TINY = {"depth": 1, "width": 8}
 
 State = tuple[jax.Array, ...]
 
 
-class Recurrent(nn.Module):
-    """The model; its fields are the arguments of `make`. Its state has one array BxD a layer."""
+class Cells(nn.Module):
+    """Layers of GRU cells; the state has one array BxD for each."""
 
-    vocab: int
-    length: int
-    side: int
     depth: int
     width: int
     dtype: str
 
     @nn.compact
-    def __call__(
-        self,
-        previous_BxT: jax.Array,
-        vectors_BxTxR: jax.Array | None,
-        positions_T: jax.Array,
-        state: State,
-    ) -> tuple[jax.Array, State]:
-        inputs = _sequential.Inputs(self.vocab, self.length, self.side, self.width, name="inputs")
-        x_BxTxD = inputs(previous_BxT, vectors_BxTxR, positions_T)
+    def __call__(self, x_BxTxD: jax.Array, state: State) -> tuple[jax.Array, State]:
         over_time = nn.scan(
             nn.GRUCell,
             variable_broadcast="params",
@@ -53,8 +42,7 @@ class Recurrent(nn.Module):
             hidden_BxD, h_BxTxD = cell(hidden_BxD, LayerNorm(name=f"norm_{i}")(x_BxTxD))
             x_BxTxD += h_BxTxD / self.depth
             later.append(hidden_BxD)
-        head = Head(self.vocab, dtype=self.dtype, name="head")
-        return head(LayerNorm(name="norm")(x_BxTxD)), tuple(later)
+        return x_BxTxD, tuple(later)
 
 
 def make(
@@ -69,9 +57,8 @@ def make(
     """A GRU of about (2V + T + R)D + 6LD^2 parameters.
 
     Args:
-      vocab: number of tokens, V, from the generator's spec.
-      length: tokens in an example, T, from the generator's spec; the size of the position table.
-      side: length R of the vectors read with the tokens, from the generator's spec; 0: none.
+      vocab, length, side: tokens V, tokens of an example T, and numbers R of the vector read with
+        each token, from the generator's spec.
       depth: number of layers, L.
       width: size of the state of a layer, D.
       dtype: of activations and matrix products, float32 or bfloat16.
@@ -80,11 +67,12 @@ def make(
       ValueError: an argument outside these bounds, or a model too large for any device.
     """
     _sequential.require_sizes(depth, width)
-    require("observer.dtype", dtype, dtype in DTYPES, ", ".join(DTYPES))
-    model = Recurrent(vocab, length, side, depth, width, dtype)
-    # Six products of a state with D x D matrices for a layer, and the head.
-    per_token = 2.0 * (6 * depth * width**2 + (vocab + side) * width)
-    return _sequential.observer(model, partial(_initial, depth, width, dtype), per_token)
+    require_choices(dtype)
+    body = Cells(depth, width, dtype)
+    model = _sequential.Sequential(vocab, length, side, width, dtype, body)
+    # Six products of a state with D x D matrices for a layer.
+    body_flops = 12.0 * depth * width**2
+    return _sequential.observer(model, partial(_initial, depth, width, dtype), body_flops)
 
 
 def _initial(depth: int, width: int, dtype: str, batch: int) -> State:

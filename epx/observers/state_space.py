@@ -18,8 +18,8 @@ import jax.numpy as jnp
 from jax import lax
 
 from epx.observers import _sequential
-from epx.observers._layers import ACTIVATIONS, DTYPES, Dense, Head, LayerNorm, fan_in, zeros
-from epx.types import Observer, require
+from epx.observers._layers import ACTIVATIONS, Dense, LayerNorm, fan_in, require_choices, zeros
+from epx.types import Observer
 
 TINY = {"depth": 1, "width": 8}
 
@@ -101,34 +101,21 @@ def _slow_to_fast(key: jax.Array, shape: tuple[int, ...], dtype=jnp.float32) -> 
     return jnp.log(jnp.expm1(-2 * jnp.log(kept_D) / SHARPNESS))
 
 
-class StateSpace(nn.Module):
-    """The model; its fields are the arguments of `make`."""
+class Layers(nn.Module):
+    """All layers, each with its state."""
 
-    vocab: int
-    length: int
-    side: int
     depth: int
-    width: int
     activation: str
     dtype: str
 
     @nn.compact
-    def __call__(
-        self,
-        previous_BxT: jax.Array,
-        vectors_BxTxR: jax.Array | None,
-        positions_T: jax.Array,
-        state: State,
-    ) -> tuple[jax.Array, State]:
-        inputs = _sequential.Inputs(self.vocab, self.length, self.side, self.width, name="inputs")
-        x_BxTxD = inputs(previous_BxT, vectors_BxTxR, positions_T)
+    def __call__(self, x_BxTxD: jax.Array, state: State) -> tuple[jax.Array, State]:
         later = []
         for i, of_layer in enumerate(state):
             layer = Layer(self.depth, self.activation, self.dtype, name=f"layer_{i}")
             x_BxTxD, of_layer = layer(x_BxTxD, of_layer)
             later.append(of_layer)
-        head = Head(self.vocab, dtype=self.dtype, name="head")
-        return head(LayerNorm(name="norm")(x_BxTxD)), tuple(later)
+        return x_BxTxD, tuple(later)
 
 
 def make(
@@ -144,9 +131,8 @@ def make(
     """A state space of about (2V + T + R)D + 17LD^2 parameters.
 
     Args:
-      vocab: number of tokens, V, from the generator's spec.
-      length: tokens in an example, T, from the generator's spec; the size of the position table.
-      side: length R of the vectors read with the tokens, from the generator's spec; 0: none.
+      vocab, length, side: tokens V, tokens of an example T, and numbers R of the vector read with
+        each token, from the generator's spec.
       depth: number of layers, L.
       width: size of the residual stream and of the state of a layer, D.
       activation: gelu_erf, gelu_tanh or relu.
@@ -156,12 +142,12 @@ def make(
       ValueError: an argument outside these bounds, or a model too large for any device.
     """
     _sequential.require_sizes(depth, width)
-    require("observer.activation", activation, activation in ACTIVATIONS, ", ".join(ACTIVATIONS))
-    require("observer.dtype", dtype, dtype in DTYPES, ", ".join(DTYPES))
-    model = StateSpace(vocab, length, side, depth, width, activation, dtype)
+    require_choices(dtype, activation)
+    body = Layers(depth, activation, dtype)
+    model = _sequential.Sequential(vocab, length, side, width, dtype, body)
     # Gate, input, output, two gates, four taps and eight for the MLP: 17 products of D x D.
-    per_token = 2.0 * (17 * depth * width**2 + (vocab + side) * width)
-    return _sequential.observer(model, partial(_initial, depth, width), per_token)
+    body_flops = 34.0 * depth * width**2
+    return _sequential.observer(model, partial(_initial, depth, width), body_flops)
 
 
 def _initial(depth: int, width: int, batch: int) -> State:

@@ -26,9 +26,8 @@ def make(
     """A transformer of 2VD + TD + RD + L(12D^2 + 2D + 2d_h) + D parameters.
 
     Args:
-      vocab: number of tokens, V, from the generator's spec.
-      length: tokens in an example, T, from the generator's spec; the size of the position table.
-      side: length R of the vectors read with the tokens, from the generator's spec; 0: none.
+      vocab, length, side: tokens V, tokens of an example T, and numbers R of the vector read with
+        each token, from the generator's spec.
       depth: number of layers, L.
       width: size of the residual stream, D.
       head_dim: size of a head; d_h = min(head_dim, width) must divide the width.
