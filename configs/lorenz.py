@@ -10,7 +10,7 @@ from configs import base
 
 
 def get_config(size: str = "cpu") -> base.ConfigDict:
-    """tiny: 10 s; cpu: two minutes on 2 cores."""
+    """tiny: 6 s; cpu: a minute on 2 cores."""
     config = base.get_config(size)
     config.generator.name = "lorenz"
     config.generator.system = "lorenz"

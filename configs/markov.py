@@ -10,7 +10,7 @@ from configs import base
 
 
 def get_config(size: str = "cpu") -> base.ConfigDict:
-    """tiny: 10 s; cpu: three minutes on 2 cores."""
+    """tiny: 12 s; cpu: two to four minutes on 2 cores."""
     config = base.get_config(size)
     config.generator.name = "markov"
     config.generator.states = {"tiny": 3, "cpu": 4, "paper": 8}[size]
