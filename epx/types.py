@@ -138,6 +138,19 @@ class Readable(Protocol):
         """The text that shows each token, in the observer's order."""
 
 
+class Lawful(Protocol):
+    """Optional method of a generator whose law can be computed token by token, by the oracle."""
+
+    def oracle_logits(
+        self, tokens_T: jax.Array, side_TxR: jax.Array | None = None
+    ) -> jax.Array | None:
+        """Log probabilities of every token, float32 of shape TxV, from the earlier tokens only.
+
+        Pure, unbatched, traceable. An impossible token has -inf; where tokens are not coded, or the
+        earlier ones are impossible, any law will do. None where the law has no tractable form.
+        """
+
+
 class Observer(NamedTuple):
     """A family of learners as pure functions.
 
@@ -155,8 +168,12 @@ class Observer(NamedTuple):
         0); `step` then predicts one token at a time.
       step: (params, cache, tokens_B, side) -> (cache, logits_BxV). Takes the token before the
         predicted one; at the first position it ignores the token.
-      update: (params, tokens_BxT, coded_BxT) -> (params, nats_BxT). Replaces the optimiser of an
-        exact counter: charges token by token, in order, and counts each token after its charge.
+      update: (params, tokens_BxT, coded_BxT, side) -> (params, nats_BxT). Replaces the optimiser
+        of an exact counter: charges token by token, in order, and counts each token after its
+        charge.
+      knows: generator -> params. For an observer that is given the law of its data.
+      hidden: (params, tokens_BxT, side) -> the residual stream before the first layer and after
+        each, BxTxD float32; that of position t has read the tokens before t.
     """
 
     init: Callable[[jax.Array], PyTree]
@@ -165,7 +182,9 @@ class Observer(NamedTuple):
     scales: Callable[[PyTree], PyTree] | None = None
     start: Callable[[PyTree, jax.Array, PyTree], PyTree] | None = None
     step: Callable[[PyTree, PyTree, jax.Array, PyTree], tuple[PyTree, jax.Array]] | None = None
-    update: Callable[[PyTree, jax.Array, jax.Array], tuple[PyTree, jax.Array]] | None = None
+    update: Callable[[PyTree, jax.Array, jax.Array, PyTree], tuple[PyTree, jax.Array]] | None = None
+    knows: Callable[[Generator], PyTree] | None = None
+    hidden: Callable[[PyTree, jax.Array, PyTree], tuple[jax.Array, ...]] | None = None
 
 
 class Hyper(NamedTuple):

@@ -107,16 +107,17 @@ def _identity(setup: Setup) -> container.Identity:
 def _program_digests(setup: Setup) -> list[str]:
     """Digests of the programs of the observer's prediction and of its training."""
     generator, hyper = setup.member(0)
-    state = jax.eval_shape(setup.code.init, hyper)
+    state = jax.eval_shape(setup.init, generator, hyper)
     prediction = provenance.digest_observer(setup.observer, setup.spec)
     return [prediction, provenance.digest_function(setup.code.step, generator, hyper, state)]
 
 
 def _prepared(setup: Setup) -> arithmetic.CompiledCoder:
     with app.config_errors():
-        _, hyper = setup.member(0)
-        charged = setup.config["code"]["charged"]
-        return arithmetic.prepare(setup.observer, hyper, setup.spec, setup.batch, charged)
+        generator, hyper = setup.member(0)
+        charged, law = setup.config["code"]["charged"], setup.known(generator)
+        arguments = setup.observer, hyper, setup.spec, setup.batch, charged, law
+        return arithmetic.prepare(*arguments)
 
 
 def _compressed(coder: arithmetic.CompiledCoder, content: bytes) -> bytes:

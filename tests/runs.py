@@ -36,7 +36,7 @@ def _compiled(described, _):
 
 def jitted(observer):
     """The observer with compiled functions: uncompiled ones compile every operation alone."""
-    names = ("init", "logits", "start", "step", "update")
+    names = ("init", "logits", "start", "step", "update", "hidden")
     functions = {name: getattr(observer, name) for name in names}
     return observer._replace(**{name: f and jax.jit(f) for name, f in functions.items()})
 

@@ -77,7 +77,12 @@ class Batched:
 
 
 def prepare(
-    observer: Observer, hyper: Hyper, spec: Spec, batch: Batch, charged: str = "raw"
+    observer: Observer,
+    hyper: Hyper,
+    spec: Spec,
+    batch: Batch,
+    charged: str = "raw",
+    params: PyTree = None,
 ) -> CompiledCoder:
     """Compile the programs that both sides call.
 
@@ -87,6 +92,7 @@ def prepare(
       spec: of the examples.
       batch: the division of a step's examples. A counter codes single examples.
       charged: the weights that predict, as in `prequential.make`.
+      params: of the observer before the first example; None: new ones.
 
     Raises:
       ValueError: the observer cannot predict one token at a time, or the package constriction is
@@ -101,7 +107,7 @@ def prepare(
     if each_token:
         batch = Batch(1, 1)
     code = prequential.make(observer, batch, charged=charged)
-    state = jax.eval_shape(code.init, hyper)
+    state = jax.eval_shape(code.init, hyper, params)
     example = Example(
         jax.ShapeDtypeStruct((spec.length,), jnp.int32),
         jax.ShapeDtypeStruct((spec.length,), bool),
@@ -122,16 +128,14 @@ def prepare(
         state, row = code.step(Batched(examples, spec), hyper, state)
         return state, (row["nats"], row["finite"])
 
-    params = state.learner.params
-    cache = jax.eval_shape(start, params, examples)
+    learned = state.learner.params
+    cache = jax.eval_shape(start, learned, examples)
     previous_B = jax.ShapeDtypeStruct((batch.size,), jnp.int32)
     return CompiledCoder(
-        init=lambda: jax.jit(code.init)(hyper),
+        init=lambda: jax.jit(code.init)(hyper, params),
         predicting=operator.attrgetter("learner.ema" if charged == "ema" else "learner.params"),
-        start=jax.jit(start).lower(params, examples).compile(),
-        position=jax.jit(position)
-        .lower(state.learner.params, cache, previous_B, examples.side)
-        .compile(),
+        start=jax.jit(start).lower(learned, examples).compile(),
+        position=jax.jit(position).lower(learned, cache, previous_B, examples.side).compile(),
         learn=jax.jit(learn, donate_argnums=0).lower(state, examples).compile(),
         batch=batch.size,
         each_token=each_token,

@@ -103,7 +103,8 @@ def _count(
 
     def microbatch(params: PyTree, index_B: jax.Array):
         example = training_examples(generator, hyper, index_B)
-        params, nats_BxT = learning.observer.update(params, example.tokens_T, example.coded_T)
+        arguments = params, example.tokens_T, example.coded_T, example.side
+        params, nats_BxT = learning.observer.update(*arguments)
         nats_T = nll.coded_sum(nats_BxT, example.coded_T, axis=0)
         return params, (nats_T, example.coded_T.sum(0, dtype=jnp.int32))
 

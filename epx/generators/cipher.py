@@ -21,6 +21,7 @@ from dataclasses import dataclass, field
 import jax
 import jax.numpy as jnp
 
+from epx.generators import _laws
 from epx.generators._bounds import MAX_LENGTH
 from epx.generators.kernels.ciphers import MAX_ROUNDS
 from epx.generators.kernels.keystreams import ALGORITHMS, Block
@@ -69,38 +70,49 @@ class Cipher:
 
         A token costs ln(before / after), with the numbers of seeds that agree with the tokens
         before it and up to it. Infinite at the first token that agrees with no seed, nan after it.
-        None for pairs, and where the tokens depend on more than 18 bits of the seed. `low_bit` must
-        not be traced, because the number of seeds depends on it.
+        None for pairs, and where the tokens depend on more than 18 bits of the seed. `low_bit` may
+        be traced if the whole seed has 18 bits or fewer.
         """
+        logits_TxV = self.oracle_logits(example.tokens_T)
+        return None if logits_TxV is None else _laws.nats(logits_TxV, example.tokens_T)
+
+    def oracle_logits(self, tokens_T: jax.Array, side: None = None) -> jax.Array | None:
+        """Log probabilities TxV by trying all seeds; None where `oracle_nats` is."""
         bits = self._seed_bits()
         if self.mode == "pairs" or bits > _MAX_ORACLE_BITS:
             return None
-        counts_T = self._agreeing(example.tokens_T, seeds=2**bits)
-        before_T = jnp.concatenate([jnp.array([2**bits], jnp.int32), counts_T[:-1]])
-        return jnp.log(before_T.astype(jnp.float32) / counts_T.astype(jnp.float32))
+        counts_TxV = self._counts(tokens_T, seeds=2**bits).astype(jnp.float32)
+        # Where no seed is left, 0 / 0.
+        return jnp.log(counts_TxV / counts_TxV.sum(-1, keepdims=True))
 
     def _seed_bits(self) -> int:
         """The number of low bits of the seed on which the tokens depend."""
+        if isinstance(self.low_bit, jax.core.Tracer):
+            return self.key_bits
         # Modulo a power of two no bit depends on a higher one; RANDU's lowest bit is constant.
         highest = int(self.low_bit) + self.shown_bits
         relevant = {"lcg": highest, "randu": highest - 1}.get(self.algorithm, self.key_bits)
         return min(relevant, self.key_bits)
 
     @functools.partial(jax.jit, static_argnames="seeds")
-    def _agreeing(self, tokens_T: jax.Array, seeds: int) -> jax.Array:
-        """The number of the first `seeds` seeds that agree with the tokens up to each, int32."""
-        chunk_size = min(seeds, _CHUNK)
+    def _counts(self, tokens_T: jax.Array, seeds: int) -> jax.Array:
+        """How many of the first `seeds` seeds agree with the tokens before each, int32 TxV.
 
-        def add_chunk(chunk, counts_T):
+        They are counted by their own token at that place.
+        """
+        chunk_size, place_T = min(seeds, _CHUNK), jnp.arange(self.length)
+
+        def add_chunk(chunk, counts_TxV):
             seed_S = jnp.uint32(chunk) * jnp.uint32(chunk_size) + jnp.arange(
                 chunk_size, dtype=jnp.uint32
             )
             guess_SxT = jax.vmap(lambda seed: self._stream(self._padded(seed[None])))(seed_S)
             agrees_SxT = jnp.cumprod(guess_SxT == tokens_T, axis=1, dtype=jnp.int32)
-            return counts_T + agrees_SxT.sum(0, dtype=jnp.int32)
+            before_SxT = jnp.pad(agrees_SxT[:, :-1], ((0, 0), (1, 0)), constant_values=1)
+            return counts_TxV.at[place_T, guess_SxT].add(before_SxT)
 
-        counts_T = jnp.zeros(self.length, jnp.int32)
-        return jax.lax.fori_loop(0, seeds // chunk_size, add_chunk, counts_T)
+        counts_TxV = jnp.zeros((self.length, self.spec.vocab), jnp.int32)
+        return jax.lax.fori_loop(0, seeds // chunk_size, add_chunk, counts_TxV)
 
     def _seed(self, key: jax.Array) -> jax.Array:
         """A uniform number of `key_bits` bits, as words padded to a full seed, lowest first."""

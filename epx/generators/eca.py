@@ -21,6 +21,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
+from epx.generators import _laws
 from epx.generators._bounds import MAX_LENGTH, require_length, require_steps
 from epx.generators.kernels import bitpacking
 from epx.generators.kernels.words import as_words
@@ -95,12 +96,7 @@ class Eca:
         """The states that follow from the random ring of `key`; `index` is not used."""
         ring_W = jax.random.bernoulli(key, jnp.float32(0.5), (self.width,)).astype(jnp.int32)
         first_W = evolve(ring_W, self.rule, self.burnin)
-
-        def next_state(state_W, _):
-            later_W = evolve(state_W, self.rule, self.steps // self.loops)
-            return later_W, later_W
-
-        _, later = jax.lax.scan(next_state, first_W, length=self.loops)
+        later = self._later(first_W)
         if self.order == "reverse":
             tokens_T = jnp.concatenate([later[::-1].reshape(-1), first_W])
         else:
@@ -109,6 +105,15 @@ class Eca:
             tokens_T = jnp.concatenate([jnp.array([_BOS], jnp.int32), tokens_T])
         labels_T = self._labels()
         return Example(tokens_T, labels_T | self._inputs() if self.coded == "all" else labels_T)
+
+    def _later(self, first_W: jax.Array) -> jax.Array:
+        """The states after a state of the ring, a row for each loop, int32."""
+
+        def next_state(state_W, _):
+            later_W = evolve(state_W, self.rule, self.steps // self.loops)
+            return later_W, later_W
+
+        return jax.lax.scan(next_state, first_W, length=self.loops)[1]
 
     def oracle_nats(self, example: Example) -> jax.Array | None:
         """Nats of the coded tokens, float32 of shape T: ln 2 for a cell of a uniform X, else 0.
@@ -120,6 +125,21 @@ class Eca:
         if self.order == "reverse" or self.hidden or not uniform:
             return None
         return jnp.where(self._inputs() & example.coded_T, math.log(2), 0.0).astype(jnp.float32)
+
+    def oracle_logits(self, tokens_T: jax.Array, side: None = None) -> jax.Array | None:
+        """Log probabilities TxV: the rule is simulated from X, whose cells are uniform.
+
+        None where `oracle_nats` is.
+        """
+        uniform = self.burnin == 0 or self.coded == "labels"
+        if self.order == "reverse" or self.hidden or not uniform:
+            return None
+        spec, first = self.spec, int(self.bos) + self.width
+        later = self._later(tokens_T[int(self.bos) : first])
+        expected_T = jnp.concatenate([jnp.full(first, _BOS, jnp.int32), later.reshape(-1)])
+        coin_V = _laws.uniform(2, spec.vocab)
+        known_TxV = _laws.certain(expected_T, spec.vocab)
+        return jnp.where(self._inputs()[:, None], coin_V, known_TxV)
 
     def symbols(self, tokens_T: np.ndarray | jax.Array) -> list[str]:
         """Each cell as a dot or a block, each state on a line, hidden cells blank.

@@ -19,6 +19,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
+from epx.generators import _laws
 from epx.generators._bounds import MAX_LENGTH
 from epx.types import Example, Spec, require, require_whole
 
@@ -73,10 +74,16 @@ class Source:
 
     def oracle_nats(self, example: Example) -> jax.Array:
         """Nats per token, float32 of shape T; repetitions of a block cost 0."""
-        tokens_T = example.tokens_T
-        later = self.transition_VxV[tokens_T[:-1], tokens_T[1:]]
-        nats_T = -jnp.log(jnp.concatenate([self.initial_V[tokens_T[:1]], later]))
-        return jnp.where(jnp.arange(self.length) < (self.period or self.length), nats_T, 0.0)
+        return _laws.nats(self.oracle_logits(example.tokens_T), example.tokens_T)
+
+    def oracle_logits(self, tokens_T: jax.Array, side: None = None) -> jax.Array:
+        """Log probabilities TxV; the repetitions of a block are certain."""
+        law_TxV = jnp.concatenate([self.initial_V[None], self.transition_VxV[tokens_T[:-1]]])
+        if not self.period:
+            return jnp.log(law_TxV)
+        again_TxV = _laws.certain(jnp.roll(tokens_T, self.period), self.spec.vocab)
+        is_new_T = jnp.arange(self.length) < self.period
+        return jnp.where(is_new_T[:, None], jnp.log(law_TxV), again_TxV)
 
     def entropy_rate_nats(self) -> float:
         """Nats per token of the endless sequence, in float64; the laws must not be traced.

@@ -23,6 +23,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
+from epx.generators import _laws
 from epx.generators._bounds import MAX_LENGTH, require_length, require_steps
 from epx.generators.kernels import bitpacking
 from epx.types import Example, Spec, require, require_whole
@@ -98,18 +99,28 @@ class Life:
         """The frames that follow from the random board of `key`; `index` is not used."""
         random_HxW = jax.random.bernoulli(key, self.density, (self.height, self.width))
         first_HxW = evolve(random_HxW, self.burnin)
+        tokens_T = jnp.concatenate([self._tokens(first_HxW), self._later(first_HxW)])
+        return Example(tokens_T, self._coded())
+
+    def _later(self, board_HxW: jax.Array) -> jax.Array:
+        """The tokens of the frames after a board, int32."""
 
         def next_frame(board_HxW, _):
             later_HxW = evolve(board_HxW, self.stride)
             return later_HxW, self._tokens(later_HxW)
 
-        _, later = jax.lax.scan(next_frame, first_HxW, length=self.frames - 1)
-        tokens_T = jnp.concatenate([self._tokens(first_HxW), later.reshape(-1)])
-        return Example(tokens_T, self._coded())
+        return jax.lax.scan(next_frame, board_HxW, length=self.frames - 1)[1].reshape(-1)
 
     def oracle_nats(self, example: Example) -> jax.Array:
         """Zeros, float32 of shape T: the first frame is not charged and determines the others."""
         return jnp.zeros(example.tokens_T.shape, jnp.float32)
+
+    def oracle_logits(self, tokens_T: jax.Array, side: None = None) -> jax.Array:
+        """Log probabilities TxV: Life is simulated from the first frame."""
+        first_T = tokens_T[: self._frame_tokens]
+        expected_T = jnp.concatenate([first_T, self._later(self._board(first_T))])
+        known_TxV = _laws.certain(expected_T, self.spec.vocab)
+        return jnp.where(self._coded()[:, None], known_TxV, 0.0)
 
     def symbols(self, tokens_T: np.ndarray | jax.Array) -> list[str]:
         """Each patch as a block character, or from 3 x 3 cells on as a hexadecimal number.
@@ -136,6 +147,13 @@ class Life:
         cells = board_HxW.reshape(rows, self.patch, columns, self.patch).swapaxes(1, 2)
         weights = 2 ** jnp.arange(self.patch**2 - 1, -1, -1, dtype=jnp.int32)
         return cells.reshape(rows * columns, -1).astype(jnp.int32) @ weights
+
+    def _board(self, tokens_T: jax.Array) -> jax.Array:
+        """The board of bool cells of one frame's tokens."""
+        rows, columns = self.height // self.patch, self.width // self.patch
+        places = jnp.arange(self.patch**2 - 1, -1, -1, dtype=jnp.int32)
+        cells = (tokens_T[:, None] >> places & 1).reshape(rows, columns, self.patch, self.patch)
+        return cells.swapaxes(1, 2).reshape(self.height, self.width) == 1
 
 
 def make(

@@ -21,6 +21,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
+from epx.generators import _laws
 from epx.types import Example, Spec, require, require_whole
 
 VERSION = 1
@@ -86,6 +87,15 @@ class Linear:
         In both orders the first half is uniform and determines the second.
         """
         return jnp.where(self._free() & example.coded_T, math.log(2), 0.0).astype(jnp.float32)
+
+    def oracle_logits(self, tokens_T: jax.Array, side: None = None) -> jax.Array:
+        """Log probabilities TxV: the second half is solved for, or computed, from the first."""
+        given_N = tokens_T[: len(self.matrix_NxN)]
+        forward = self.order == "forward"
+        matrix_NxN = self.matrix_NxN if forward else inverse(self.matrix_NxN)
+        expected_T = jnp.concatenate([given_N, matrix_NxN @ given_N % 2])
+        coin_V = _laws.uniform(2, self.spec.vocab)
+        return jnp.where(self._free()[:, None], coin_V, _laws.certain(expected_T, self.spec.vocab))
 
     def symbols(self, tokens_T: np.ndarray | jax.Array) -> list[str]:
         """The bits as digits."""

@@ -24,6 +24,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
+from epx.generators import _laws
 from epx.generators._bounds import MAX_LENGTH, require_length
 from epx.types import Example, Spec, require_whole
 
@@ -89,26 +90,32 @@ class Markov:
         return Example(tokens_T, jnp.arange(len(tokens_T)) > first, side_TxR)
 
     def oracle_nats(self, example: Example) -> jax.Array:
-        """Nats per token, float32 of shape T, of the exact predictor given the visible rows.
+        """Nats per token, float32 of shape T, of the exact predictor; 0 where nothing is coded."""
+        tokens_T = jnp.asarray(example.tokens_T)
+        nats_T = _laws.nats(self.oracle_logits(tokens_T, jnp.asarray(example.side)), tokens_T)
+        return jnp.where(example.coded_T, nats_T, 0.0)
+
+    def oracle_logits(self, tokens_T: jax.Array, side_TxR: jax.Array) -> jax.Array:
+        """Log probabilities TxV of the exact predictor, given the visible rows.
 
         A hidden row under its flat prior predicts by the rule of succession: a state that followed
         n of N times has the probability (n + 1) / (N + V).
         """
         V, first = self.states, self._first
-        side_TxR, tokens_T = jnp.asarray(example.side), jnp.asarray(example.tokens_T)
         log_VxV = jnp.zeros((V, V), jnp.float32).at[self.visible_N].set(side_TxR[1:first])
         is_visible_V = jnp.zeros(V, bool).at[self.visible_N].set(True)
 
-        def price(counts_VxV, pair):
+        def predict(counts_VxV, pair):
             state, following = pair
             seen_V = counts_VxV[state]
-            learned = jnp.log((seen_V[following] + 1) / (seen_V.sum() + V))
-            log_p = jnp.where(is_visible_V[state], log_VxV[state, following], learned)
-            return counts_VxV.at[state, following].add(1.0), -log_p
+            learned_V = jnp.log((seen_V + 1) / (seen_V.sum() + V))
+            log_p_V = jnp.where(is_visible_V[state], log_VxV[state], learned_V)
+            return counts_VxV.at[state, following].add(1.0), log_p_V
 
         pairs = tokens_T[first:-1], tokens_T[first + 1 :]
-        _, nats = jax.lax.scan(price, jnp.zeros((V, V), jnp.float32), pairs)
-        return jnp.pad(nats, (first + 1, 0))
+        _, coded_NxV = jax.lax.scan(predict, jnp.zeros((V, V), jnp.float32), pairs)
+        law_TxV = jnp.pad(coded_NxV, ((first + 1, 0), (0, 0)))
+        return jnp.pad(law_TxV, ((0, 0), (0, 1)), constant_values=-jnp.inf)  # the start symbol
 
     def symbols(self, tokens_T: np.ndarray | jax.Array) -> list[str]:
         """States as letters, the visible ones on a line of their own; the start symbol is ⊢."""

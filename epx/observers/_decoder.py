@@ -117,8 +117,9 @@ class Decoder(nn.Module):
         vectors_BxTxR: jax.Array | None,
         positions_T: jax.Array,
         past: tuple | None = None,
-    ) -> tuple[jax.Array, tuple[KeysValues, ...]]:
-        """logits_BxTxV (float32) of consecutive positions, and each layer's keys and values.
+    ) -> tuple[jax.Array, tuple[KeysValues, ...], tuple[jax.Array, ...]]:
+        """logits_BxTxV (float32) of consecutive positions, each layer's keys and values, and the
+        residual stream before the first layer and after each, NxD.
 
         `previous_BxT` are the tokens before each position, ignored at position 0, and
         `vectors_BxTxR` their side information, or None; `positions_T` are below `length`; `past`
@@ -136,13 +137,15 @@ class Decoder(nn.Module):
             Layer(self.heads, applied, self.activation, self.dtype, name=f"layer_{i}")
             for i in range(self.depth)
         ]
-        present = []
+        present, streams = [], [x_NxD]
         for i, layer in enumerate(layers * self.loops):
             x_NxD, keys_values = layer(x_NxD, positions_T, past and past[i])
             present.append(keys_values)
+            streams.append(x_NxD)
         head = Head(self.vocab, dtype=self.dtype, name="head")
         logits_NxV = head(LayerNorm(name="norm")(x_NxD))
-        return logits_NxV.reshape(*previous_BxT.shape, self.vocab), tuple(present)
+        logits_BxTxV = logits_NxV.reshape(*previous_BxT.shape, self.vocab)
+        return logits_BxTxV, tuple(present), tuple(streams)
 
 
 def observer(
@@ -193,6 +196,7 @@ def observer(
         scales=learning_rate_scales,
         start=partial(_start, model),
         step=partial(_step, model),
+        hidden=partial(_hidden, model),
     )
 
 
@@ -204,18 +208,24 @@ def _init(model: Decoder, key: jax.Array) -> PyTree:
 def _logits(
     model: Decoder, params: PyTree, tokens_BxT: jax.Array, side: jax.Array | None = None
 ) -> jax.Array:
-    require_side(side, model.side)
-    T = tokens_BxT.shape[1]
-    accepted = f"at most {model.length}, the length that this observer was made for"
-    require("length", T, model.length >= T, accepted)
     return _read(model, params, tokens_BxT, side)[0]
+
+
+def _hidden(
+    model: Decoder, params: PyTree, tokens_BxT: jax.Array, side: jax.Array | None = None
+) -> tuple[jax.Array, ...]:
+    _, _, streams = _read(model, params, tokens_BxT, side)
+    return tuple(x_NxD.reshape(*tokens_BxT.shape, model.width) for x_NxD in streams)
 
 
 def _read(
     model: Decoder, params: PyTree, tokens_BxT: jax.Array, side: jax.Array | None
-) -> tuple[jax.Array, tuple[KeysValues, ...]]:
-    """Logits of all positions, and the keys and values of each layer."""
+) -> tuple[jax.Array, tuple[KeysValues, ...], tuple[jax.Array, ...]]:
+    """What the model returns for all positions."""
+    require_side(side, model.side)
     T = tokens_BxT.shape[1]
+    accepted = f"at most {model.length}, the length that this observer was made for"
+    require("length", T, model.length >= T, accepted)
     vectors_BxTxR = None if side is None else previous_vectors(side[:, :T])
     return model.apply(
         {"params": params}, previous_tokens(tokens_BxT), vectors_BxTxR, _positions(T)
@@ -255,7 +265,7 @@ def _start(
     zeros = jnp.zeros((B, model.length, model.heads, model.width // model.heads), model.dtype)
     layers = ((zeros, zeros),) * (model.depth * model.loops)
     if T:
-        _, given = _read(model, params, tokens_BxT, side)
+        _, given, _ = _read(model, params, tokens_BxT, side)
         layers = jax.tree.map(lambda all_S, given_T: all_S.at[:, :T].set(given_T), layers, given)
     return Cache(jnp.int32(T), layers)
 
@@ -268,7 +278,7 @@ def _step(
     side: jax.Array | None = None,
 ) -> tuple[Cache, jax.Array]:
     require_side(side, model.side)
-    logits_Bx1xV, layers = model.apply(
+    logits_Bx1xV, layers, _ = model.apply(
         {"params": params},
         tokens_B[:, None],
         vector_before(side, cache.position),

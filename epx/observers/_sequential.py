@@ -52,7 +52,8 @@ class Sequential(nn.Module):
 
     Attributes:
       vocab, length, side, width, dtype: as the arguments of a family's `make`.
-      body: a module, (x_BxTxD, state) -> (x_BxTxD, the state after the last position).
+      body: a module, (x_BxTxD, state) -> (the residual stream after each layer, each BxTxD, and
+        the state after the last position).
     """
 
     vocab: int
@@ -69,8 +70,9 @@ class Sequential(nn.Module):
         vectors_BxTxR: jax.Array | None,
         positions_T: jax.Array,
         state: PyTree,
-    ) -> tuple[jax.Array, PyTree]:
-        """logits_BxTxV (float32) of consecutive positions, and the state after the last one.
+    ) -> tuple[jax.Array, PyTree, tuple[jax.Array, ...]]:
+        """logits_BxTxV (float32) of consecutive positions, the state after the last one, and the
+        residual stream before the first layer and after each, BxTxD.
 
         `previous_BxT` are the tokens before each position, ignored at position 0, and
         `vectors_BxTxR` their side information, or None.
@@ -83,9 +85,10 @@ class Sequential(nn.Module):
             vectors_NxR = vectors_BxTxR.reshape(-1, self.side)
             mapped_NxD = Dense(self.width, kernel_init=fan_in, name="side")(vectors_NxR)
             x_BxTxD += mapped_NxD.reshape(x_BxTxD.shape)
-        x_BxTxD, state = self.body(x_BxTxD, state)
+        streams, state = self.body(x_BxTxD, state)
         head = Head(self.vocab, dtype=self.dtype, name="head")
-        return head(LayerNorm(name="norm")(x_BxTxD)), state
+        logits_BxTxV = head(LayerNorm(name="norm")(streams[-1]))
+        return logits_BxTxV, state, (x_BxTxD, *streams)
 
 
 def observer(
@@ -112,6 +115,7 @@ def observer(
         scales=learning_rate_scales,
         start=partial(_start, model, initial),
         step=partial(_step, model),
+        hidden=partial(_hidden, model, initial),
     )
 
 
@@ -134,8 +138,9 @@ def _read(
     params: PyTree,
     tokens_BxT: jax.Array,
     side: jax.Array | None,
-) -> tuple[jax.Array, PyTree]:
-    """Logits of all positions, and the state after reading the token before the last one."""
+) -> tuple[jax.Array, PyTree, tuple[jax.Array, ...]]:
+    """What the model returns for all positions; it has read the tokens before the last one."""
+    require_side(side, model.side)
     B, T = tokens_BxT.shape
     accepted = f"at most {model.length}, the length that this observer was made for"
     require("length", T, model.length >= T, accepted)
@@ -152,8 +157,17 @@ def _logits(
     tokens_BxT: jax.Array,
     side: jax.Array | None = None,
 ) -> jax.Array:
-    require_side(side, model.side)
     return _read(model, initial, params, tokens_BxT, side)[0]
+
+
+def _hidden(
+    model: Sequential,
+    initial: Callable,
+    params: PyTree,
+    tokens_BxT: jax.Array,
+    side: jax.Array | None = None,
+) -> tuple[jax.Array, ...]:
+    return _read(model, initial, params, tokens_BxT, side)[2]
 
 
 def _start(
@@ -179,5 +193,5 @@ def _step(
     require_side(side, model.side)
     vectors_Bx1xR = vector_before(side, cache.position)
     arguments = tokens_B[:, None], vectors_Bx1xR, cache.position[None], cache.state
-    logits_Bx1xV, state = model.apply({"params": params}, *arguments)
+    logits_Bx1xV, state, _ = model.apply({"params": params}, *arguments)
     return Cache(cache.position + 1, state), logits_Bx1xV[:, 0]

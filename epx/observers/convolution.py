@@ -32,10 +32,10 @@ class Taps(nn.Module):
     dtype: str
 
     @nn.compact
-    def __call__(self, x_BxTxD: jax.Array, state: State) -> tuple[jax.Array, State]:
+    def __call__(self, x_BxTxD: jax.Array, state: State) -> tuple[list[jax.Array], State]:
         _, T, D = shape = x_BxTxD.shape
         dense = partial(Dense, dtype=self.dtype)
-        later = []
+        streams, later = [], []
         for i, past_BxdxD in enumerate(state):
             h_BxTxD = LayerNorm(name=f"norm_{i}")(x_BxTxD)
             known_BxSxD = jnp.concatenate([past_BxdxD, h_BxTxD], axis=1)
@@ -45,8 +45,9 @@ class Taps(nn.Module):
             h_NxF = ACTIVATIONS[self.activation](h_NxF)
             h_NxD = dense(D, kernel_init=zeros, name=f"down_{i}")(h_NxF)
             x_BxTxD += h_NxD.reshape(shape) / self.depth
+            streams.append(x_BxTxD)
             later.append(known_BxSxD[:, T:])
-        return x_BxTxD, tuple(later)
+        return streams, tuple(later)
 
 
 def make(

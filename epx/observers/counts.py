@@ -105,13 +105,18 @@ def _logits(
 
 
 def _update(
-    counter: Counter, table_CxV: jax.Array, tokens_BxT: jax.Array, coded_BxT: jax.Array
+    counter: Counter,
+    table_CxV: jax.Array,
+    tokens_BxT: jax.Array,
+    coded_BxT: jax.Array,
+    side: PyTree = None,
 ) -> tuple[jax.Array, jax.Array]:
     """Charge and count the coded tokens in row-major order; contexts use all tokens.
 
     The count before a token is the table's count plus the number of equal tokens with the same
     context earlier in the batch.
     """
+    refuse_side("the counter", side)
     coded_N, tokens_N = coded_BxT.reshape(-1), tokens_BxT.reshape(-1)
     contexts_N = _contexts(counter, tokens_BxT).reshape(-1)
     # Uncoded tokens get a context beyond the last one. It differs from all others, and the scatter

@@ -30,7 +30,7 @@ class Window(nn.Module):
     dtype: str
 
     @nn.compact
-    def __call__(self, x_BxTxD: jax.Array, state: jax.Array) -> tuple[jax.Array, jax.Array]:
+    def __call__(self, x_BxTxD: jax.Array, state: jax.Array) -> tuple[list[jax.Array], jax.Array]:
         _, T, D = shape = x_BxTxD.shape
         dense = partial(Dense, dtype=self.dtype)
         known_BxSxD = jnp.concatenate([state, x_BxTxD], axis=1)
@@ -38,12 +38,14 @@ class Window(nn.Module):
         seen_BxTxE = LayerNorm(name="norm_window")(jnp.concatenate(tokens, axis=-1))
         seen_NxE = seen_BxTxE.reshape(-1, self.window * D)
         x_NxD = dense(D, kernel_init=fan_in, name="mix")(seen_NxE).astype(jnp.float32)
+        streams = [x_NxD.reshape(shape)]
         for i in range(self.depth):
             h_NxD = LayerNorm(name=f"norm_{i}")(x_NxD)
             h_NxF = dense(4 * D, kernel_init=fan_in, name=f"up_{i}")(h_NxD)
             h_NxF = ACTIVATIONS[self.activation](h_NxF)
             x_NxD += dense(D, kernel_init=zeros, name=f"down_{i}")(h_NxF) / self.depth
-        return x_NxD.reshape(shape), known_BxSxD[:, T:]
+            streams.append(x_NxD.reshape(shape))
+        return streams, known_BxSxD[:, T:]
 
 
 def make(

@@ -28,7 +28,7 @@ class Cells(nn.Module):
     dtype: str
 
     @nn.compact
-    def __call__(self, x_BxTxD: jax.Array, state: State) -> tuple[jax.Array, State]:
+    def __call__(self, x_BxTxD: jax.Array, state: State) -> tuple[list[jax.Array], State]:
         over_time = nn.scan(
             nn.GRUCell,
             variable_broadcast="params",
@@ -36,13 +36,14 @@ class Cells(nn.Module):
             in_axes=1,
             out_axes=1,
         )
-        later = []
+        streams, later = [], []
         for i, hidden_BxD in enumerate(state):
             cell = over_time(self.width, dtype=self.dtype, name=f"cell_{i}")
             hidden_BxD, h_BxTxD = cell(hidden_BxD, LayerNorm(name=f"norm_{i}")(x_BxTxD))
             x_BxTxD += h_BxTxD / self.depth
+            streams.append(x_BxTxD)
             later.append(hidden_BxD)
-        return x_BxTxD, tuple(later)
+        return streams, tuple(later)
 
 
 def make(

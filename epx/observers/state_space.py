@@ -109,13 +109,14 @@ class Layers(nn.Module):
     dtype: str
 
     @nn.compact
-    def __call__(self, x_BxTxD: jax.Array, state: State) -> tuple[jax.Array, State]:
-        later = []
+    def __call__(self, x_BxTxD: jax.Array, state: State) -> tuple[list[jax.Array], State]:
+        streams, later = [], []
         for i, of_layer in enumerate(state):
             layer = Layer(self.depth, self.activation, self.dtype, name=f"layer_{i}")
             x_BxTxD, of_layer = layer(x_BxTxD, of_layer)
+            streams.append(x_BxTxD)
             later.append(of_layer)
-        return x_BxTxD, tuple(later)
+        return streams, tuple(later)
 
 
 def make(

@@ -14,14 +14,14 @@ from types import ModuleType
 from typing import Any
 
 from epx.run import values
-from epx.types import Observer, Refusal, Spec, refusal, require
+from epx.types import Generator, Observer, Refusal, Spec, refusal, require
 
 FOLDERS = {"generator": "epx.generators", "observer": "epx.observers", "code": "epx.codes"}
 
 # Arguments of `make` that the program supplies; all others are config keys.
 SUPPLIED = {
     "generator": ("key",),
-    "observer": ("vocab", "length", "side", "dtype"),
+    "observer": ("vocab", "length", "side", "dtype", "generator"),
     "code": ("observer", "batch"),
 }
 
@@ -164,17 +164,18 @@ def make(kind: str, section: dict[str, Any], **supplied: Any) -> Any:
     return made
 
 
-def make_observer(section: dict[str, Any], spec: Spec, dtype: str) -> Observer:
+def make_observer(section: dict[str, Any], generator: Generator, dtype: str) -> Observer:
     """The observer of a section, for the examples of a generator.
 
     Args:
       section: the name of the observer and its keys.
-      spec: of the generator.
+      generator: whose examples it observes.
       dtype: of its activations.
 
     Raises:
       ValueError: as `make`, or an observer that reads no side information, where there is some.
     """
+    spec = generator.spec
     reads = "side" in inspect.signature(find("observer", section.get("name", "")).make).parameters
     accepted = (
         f"an observer whose make has the argument side: each token of this generator comes with a "
@@ -182,4 +183,4 @@ def make_observer(section: dict[str, Any], spec: Spec, dtype: str) -> Observer:
     )
     require("observer.name", section["name"], reads or not spec.side, accepted)
     supplied = dict(vocab=spec.vocab, length=spec.length, side=spec.side, dtype=dtype)
-    return make("observer", section, **supplied)
+    return make("observer", section, generator=generator, **supplied)

@@ -74,7 +74,7 @@ class Programs(NamedTuple):
         evaluator = evaluation.make_evaluator(setup.observer, setup.batch, plan.eval_examples)
         chunk(min(plan.chunk, plan.steps))
         return cls(
-            init=compilers.submit(compile_over, layout, code.init, members[1]),
+            init=compilers.submit(compile_over, layout, setup.init, *members),
             chunk=chunk,
             evaluate=compilers.submit(compile_over, layout, evaluator, *members, shapes),
         )
@@ -113,7 +113,7 @@ def train(
         step, state = checkpoint.restore(workdir / "ckpt", like, intact) or (0, None)
         record.truncate(workdir, step)
         generator, hyper = place(layout, (setup.generator, setup.hyper))
-        state = programs.init.result()(hyper) if state is None else place(layout, state)
+        state = programs.init.result()(generator, hyper) if state is None else place(layout, state)
         yield from _chunks(setup, workdir, programs, (generator, hyper, state), step)
         _complete(setup, workdir)
 

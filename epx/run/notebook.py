@@ -47,7 +47,7 @@ def observer(name: str, generator: Generator, dtype: str = "float32", **argument
     Raises:
       ValueError: an unknown name or argument, or a value that is not accepted.
     """
-    return components.make_observer({"name": name, **arguments}, generator.spec, dtype)
+    return components.make_observer({"name": name, **arguments}, generator, dtype)
 
 
 def measure(

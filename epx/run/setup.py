@@ -17,7 +17,7 @@ from epx.run import config as run_config
 from epx.run.config import Config, Overrides
 from epx.run.devices import AXIS, Layout, largest_divisor, make_layout
 from epx.run.plan import MOST_MEMBERS, Plan, make_plan
-from epx.types import Code, Generator, Hyper, Observer, PyTree, Spec, refusal, require
+from epx.types import Code, Generator, Hyper, Observer, PyTree, Spec, State, refusal, require
 
 DTYPES = ("float32", "bfloat16")
 # Tokens that a core processes at once, so that the activations of a layer fit its cache. Best of
@@ -60,9 +60,17 @@ class Setup(NamedTuple):
         """Generator and hyper-parameters of one member."""
         return jax.tree.map(lambda leaf: leaf[index], (self.generator, self.hyper))
 
+    def init(self, generator: Generator, hyper: Hyper) -> State:
+        """The state of a member before its first step."""
+        return self.code.init(hyper, self.known(generator))
+
+    def known(self, generator: Generator) -> PyTree:
+        """The parameters of an observer that is given the law of its data; None of a learner."""
+        return self.observer.knows(generator) if self.observer.knows else None
+
     def abstract_state(self) -> PyTree:
         """Shapes and dtypes of the states of all members."""
-        return jax.eval_shape(jax.vmap(self.code.init), self.hyper)
+        return jax.eval_shape(jax.vmap(self.init), self.generator, self.hyper)
 
 
 def assemble(config: Config, members: Sequence[Overrides] | None = None) -> Setup:
@@ -97,8 +105,7 @@ def assemble(config: Config, members: Sequence[Overrides] | None = None) -> Setu
         components.make("generator", c["generator"], key=streams.stream(hyper.seed, "world"))
         for c, hyper in zip(varied, hypers)
     ]
-    spec = generators[0].spec
-    observer = components.make_observer(config["observer"], spec, run["dtype"])
+    observer = components.make_observer(config["observer"], generators[0], run["dtype"])
     contracts.check(generators[0], observer, config)
 
     def make_code(observer: Observer, batch: Batch) -> Code:
@@ -224,7 +231,7 @@ def _check_passes(plan: Plan, spec: Spec, counts_passes: bool) -> None:
 
 def _check_memory(setup: Setup) -> None:
     plan, spec, batch = setup.plan, setup.spec, setup.batch
-    state = jax.eval_shape(setup.code.init, jax.tree.map(lambda leaf: leaf[0], setup.hyper))
+    state = jax.eval_shape(setup.init, *setup.member(0))
     needed = memory.forecast_bytes(
         setup.generator,
         state,

@@ -94,6 +94,7 @@ OBSERVERS = {
     "recurrent": {"depth": LARGE, "width": LARGE},
     "state_space": {"depth": LARGE, "width": LARGE, "activation": ["gelu"]},
     "counts": {"order": [-1, 28, 2**31], "alpha": [0.0, -1.0, 1e300]},
+    "oracle": {},
     "looped": {
         "depth": [0, 2**31],
         "loops": [0, 257, 2**31],
