@@ -42,6 +42,7 @@ MEANING = {
     "eval.every": "steps between evaluations, a multiple of run.chunk; none: only at the end",
     "eval.examples": "held-out examples for the anchor",
     "eval.test_tokens": "size of the coded set in coded tokens; none: as many as trained on",
+    "eval.rulers": "also the reservoir score of the held-out tokens, and the seconds of all rulers",
     "checkpoint.every": "steps between saved states, a multiple of run.chunk; none: only at end",
     "checkpoint.keep": "number of newest saved states to keep; none: all",
 }
@@ -87,6 +88,7 @@ def get_config(size: str = "cpu") -> ConfigDict:
             every=config_dict.placeholder(int),
             examples={"tiny": 256, "cpu": 2048, "paper": 16_384}[size],
             test_tokens=config_dict.placeholder(float),
+            rulers=False,
         )
     )
     config.checkpoint = ConfigDict(

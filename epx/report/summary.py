@@ -285,7 +285,10 @@ def _section(config: dict[str, Any], name: str) -> dict[str, Any]:
 
 
 def _baselines(record: Record, members: np.ndarray) -> Cell:
-    """gzip, xz and the generator's own law, in bits per coded token of held-out examples."""
+    """gzip, xz and the generator's own law, in bits per coded token of held-out examples.
+
+    And the reservoir score above its floor, in bits, a mean over members with its interval.
+    """
     arrays = record.baselines
     if not arrays:
         return {}
@@ -297,6 +300,9 @@ def _baselines(record: Record, members: np.ndarray) -> Cell:
     if "oracle_nats" in arrays:
         law = ledger.measure(record, "excess", "oracle", members=members.tolist())
         result["oracle_bits_per_tok"] = _pair(law.entropy_bits_per_tok)
+    if "reservoir_bits" in arrays:
+        above = arrays["reservoir_bits"] - arrays["reservoir_floor_bits"]
+        result["reservoir_bits"] = _pair(interval(above[members]))
     return result
 
 

@@ -49,6 +49,7 @@ COLUMNS = (
     ("gzip bit/token", "gzip_bits_per_tok", ".3f", ""),
     ("xz bit/token", "xz_bits_per_tok", ".3f", ""),
     ("law bit/token", "oracle_bits_per_tok", ".3f", ".3f"),
+    ("reservoir, bit", "reservoir_bits", ".1f", ".1f"),
 )
 # Columns that equal those of S_preq if no example is seen twice.
 _EXCESS = ("EDL bit/token", "EDL bit", "EDL held-out error, bit")

@@ -39,6 +39,7 @@ KEYS: dict[str, Any] = {
     "eval.every": int | None,
     "eval.examples": int,
     "eval.test_tokens": float | None,
+    "eval.rulers": bool,
     "checkpoint.every": int | None,
     "checkpoint.keep": int | None,
 }

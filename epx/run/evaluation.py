@@ -3,14 +3,17 @@
 Endless generators are evaluated on a separate stream, finite ones on examples not used in training.
 """
 
+import time
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
+from typing import Any
 
 import jax
 import jax.numpy as jnp
 import numpy as np
 from jax import lax
 
+from epx.analysis import reservoir
 from epx.analysis.compressors import compressed_bits
 from epx.learning import nll
 from epx.learning.batch import Batch
@@ -68,7 +71,9 @@ def baselines(setup: Setup) -> dict[str, np.ndarray]:
     """Baselines on the held-out tokens, arrays with a leading member axis.
 
     `gzip_bits`, `xz_bits` and `compressed_tok` of the coded tokens in order, and, if the law of
-    every member is known, `oracle_nats` and `oracle_tok` of the first ORACLE_EXAMPLES.
+    every member is known, `oracle_nats` and `oracle_tok` of the first ORACLE_EXAMPLES. With
+    `eval.rulers` also `reservoir_bits` and `reservoir_floor_bits` of all tokens in order, and
+    `compressors_seconds` and `reservoir_seconds`.
     """
     index_E = jnp.arange(setup.plan.eval_examples, dtype=jnp.uint32)
     draw = jax.jit(lambda generator, hyper: held_out_examples(generator, hyper, index_E))
@@ -76,8 +81,18 @@ def baselines(setup: Setup) -> dict[str, np.ndarray]:
     def of_member(index: int) -> dict:
         generator, hyper = setup.member(index)
         examples = jax.device_get(draw(generator, hyper))
-        coded = examples.tokens_T[examples.coded_T]
-        sizes = compressed_bits(coded, setup.spec.vocab) | {"compressed_tok": coded.size}
+        coded, vocab = examples.tokens_T[examples.coded_T], setup.spec.vocab
+        started = time.perf_counter()
+        sizes: dict[str, Any] = compressed_bits(coded, vocab) | {"compressed_tok": coded.size}
+        compressed = time.perf_counter()
+        if setup.plan.rulers:
+            found = reservoir.score(examples.tokens_T.reshape(-1), vocab)
+            sizes |= {
+                "reservoir_bits": found.bits,
+                "reservoir_floor_bits": found.floor_bits,
+                "compressors_seconds": compressed - started,
+                "reservoir_seconds": time.perf_counter() - compressed,
+            }
         return sizes | oracle(generator, examples)
 
     with ThreadPoolExecutor() as pool:  # compressors release Python's lock

@@ -48,6 +48,7 @@ class Plan:
     eval_every: int | None = None
     eval_examples: int = 1024
     test_tokens: float | None = None
+    rulers: bool = False
     checkpoint_every: int | None = None
     keep: int | None = None
 
@@ -80,6 +81,7 @@ def make_plan(config: dict[str, dict[str, Any]]) -> Plan:
         eval_every=evaluation["every"],
         eval_examples=evaluation["examples"],
         test_tokens=evaluation["test_tokens"],
+        rulers=evaluation["rulers"],
         checkpoint_every=saving["every"],
         keep=saving["keep"],
     )

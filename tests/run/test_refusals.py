@@ -147,6 +147,7 @@ KEYS = {
     "eval.every": [0, 7],
     "eval.examples": [0, 2**31],
     "eval.test_tokens": [0.0, math.inf],
+    "eval.rulers": [],  # both bools are accepted
     "checkpoint.every": [0, 7],
     "checkpoint.keep": [0, 2**31],
 }
