@@ -28,9 +28,10 @@ ORACLE_EXAMPLES = 8
 def make_evaluator(observer: Observer, batch: Batch, examples: int) -> Callable:
     """A function of one member, (generator, hyper, state) -> dict of arrays of shape E.
 
-    The arrays are `coded_tok`, and the nats of the coded tokens under the last weights, `raw_nats`,
-    and under their average, `ema_nats` (gradient learners only). With the requential code, whose
-    learner is the student, also `teacher_raw_nats` and `teacher_ema_nats`.
+    The arrays are `coded_tok`; the nats of the coded tokens under the last weights, `raw_nats`, and
+    under their average, `ema_nats` (gradient learners only); and `raw_hits` and `ema_hits`, the
+    coded tokens that have the largest probability. With the requential code, whose learner is the
+    student, also those of the teacher, `teacher_raw_nats` and so on.
     """
     at_once = batch.microbatch * batch.shards
     padded = batch._replace(size=-(-examples // at_once) * at_once, examples=None)
@@ -49,6 +50,8 @@ def make_evaluator(observer: Observer, batch: Batch, examples: int) -> Callable:
                 logits_BxTxV = observer.logits(params, example.tokens_T, example.side)
                 nats_BxT = nll.nats(logits_BxTxV, example.tokens_T)
                 sums[f"{name}_nats"] = nll.coded_sum(nats_BxT, example.coded_T, axis=1)
+                hits_BxT = example.coded_T & (logits_BxTxV.argmax(-1) == example.tokens_T)
+                sums[f"{name}_hits"] = hits_BxT.sum(1, dtype=jnp.int32)
             return sums
 
         sums = lax.map(charge, padded.indices(None, jnp.int32(0)))

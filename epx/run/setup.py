@@ -238,7 +238,7 @@ def _check_memory(setup: Setup) -> None:
         members=setup.members,
         shards=len(setup.layout.devices) if not setup.layout.by_member else 1,
         logits=batch.microbatch * spec.length * spec.vocab,
-        rows=min(plan.chunk, plan.steps) * 16 + plan.eval_examples * 3,
+        rows=min(plan.chunk, plan.steps) * 16 + plan.eval_examples * 5,
     )
     available = memory.available_bytes(setup.layout.devices)
     accepted = (

@@ -95,6 +95,7 @@ OBSERVERS = {
     "state_space": {"depth": LARGE, "width": LARGE, "activation": ["gelu"]},
     "counts": {"order": [-1, 28, 2**31], "alpha": [0.0, -1.0, 1e300]},
     "oracle": {},
+    "residual": {"words": [0, 7, 2**31], "depth": LARGE, "filters": LARGE, "dense": LARGE},
     "looped": {
         "depth": [0, 2**31],
         "loops": [0, 257, 2**31],
