@@ -5,8 +5,9 @@ example's index: x_i = generator.example(fold_in(stream, i), i). Tokens are ther
 any batch size, chunk length or device count, and a resumed run needs no saved key.
 
 The streams: `init` (an observer's parameters), `world` (draws of a generator's `make`), `train`,
-`eval`, `teacher` (samples of a teacher for its student), `proposals` (for its messages) and
-`sample` (samples of a trained observer). Names are hashed into keys and must not change.
+`eval`, `teacher` (samples of a teacher for its student), `proposals` (for its messages), `sample`
+(samples of a trained observer) and `shuffle` (of a window of text, whose number is then the seed).
+Names are hashed into keys and must not change.
 """
 
 import zlib

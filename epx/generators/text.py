@@ -54,7 +54,7 @@ _MOST_WORDS = 2**20  # in the vocabulary
 @functools.partial(
     jax.tree_util.register_dataclass,
     data_fields=["tokens_NxT", "order_N", "direction"],
-    meta_fields=["vocab", "length", "size", "held_out", "alphabet", "bytes_per_token"],
+    meta_fields=["vocab", "length", "size", "held_out", "alphabet", "bytes_per_token", "shuffled"],
 )
 @dataclass(frozen=True)
 class Text:
@@ -70,6 +70,7 @@ class Text:
       alphabet: the text of each token; empty where tokens are bytes.
       bytes_per_token: mean UTF-8 bytes per token of the held-out windows, which converts bits per
         token to bits per byte of the source.
+      shuffled: whether the tokens of every window are in a random order of its own.
     """
 
     tokens_NxT: jax.Array
@@ -81,6 +82,7 @@ class Text:
     held_out: int
     alphabet: tuple[str, ...]
     bytes_per_token: float
+    shuffled: bool
 
     @property
     def spec(self) -> Spec:
@@ -88,7 +90,10 @@ class Text:
 
     def example(self, key: jax.Array, index: jax.Array) -> Example:
         """The window of this index, below size + held_out; `key` is not used."""
-        tokens_T = self.tokens_NxT[self.order_N[index]].astype(jnp.int32)
+        window = self.order_N[index]
+        tokens_T = self.tokens_NxT[window].astype(jnp.int32)
+        if self.shuffled:
+            tokens_T = jax.random.permutation(streams.stream(window, "shuffle"), tokens_T)
         return Example(tokens_T, jnp.ones(self.length, bool))
 
     def oracle_nats(self, example: Example) -> None:
@@ -102,7 +107,7 @@ class Text:
         return [chr(byte) if 32 <= byte < 127 else f"\\x{byte:02x}" for byte in tokens]
 
     def decode(self, tokens_T: np.ndarray | jax.Array) -> str:
-        """The text of these tokens in the order of the corpus, for any direction.
+        """The text of these tokens in the order of the corpus, for any direction, not unshuffled.
 
         Bytes that are no complete UTF-8 character become U+FFFD.
         """
@@ -120,6 +125,7 @@ def make(
     unit: str = "char",
     length: int = 64,
     words: int = 4096,
+    shuffled: bool = False,
 ) -> Text:
     """Text cut into windows.
 
@@ -132,6 +138,8 @@ def make(
       length: tokens in a window; a shorter tail of the training or held-out part is dropped.
       words: number of frequent pieces that are tokens with unit=word, each of two characters or
         more, counted in the training part; other units ignore it.
+      shuffled: a control with the same tokens and nothing to learn from their order: those of each
+        window in a random order, the same in every run.
 
     Raises:
       ValueError: an argument outside these bounds, or a part of the corpus fills no window.
@@ -156,6 +164,7 @@ def make(
         held_out=windows - source.size,
         alphabet=source.alphabet,
         bytes_per_token=source.bytes_per_token,
+        shuffled=shuffled,
     )
 
 

@@ -365,3 +365,17 @@ def test_a_record_knows_the_bytes_of_its_source(tiny_config):
     found = facts({"name": "text", **words})
     assert found["source_bytes_per_tok"] == text.make(KEY, **words).bytes_per_token > 1
     assert "source_bytes_per_tok" not in facts(tiny_config["generator"])
+
+
+def test_shuffled_windows_have_the_same_tokens_in_another_order():
+    """The same order in every run, and another one in every window."""
+    plain, mixed = (text.make(KEY, corpus="zen", length=32, shuffled=s) for s in (False, True))
+    orders = []
+    for index in range(6):
+        before, after = (np.asarray(g.example(KEY, index).tokens_T) for g in (plain, mixed))
+        assert (before != after).any() and sorted(before) == sorted(after)
+        orders.append(tuple(np.argsort(after, kind="stable").tolist()))
+        again = text.make(jax.random.key(9), corpus="zen", length=32, shuffled=True)
+        (where,) = np.flatnonzero(np.asarray(again.order_N) == int(mixed.order_N[index]))
+        np.testing.assert_array_equal(again.example(KEY, where).tokens_T, after)
+    assert len(set(orders)) == len(orders)

@@ -84,6 +84,7 @@ GENERATORS = {
         "unit": ["line"],
         "length": [0, 2**31],
         "words": [0, 2**31],
+        "shuffled": [],
     },
     "tokens": {"path": ["", "none.npy"], "length": [-1, 2**31], "vocab": [-1, 1, 2**31]},
 }
