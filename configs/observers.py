@@ -1,4 +1,4 @@
-"""The observer set epx-7: seven families at two sizes, so that numbers of different data compare.
+"""The observer set epx-7: seven families at three sizes, so that numbers of different data compare.
 
 A number that this set gives carries its name and version; a change of an observer, of its size or
 of its rates raises the version. Sizes of a family are matched to the transformer of that size, by
@@ -34,6 +34,14 @@ SIZES: dict[str, dict[str, Keys]] = {
         "state_space": dict(depth=2, width=27),
         "mlp": dict(depth=2, width=21, window=40),
     },
+    "paper": {
+        "transformer": dict(depth=3, width=128, head_dim=64),
+        "looped": dict(depth=1, loops=4, width=220, head_dim=55),
+        "convolution": dict(depth=6, width=91),
+        "recurrent": dict(depth=2, width=220),
+        "state_space": dict(depth=3, width=108),
+        "mlp": dict(depth=3, width=96, window=40),
+    },
 }
 EQUAL_FLOPS: dict[str, dict[str, Keys]] = {
     "small": {
@@ -52,11 +60,23 @@ EQUAL_FLOPS: dict[str, dict[str, Keys]] = {
         "state_space": dict(depth=2, width=31),
         "mlp": dict(depth=2, width=24, window=40),
     },
+    "paper": {
+        "transformer": SIZES["paper"]["transformer"],
+        "looped": dict(depth=1, loops=3, width=128, head_dim=64),
+        "convolution": dict(depth=6, width=94),
+        "recurrent": dict(depth=2, width=230),
+        "state_space": dict(depth=3, width=112),
+        "mlp": dict(depth=3, width=100, window=40),
+    },
 }
 
 
 def overrides(family: str, size: str, sizes: dict[str, dict[str, Keys]] = SIZES) -> dict[str, Any]:
     """The overrides of a run that make its observer this one of the set."""
     keys = {f"observer.{key}": value for key, value in sizes[size][family].items()}
-    label = f"{family.replace('_', ' ')}, {size}"
-    return {"observer.name": family, **keys, "label.observer": label}
+    return {"observer.name": family, **keys, "label.observer": label(family, size)}
+
+
+def label(family: str, size: str) -> str:
+    """The name of an observer of the set in tables and figures."""
+    return f"{family.replace('_', ' ')}, {size}"

@@ -8,7 +8,7 @@
     python -m experiments.report --records=runs --claims
 
 Takes a second or two. A table fits the terminal; --wide and the other formats have all columns.
---claims checks the claims of the paper on the records of its figures (configs/paper), prints a
+--claims checks the claims of the figures (configs/paper, configs/studies) on records, prints a
 verdict on each, and writes claims.md and claims.json beside the records.
 """
 
@@ -126,10 +126,10 @@ def load(folder: Path | str) -> list[record.Record]:
 
 
 def check_claims(records: list[record.Record]) -> list[claims.Claim]:
-    """The claims of all figures of the paper, by number, checked on records."""
+    """The claims of all figures, by number, checked on records."""
     found = []
     for name in configs.figures():
-        found += claims.evaluate(importlib.import_module(f"configs.paper.{name}"), records)
+        found += claims.evaluate(importlib.import_module(name), records)
     return sorted(found, key=lambda claim: claim.number)
 
 

@@ -144,14 +144,15 @@ def run(label: str, sweep: Sweep, workdir: Path, tuned: bool = False) -> int:
 def report(label: str, sweep: Sweep, groups: list[Ensemble], workdir: Path, tuned: bool) -> None:
     """Print the table, and write summary.json, times.json and figure.png.
 
-    For a tuned sweep print only the description length at each rate. There is no figure if nothing
-    could be measured.
+    For a tuned sweep print only the description length at each rate, and write the rates of the
+    shortest ones to rates.json. There is no figure if nothing could be measured.
     """
     with running.run_errors():
         records = [record.load(local.folder(workdir, group)) for group in groups]
         cells = summary.cells(records)
         if tuned:
             print(tables.tuning(cells))
+            record.write_json(workdir / "rates.json", tables.chosen_rates(cells))
             return
         cells = summary.disambiguate(cells)
         record.write_json(workdir / "summary.json", {"cells": cells})

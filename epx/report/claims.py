@@ -2,7 +2,8 @@
 
 A claim is a sentence of the paper with one or more checks. It holds if all of them hold, fails if
 one fails, and is undecided otherwise: where an interval straddles a bound, or a single seed has no
-interval. The claims of a figure are in its config, `CLAIMS` by number and `check(number, runs)`.
+interval. The claims of a figure are in its config, `CLAIMS` by number and `check(number, runs)`;
+`TRAINED = False` where these need no records.
 """
 
 import math
@@ -96,8 +97,8 @@ def evaluate(figure: ModuleType, records: Sequence[Record]) -> list[Claim]:
     """The claims of a figure's config, checked on the records of each of its sizes."""
     name = figure.__name__.rpartition(".")[2]
     by_size = evidence.of_figure(records, name)
-    if not getattr(figure, "sweep", list)():
-        by_size = {"": []}  # nothing is trained
+    if not getattr(figure, "TRAINED", True):
+        by_size = {"": []}
     if not by_size:
         missing = "no records of this figure"
         return [Claim(n, words, name, note=missing) for n, words in figure.CLAIMS.items()]

@@ -186,6 +186,20 @@ def sensitivity(cells: Sequence[Cell]) -> str:
     return "\n".join(lines)
 
 
+def chosen_rates(cells: Sequence[Cell]) -> dict[str, dict[str, float]]:
+    """The learning rate of the shortest description S + H, by generator and observer."""
+    shortest: dict[tuple[str, str], tuple[float, float]] = {}
+    for cell in measured(cells):
+        if not cell["failed_at_step"]:
+            found = cell["MDL_bits"][0] / cell["test_tok"], cell["optim"]["lr"]
+            names = cell["generator"], cell["observer"]
+            shortest[names] = min(found, shortest.get(names, found))
+    rates: dict[str, dict[str, float]] = {}
+    for (generator, observer), (_, rate) in shortest.items():
+        rates.setdefault(generator, {})[observer] = rate
+    return rates
+
+
 def tuning(cells: Sequence[Cell]) -> str:
     """The description length S + H at every learning rate.
 

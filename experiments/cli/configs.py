@@ -40,9 +40,10 @@ def shipped(function: str = "get_config") -> list[str]:
 
 
 def figures() -> list[str]:
-    """Names of the files of `configs/paper/` that have claims."""
-    files = (CONFIGS / "paper").glob("*.py")
-    return sorted(file.stem for file in files if "\nCLAIMS = " in file.read_text())
+    """Modules of the files below `configs/` that have claims, those of the paper first."""
+    files = sorted(CONFIGS.rglob("*.py"))
+    claiming = [file for file in files if "\nCLAIMS = " in file.read_text()]
+    return [f"configs.{file.parent.name}.{file.stem}" for file in claiming]
 
 
 def _defines(file: Path, function: str) -> bool:

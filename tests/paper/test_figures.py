@@ -12,7 +12,7 @@ from epx.sweeps import local
 from epx.sweeps.ensembles import ensembles
 from experiments.cli import configs
 
-FIGURES = configs.figures()
+FIGURES = [name.rpartition(".")[2] for name in configs.figures() if ".paper." in name]
 TRAINED = [name for name in FIGURES if "scaling" not in name and name != "truths"]
 VERDICTS = {"holds", "fails", "undecided"}
 

@@ -1,0 +1,140 @@
+"""The atlas: S and H of many observers on many kinds of data, in one poster and as ladders."""
+
+from collections.abc import Sequence
+from pathlib import Path
+
+import numpy as np
+from matplotlib.figure import Figure
+from scipy import special
+
+from epx.analysis.measurement import LN2, Estimate
+from epx.record import RecordError
+from epx.report import _style, evidence, lines
+from epx.report.evidence import Reading
+from epx.report.summary import Run
+
+STRUCTURE, ENTROPY = "#1b4f8a", "#c9d3dd"
+
+
+def widened(estimate: Estimate, seeds: int, comparisons: int) -> Estimate:
+    """A 95 % t interval over seeds, widened for the best of several comparisons (Bonferroni)."""
+    one, all_of_them = (special.stdtrit(seeds - 1, 1 - 0.025 / count) for count in (1, comparisons))
+    return Estimate(estimate.mean, estimate.half_width * all_of_them / one)
+
+
+def per_token(run: Run) -> tuple[Estimate, Estimate]:
+    """S and H of a run in bits per token of its coded set."""
+    s = evidence.by_seed(run, lambda m: m.structure_nats / LN2 / m.test_tok)
+    return evidence.mean(s), evidence.mean(evidence.by_seed(run, evidence.entropy_bits_per_tok))
+
+
+def poster(
+    runs: Sequence[Run],
+    generators: Sequence[str],
+    observers: Sequence[str],
+    caption: str,
+    path: Path | str | None = None,
+) -> Figure:
+    """Draw S and H of every observer (a column) on every kind of data (a row).
+
+    The bar of a cell is as long as S + H in units of log2 V, the bits of a token that nothing is
+    known of: the dark part is S, the light part H, whiskers are the 95 % intervals of S and of H.
+    The numbers below are S and H in bits per token.
+
+    Args:
+      runs: with `label.generator` and `label.observer` in their configs.
+      generators, observers: labels of the rows and columns, in order; a cell without a run has a
+        dash.
+      caption: what all numbers have in common.
+      path: file to write; its ending (png, pdf, svg) selects the format. None writes none.
+
+    Returns:
+      The figure.
+    """
+    table = _table(runs)
+    shape = len(generators), len(observers)
+    figure = Figure(figsize=(2.4 + 1.02 * shape[1], 1.4 + 0.56 * shape[0]), layout="constrained")
+    grid = figure.subplots(*shape, squeeze=False, sharex=True)
+    for row, generator in zip(grid, generators):
+        for axis, observer in zip(row, observers):
+            _cell(axis, table.get((generator, observer)))
+        row[0].set_ylabel(generator, rotation=0, ha="right", va="center", fontsize=9)
+    for axis, observer in zip(grid[0], observers):
+        axis.set_title(observer.replace(", ", "\n"), fontsize=8)
+    figure.suptitle(
+        f"What {caption} find: structure S (dark) and entropy H (light), bit per token",
+        x=0.01, ha="left", fontsize=12, fontweight="bold",
+    )  # fmt: skip
+    return _style.save(figure, path)
+
+
+def _table(runs: Sequence[Run]) -> dict[tuple[str, str], Run]:
+    labels = ("label.generator", "label.observer")
+    return {tuple(evidence.config(run)[key] for key in labels): run for run in runs}
+
+
+def _cell(axis, run: Run | None) -> None:
+    axis.set_xlim(0, 1.35)
+    axis.set_ylim(-1.0, 0.55)
+    axis.set_xticks([])
+    axis.set_yticks([])
+    axis.spines[["top", "right", "bottom", "left"]].set_visible(False)
+    axis.axvline(1, color="#aaaaaa", linewidth=0.7, linestyle=":")
+    if run is None:
+        axis.text(0.5, 0, "–", ha="center", va="center", color="#999999")
+        return
+    s, h = per_token(run)
+    unit = np.log2(run.record.config["facts"]["vocab"])
+    shown = max(s.mean, 0.0)
+    axis.barh(0, shown / unit, color=STRUCTURE, height=0.6)
+    axis.barh(0, h.mean / unit, left=shown / unit, color=ENTROPY, height=0.6)
+    for end, half, place in ((shown, s.half_width, 0.12), (shown + h.mean, h.half_width, -0.12)):
+        axis.errorbar(end / unit, place, xerr=np.nan_to_num(half) / unit, color="black",
+                      elinewidth=0.8, capsize=1.5)  # fmt: skip
+    axis.text(0, -0.7, f"{s.mean:.3f} + {h.mean:.3f}", fontsize=6.5, va="center")
+
+
+def ladders(
+    runs: Sequence[Run],
+    generators: Sequence[str],
+    families: Sequence[str],
+    path: Path | str | None = None,
+) -> Figure:
+    """Draw S and H against compute: every evaluation of every run is a point, by family.
+
+    Points are means over seeds with 95 % intervals, in bits per token of the coded set; those of
+    all sizes of a family are in one series.
+
+    Args:
+      runs: as in `poster`.
+      generators: labels of the panels.
+      families: names of observers.
+      path: as in `poster`.
+    """
+    shown = []
+    for what, quantity in (("S", _structure_per_tok), ("H", evidence.entropy_bits_per_tok)):
+        for generator in generators:
+            series: dict[str, list[tuple[float, Estimate]]] = {}
+            for run in evidence.select(runs, label__generator=generator):
+                family = evidence.config(run)["observer.name"]
+                if family in families:
+                    series.setdefault(family, []).extend(_points(run, quantity))
+            title = f"{generator}: {what}"
+            shown.append(lines.Panel(title, "FLOP", "bit per token", series, scale="log"))
+    return lines.panels(shown, path)
+
+
+def _structure_per_tok(measured) -> np.ndarray:
+    return measured.structure_nats / LN2 / measured.test_tok
+
+
+def _points(run: Run, quantity) -> list[tuple[float, Estimate]]:
+    points = []
+    for step in sorted(run.record.evals):
+        reading = Reading(step=step)
+        try:
+            flops = evidence.mean(evidence.by_seed(run, lambda m: m.exact_flops, reading)).mean
+            points.append((flops, evidence.mean(evidence.by_seed(run, quantity, reading))))
+        except RecordError:
+            continue
+    return points
