@@ -66,7 +66,7 @@ def toy(config):
 def test_a_figure_runs_is_checked_and_drawn(name, tmp_path, monkeypatch):
     module = figure(name)
     if name == "fig3_automata":
-        monkeypatch.setattr(module, "EARLY", {"cpu": ((2, 32), 20)})
+        monkeypatch.setattr(module, "EARLY", ((1, 16), 20))
     groups = ensembles(toy(module.get_config()), small(module.sweep(), seeds=2))
     for _ in local.train(groups, local.prepare(groups), tmp_path):
         pass
