@@ -44,11 +44,11 @@ def make(vocab: int, length: int, *, generator: Generator, side: int = 0) -> Obs
     Raises:
       ValueError: a generator whose law cannot be computed token by token.
     """
-    law, structure = jax.tree.flatten(generator)
+    law = _law(generator)
     shape = (1, length)
     side_1xTxR = jax.ShapeDtypeStruct((*shape, side), jnp.float32) if side else None
     example = law, jax.ShapeDtypeStruct(shape, jnp.int32), side_1xTxR
-    predict = partial(_logits, structure)
+    predict = partial(_logits, generator)
     accepted = "a learner, as the law of this generator cannot be computed token by token"
     has_law = hasattr(generator, "oracle_logits") and jax.eval_shape(predict, *example) is not None
     require("observer.name", "oracle", has_law, accepted)
@@ -60,30 +60,39 @@ def make(vocab: int, length: int, *, generator: Generator, side: int = 0) -> Obs
         # The law of an example is computed as a whole; a part of it is counted by its share.
         flops=lambda tokens: (count * tokens / length, 0.0),
         start=partial(_start, length),
-        step=partial(_step, structure),
-        update=partial(_update, structure),
-        knows=jax.tree.leaves,
+        step=partial(_step, generator),
+        update=partial(_update, generator),
+        knows=_law,
     )
 
 
+def _law(generator: Generator) -> list[jax.Array]:
+    """The arrays of a generator; empty ones say nothing and cannot be saved."""
+    return [leaf for leaf in jax.tree.leaves(generator) if jnp.size(leaf)]
+
+
 def _logits(
-    structure: Any, law: PyTree, tokens_BxT: jax.Array, side: jax.Array | None = None
+    form: Generator, law: PyTree, tokens_BxT: jax.Array, side: jax.Array | None = None
 ) -> jax.Array:
-    generator = jax.tree.unflatten(structure, law)
+    """The law's predictions; `form` is a generator with empty arrays in their places."""
+    arrays = iter(law)
+    leaves, structure = jax.tree.flatten(form)
+    filled = [next(arrays) if jnp.size(leaf) else leaf for leaf in leaves]
+    generator = jax.tree.unflatten(structure, filled)
     if side is None:
         return jax.vmap(generator.oracle_logits)(tokens_BxT)
     return jax.vmap(generator.oracle_logits)(tokens_BxT, side)
 
 
 def _update(
-    structure: Any,
+    form: Generator,
     law: PyTree,
     tokens_BxT: jax.Array,
     coded_BxT: jax.Array,
     side: jax.Array | None = None,
 ) -> tuple[PyTree, jax.Array]:
     """Charge the coded tokens; there is nothing to learn."""
-    logits_BxTxV = _logits(structure, law, tokens_BxT, side)
+    logits_BxTxV = _logits(form, law, tokens_BxT, side)
     nats_BxT = -jnp.take_along_axis(logits_BxTxV, tokens_BxT[..., None], axis=-1)[..., 0]
     return law, jnp.where(coded_BxT, nats_BxT, 0.0)
 
@@ -95,7 +104,7 @@ def _start(length: int, law: PyTree, tokens_BxT: jax.Array, side: jax.Array | No
 
 
 def _step(
-    structure: Any,
+    form: Generator,
     law: PyTree,
     cache: Cache,
     tokens_B: jax.Array,
@@ -103,7 +112,7 @@ def _step(
 ) -> tuple[Cache, jax.Array]:
     before = jnp.maximum(cache.position - 1, 0)
     tokens_BxT = cache.tokens_BxT.at[:, before].set(tokens_B)
-    logits_BxTxV = _logits(structure, law, tokens_BxT, side)
+    logits_BxTxV = _logits(form, law, tokens_BxT, side)
     return Cache(cache.position + 1, tokens_BxT), logits_BxTxV[:, cache.position]
 
 

@@ -140,6 +140,14 @@ def test_its_structure_is_zero_and_its_compute_is_that_of_its_program(tmp_path):
     assert 2**4 * 2 < per_token < 2**4 * 20
 
 
+def test_a_law_without_numbers_is_saved_and_resumed(tmp_path):
+    """Of a chain whose rows are all hidden nothing is given."""
+    config = plain({"name": "markov", "states": 3, "hidden": 3, "length": 8})
+    config["run"]["seeds"] = 1
+    runs.rows(config, tmp_path, stop_after=2)
+    assert runs.rows(config, tmp_path).done["steps"] == 2
+
+
 def test_operations_are_counted_as_they_run():
     x = jax.ShapeDtypeStruct((3, 4), jnp.float32)
     matrix = jax.ShapeDtypeStruct((4, 5), jnp.float32)
