@@ -136,6 +136,17 @@ def example_bits_by_step(run: Run) -> list[tuple[float, Estimate]]:
     return [(float(step), mean(example_bits(run, Reading(step=step)))) for step in steps]
 
 
+def accuracy(run: Run) -> dict[int, float]:
+    """By seed the share of the held-out coded tokens that were predicted best, at the end."""
+    last = run.record.evals[max(run.record.evals)]
+    hits_M, coded_M = (
+        last[name].sum(1, dtype=np.float64)
+        for name in ("ema_hits" if "ema_hits" in last else "raw_hits", "coded_tok")
+    )
+    finite = by_seed(run, entropy_bits_per_tok)
+    return {s: float(hits_M[m] / coded_M[m]) for s, m in summary.seeds(run).items() if s in finite}
+
+
 def flops_to(run: Run, target_bits: float) -> dict[int, float]:
     """By seed the training FLOPs at the first evaluation with an example's loss within a target.
 
