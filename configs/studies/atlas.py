@@ -18,7 +18,7 @@ from matplotlib.figure import Figure
 
 from configs import base, observers
 from configs.studies import _data
-from epx.analysis.measurement import LN2
+from epx.analysis.measurement import LN2, widened
 from epx.report import atlas, evidence
 from epx.report.claims import Check
 from epx.report.summary import Run
@@ -185,7 +185,7 @@ def _larger_sees_less(table: Table, sizes: Sequence[str]) -> list[Check]:
                 cases.append((s.mean / s.half_width, f"{family} on {data}", s, h))
     # The clearest case where the larger one predicts better, if there is any.
     _, name, s, h = max(cases, key=lambda case: (case[3].mean > 0, case[0]))
-    s, h = (atlas.widened(estimate, seeds=5, comparisons=len(cases)) for estimate in (s, h))
+    s, h = (widened(estimate, seeds=5, comparisons=len(cases)) for estimate in (s, h))
     return [
         Check(f"S({sizes[0]}) - S({sizes[1]}), {name}, of {len(cases)} cases, bit", s, 0),
         Check(f"H({sizes[0]}) - H({sizes[1]}), {name}, bit per token", h, 0),

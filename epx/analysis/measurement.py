@@ -150,3 +150,9 @@ def interval(values_M: np.ndarray, shared_error: float = 0.0) -> Estimate:
         return Estimate(mean, float(special.ndtri(0.975)) * shared_error)
     freedom = (n - 1) * total / unshared
     return Estimate(mean, float(special.stdtrit(freedom, 0.975)) * math.sqrt(total))
+
+
+def widened(estimate: Estimate, seeds: int, comparisons: int) -> Estimate:
+    """An estimate of `interval` as the most extreme one of several comparisons (Bonferroni)."""
+    alone, among = (special.stdtrit(seeds - 1, 1 - 0.025 / count) for count in (1, comparisons))
+    return Estimate(estimate.mean, float(estimate.half_width * among / alone))

@@ -48,7 +48,7 @@ def score(tokens_N: np.ndarray, vocab: int, seed: int = 0) -> Score:
     """
     tokens_N = np.asarray(tokens_N)[:MOST_TOKENS]
     if len(tokens_N) < 4 * HORIZON:
-        raise refusal("tokens", len(tokens_N), f"{4 * HORIZON} or more")
+        raise refusal("tokens", len(tokens_N), f"at least {4 * HORIZON} tokens")
     random = np.random.default_rng(seed)
     layers = _network(random, vocab)
     return Score(_bits(layers, tokens_N, vocab), _bits(layers, random.permutation(tokens_N), vocab))

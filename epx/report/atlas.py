@@ -5,7 +5,6 @@ from pathlib import Path
 
 import numpy as np
 from matplotlib.figure import Figure
-from scipy import special
 
 from epx.analysis.measurement import LN2, Estimate
 from epx.record import RecordError
@@ -14,12 +13,6 @@ from epx.report.evidence import Reading
 from epx.report.summary import Run
 
 STRUCTURE, ENTROPY = "#1b4f8a", "#c9d3dd"
-
-
-def widened(estimate: Estimate, seeds: int, comparisons: int) -> Estimate:
-    """A 95 % t interval over seeds, widened for the best of several comparisons (Bonferroni)."""
-    one, all_of_them = (special.stdtrit(seeds - 1, 1 - 0.025 / count) for count in (1, comparisons))
-    return Estimate(estimate.mean, estimate.half_width * all_of_them / one)
 
 
 def per_token(run: Run) -> tuple[Estimate, Estimate]:

@@ -63,5 +63,5 @@ def test_it_is_a_function_of_tokens_and_seed():
 
 
 def test_too_few_tokens_are_refused():
-    with pytest.raises(Refusal, match="tokens=127: accepted 128 or more"):
+    with pytest.raises(Refusal, match="tokens=127: accepted at least 128 tokens"):
         reservoir.score(noise(2, 127), 2)

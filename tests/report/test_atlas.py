@@ -10,8 +10,7 @@ import pytest
 from configs import base, observers
 from configs.studies import _data, atlas, rates
 from epx import record
-from epx.analysis.measurement import Estimate
-from epx.report import atlas as drawing
+from epx.analysis.measurement import Estimate, widened
 from epx.report import claims, summary
 from epx.run import components
 from epx.sweeps.ensembles import ensembles
@@ -99,7 +98,7 @@ def test_less_structure_with_a_worse_prediction_does_not_count(tmp_path):
 
 def test_an_interval_is_widened_for_the_best_of_many():
     """t quantiles of 4 degrees of freedom: 2.776 and, for 50 comparisons, 8.610 (p = 0.0005)."""
-    found = drawing.widened(Estimate(5.0, 2.776), seeds=5, comparisons=50)
+    found = widened(Estimate(5.0, 2.776), seeds=5, comparisons=50)
     assert found.mean == 5.0 and found.half_width == pytest.approx(8.610, abs=0.01)
 
 
