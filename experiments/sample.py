@@ -8,19 +8,17 @@ A sample is a held-out example whose coded tokens are drawn again, each from all
 Takes a few seconds.
 """
 
-from pathlib import Path
-
 import jax
 import jax.numpy as jnp
 import numpy as np
 from absl import flags
 
-from epx import files, record, streams
+from epx import files, streams
 from epx.analysis.measurement import LN2
 from epx.learning import nll, sampling
-from epx.run import checkpoint, evaluation, provenance
-from epx.run.setup import Setup, assemble
-from epx.types import PyTree, State, require
+from epx.run import evaluation, trained
+from epx.run.setup import Setup
+from epx.types import PyTree, require
 from experiments.cli import app, rendering, running
 
 WIDTH = 56  # characters of a column
@@ -43,13 +41,12 @@ def main() -> int:
         folder = files.folder("--record", FLAGS.record)
     running.prepare_host()
     with running.run_errors(), app.config_errors():
-        setup = _setup(record.load(folder))
-        step, state = _state(setup, folder)
-    raw = setup.observer.update or FLAGS.weights == "raw"
-    params = state.learner.params if raw else state.learner.ema
-    generator, hyper = setup.member(FLAGS.member)
+        found = trained.load(folder, FLAGS.member, FLAGS.step)
+        setup = found.setup
+        _check(setup)
+    params = found.params(FLAGS.weights)
     index_B = jnp.arange(FLAGS.examples, dtype=jnp.uint32)
-    real = evaluation.held_out_examples(generator, hyper, index_B)
+    real = evaluation.held_out_examples(found.generator, found.hyper, index_B)
     given_BxT = ~real.coded_T | (jnp.arange(setup.spec.length) < FLAGS.prompt)
     key = streams.stream(FLAGS.seed, "sample")
     keys_B = jax.vmap(lambda index: streams.example_key(key, index))(index_B)
@@ -58,14 +55,14 @@ def main() -> int:
     )
     member = ", ".join(f"{k}={v}" for k, v in setup.config["members"][FLAGS.member].items())
     legend = rendering.legend(np.asarray(~given_BxT), "sampled")
-    print(f"{folder}: member {FLAGS.member} ({member}) after {step} steps; {legend}")
+    print(f"{folder}: member {FLAGS.member} ({member}) after {found.step} steps; {legend}")
     versions = {"real": real.tokens_T, "sampled": sampled_BxT}
     bits = {k: _bits(setup, params, t, real.side, ~given_BxT) for k, t in versions.items()}
     for n in range(FLAGS.examples):
         columns = [
             [
                 f"{name}, {bits[name][n]:.3f} bits a token",
-                *rendering.lines(generator, tokens_BxT[n], ~given_BxT[n], WIDTH),
+                *rendering.lines(found.generator, tokens_BxT[n], ~given_BxT[n], WIDTH),
             ]
             for name, tokens_BxT in versions.items()
         ]
@@ -73,53 +70,14 @@ def main() -> int:
     return 0
 
 
-def _setup(trained: record.Record) -> Setup:
-    """The setup of a record's run.
-
-    Raises:
-      RecordError: it was not made from a config, or its generator or observer has changed.
-      ValueError: there is no such member, no token to sample, or the observer cannot sample.
-    """
-    config = dict(trained.config)
-    facts, members = config.pop("facts"), config.pop("members", None)
-    if members is None:
-        raise record.RecordError(
-            f"{trained.path} was made by measure() and has no config from which to repeat it"
-        )
-    last = len(members) - 1
-    require("--member", FLAGS.member, FLAGS.member <= last, f"0 to {last}, the record's members")
-    # The devices of the training are not needed.
-    any_device = {"require_accelerator": False, "devices": None, "microbatch": None}
-    setup = assemble(config | {"run": config["run"] | any_device}, members)
+def _check(setup: Setup) -> None:
+    """Refuse a prompt without a token to sample, or an observer that cannot sample."""
     last = setup.spec.length - 1
     accepted = f"0 to {last}, so that at least one token is sampled"
     require("--prompt", FLAGS.prompt, FLAGS.prompt <= last, accepted)
     can_sample = bool(setup.observer.start and setup.observer.step)
     accepted = "observers with start and step, which sampling needs"
-    require("observer.name", config["observer"]["name"], can_sample, accepted)
-    changed = record.difference(facts, provenance.static_facts(setup))
-    if changed:
-        raise record.RecordError(
-            f"{trained.path}: the generator or the observer has changed since training: {changed}"
-        )
-    return setup
-
-
-def _state(setup: Setup, folder: Path) -> tuple[int, State]:
-    """The step and the saved state of --step and --member.
-
-    Raises:
-      RecordError: there is no state, or it is damaged.
-      ValueError: there is no state of this step.
-    """
-    steps = checkpoint.steps(folder / "ckpt")
-    if not steps:
-        raise record.RecordError(f"{folder} has no saved state to sample from")
-    step = steps[-1] if FLAGS.step is None else FLAGS.step
-    accepted = f"the steps of saved states, {', '.join(map(str, steps))}"
-    require("--step", step, step in steps, accepted)
-    state = checkpoint.read(folder / "ckpt", step, setup.abstract_state())
-    return step, jax.tree.map(lambda leaf: leaf[FLAGS.member], state)
+    require("observer.name", setup.config["observer"]["name"], can_sample, accepted)
 
 
 def _bits(

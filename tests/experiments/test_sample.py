@@ -118,14 +118,14 @@ def test_damaged_and_missing_states_are_said_in_a_line(trained, tmp_path):
     assert "is damaged" in done.err and "Traceback" not in done.err
     shutil.rmtree(copy / "ckpt")
     done = run("sample", f"--record={copy}")
-    assert done.code == 1 and "has no saved state to sample from" in done.err
+    assert done.code == 1 and "has no saved state" in done.err
 
 
 @pytest.mark.parametrize(
     ("argument", "code", "words"),
     [
-        ("--step=7", 2, "--step=7: accepted the steps of saved states, 30, 40"),
-        ("--member=2", 2, "--member=2: accepted 0 to 1"),
+        ("--step=7", 2, "step=7: accepted the steps of saved states, 30, 40"),
+        ("--member=2", 2, "member=2: accepted 0 to 1"),
         ("--prompt=18", 2, "--prompt=18: accepted 0 to 17"),
         ("--record=nowhere", 1, "nowhere holds no record"),
     ],
