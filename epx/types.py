@@ -174,6 +174,8 @@ class Observer(NamedTuple):
       knows: generator -> params. For an observer that is given the law of its data.
       hidden: (params, tokens_BxT, side) -> the residual stream before the first layer and after
         each, BxTxD float32; that of position t has read the tokens before t.
+      edited: (params, tokens_BxT, side, layer, change_BxTxD) -> logits_BxTxV, where the change is
+        added to the stream after `layer` layers.
     """
 
     init: Callable[[jax.Array], PyTree]
@@ -185,6 +187,7 @@ class Observer(NamedTuple):
     update: Callable[[PyTree, jax.Array, jax.Array, PyTree], tuple[PyTree, jax.Array]] | None = None
     knows: Callable[[Generator], PyTree] | None = None
     hidden: Callable[[PyTree, jax.Array, PyTree], tuple[jax.Array, ...]] | None = None
+    edited: Callable[[PyTree, jax.Array, PyTree, int, jax.Array], jax.Array] | None = None
 
 
 class Hyper(NamedTuple):

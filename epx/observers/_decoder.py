@@ -117,13 +117,15 @@ class Decoder(nn.Module):
         vectors_BxTxR: jax.Array | None,
         positions_T: jax.Array,
         past: tuple | None = None,
+        change: tuple[int, jax.Array] | None = None,
     ) -> tuple[jax.Array, tuple[KeysValues, ...], tuple[jax.Array, ...]]:
         """logits_BxTxV (float32) of consecutive positions, each layer's keys and values, and the
         residual stream before the first layer and after each, NxD.
 
         `previous_BxT` are the tokens before each position, ignored at position 0, and
         `vectors_BxTxR` their side information, or None; `positions_T` are below `length`; `past`
-        has an entry as in `Layer` for each application of a layer.
+        has an entry as in `Layer` for each application of a layer. `change` is added to the stream
+        (NxD) after a number of layers.
         """
         embedding_VxD = self.param("embedding", small_normal, (self.vocab, self.width))
         positions_SxD = self.param("positions", small_normal, (self.length, self.width))
@@ -137,13 +139,14 @@ class Decoder(nn.Module):
             Layer(self.heads, applied, self.activation, self.dtype, name=f"layer_{i}")
             for i in range(self.depth)
         ]
-        present, streams = [], [x_NxD]
+        edited, change_NxD = change or (None, None)
+        present, streams = [], [x_NxD + change_NxD if edited == 0 else x_NxD]
         for i, layer in enumerate(layers * self.loops):
-            x_NxD, keys_values = layer(x_NxD, positions_T, past and past[i])
+            x_NxD, keys_values = layer(streams[-1], positions_T, past and past[i])
             present.append(keys_values)
-            streams.append(x_NxD)
+            streams.append(x_NxD + change_NxD if edited == i + 1 else x_NxD)
         head = Head(self.vocab, dtype=self.dtype, name="head")
-        logits_NxV = head(LayerNorm(name="norm")(x_NxD))
+        logits_NxV = head(LayerNorm(name="norm")(streams[-1]))
         logits_BxTxV = logits_NxV.reshape(*previous_BxT.shape, self.vocab)
         return logits_BxTxV, tuple(present), tuple(streams)
 
@@ -197,6 +200,7 @@ def observer(
         start=partial(_start, model),
         step=partial(_step, model),
         hidden=partial(_hidden, model),
+        edited=partial(_edited, model),
     )
 
 
@@ -218,8 +222,25 @@ def _hidden(
     return tuple(x_NxD.reshape(*tokens_BxT.shape, model.width) for x_NxD in streams)
 
 
+def _edited(
+    model: Decoder,
+    params: PyTree,
+    tokens_BxT: jax.Array,
+    side: jax.Array | None,
+    layer: int,
+    change_BxTxD: jax.Array,
+) -> jax.Array:
+    require_whole("layer", layer, 0, model.depth * model.loops, "layers of this observer")
+    change_NxD = change_BxTxD.reshape(-1, model.width)
+    return _read(model, params, tokens_BxT, side, (layer, change_NxD))[0]
+
+
 def _read(
-    model: Decoder, params: PyTree, tokens_BxT: jax.Array, side: jax.Array | None
+    model: Decoder,
+    params: PyTree,
+    tokens_BxT: jax.Array,
+    side: jax.Array | None,
+    change: tuple[int, jax.Array] | None = None,
 ) -> tuple[jax.Array, tuple[KeysValues, ...], tuple[jax.Array, ...]]:
     """What the model returns for all positions."""
     require_side(side, model.side)
@@ -228,7 +249,11 @@ def _read(
     require("length", T, model.length >= T, accepted)
     vectors_BxTxR = None if side is None else previous_vectors(side[:, :T])
     return model.apply(
-        {"params": params}, previous_tokens(tokens_BxT), vectors_BxTxR, _positions(T)
+        {"params": params},
+        previous_tokens(tokens_BxT),
+        vectors_BxTxR,
+        _positions(T),
+        change=change,
     )
 
 

@@ -11,6 +11,8 @@ from matplotlib.figure import Figure
 from epx.analysis.measurement import Estimate
 from epx.report import _style
 
+LONGEST_FLAT = 6  # characters of a name that fits below its point
+
 
 class Panel(NamedTuple):
     """A small panel.
@@ -59,7 +61,8 @@ def panels(shown: Sequence[Panel], path: Path | str | None = None) -> Figure:
         _style.dress(axis, panel.title, panel.x_label, panel.y_label)
         axis.set_xscale(panel.scale)
         if panel.names:
-            axis.set_xticks(range(len(panel.names)), panel.names)
+            upright = max(map(len, panel.names)) > LONGEST_FLAT
+            axis.set_xticks(range(len(panel.names)), panel.names, rotation=90 if upright else 0)
         _style.log_if_wide(axis, np.array(values), factor=100.0)
     _style.legend(figure, axes)
     return _style.save(figure, path)

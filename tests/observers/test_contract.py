@@ -179,6 +179,28 @@ def test_hidden_states_are_what_the_last_prediction_is_made_of(observer, first):
     np.testing.assert_allclose(last * norm @ head, logits, rtol=1e-4, atol=1e-4)
 
 
+def test_an_edit_changes_later_predictions_as_the_stream_says(observer):
+    """At the last layer it is exactly what the head makes of the changed stream."""
+    if observer.edited is None:
+        return
+    params, tokens = trained(observer), tokens_BxT()
+    streams = observer.hidden(params, tokens, None)
+    logits = np.asarray(observer.logits(params, tokens, None))
+    at = 5
+    wave = jnp.cos(jnp.arange(streams[0].shape[-1]))
+    change = jnp.zeros_like(streams[0]).at[:, at].set(wave)
+    for layer in range(len(streams)):
+        edit = jax.jit(observer.edited, static_argnums=3)
+        np.testing.assert_allclose(
+            edit(params, tokens, None, layer, 0 * change), logits, rtol=1e-5, atol=1e-5
+        )
+        found = np.asarray(edit(params, tokens, None, layer, change))
+        np.testing.assert_allclose(found[:, :at], logits[:, :at], rtol=1e-5, atol=1e-5)
+        is_last = layer == len(streams) - 1
+        same_later = np.abs(found[:, at + 1 :] - logits[:, at + 1 :]).max() < 1e-4
+        assert same_later == is_last, "attention carries an earlier change on"
+
+
 def test_compute_is_positive_and_grows_with_length(observer):
     for short, long in zip(observer.flops(LENGTH), observer.flops(2 * LENGTH)):
         assert 0 < short < long
