@@ -15,9 +15,9 @@ from typing import Any
 
 import numpy as np
 from matplotlib.figure import Figure
-from scipy import stats
 
 from configs.paper import _figure
+from epx.analysis import rank
 from epx.analysis.measurement import LN2
 from epx.report import evidence, lines
 from epx.report.claims import Check, exact
@@ -105,7 +105,7 @@ def check(number: int, runs: Sequence[Run]) -> list[Check]:
 
 def _rank_correlation(*values: float) -> float:
     count = len(RULES)
-    return float(stats.spearmanr(values[:count], values[count:]).statistic)
+    return rank.spearman(values[:count], values[count:])
 
 
 def _gap(above: Sequence[int], below: Sequence[int]):
