@@ -54,8 +54,9 @@ _CHESS = dict(
 )  # fmt: skip
 # Bit 6 of an LCG has a period of 128: seven of its values tell the place.
 CLOCK = _lcg(6)
+LIFE = Data("Life, next frame", "Life", dict(name="life", height=6, width=6, burnin=8))
 DATA = (
-    Data("Life, next frame", "Life", dict(name="life", height=6, width=6, burnin=8)),
+    LIFE,
     _eca(54),
     _eca(15),
     _eca(30),
