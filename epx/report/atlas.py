@@ -2,10 +2,13 @@
 
 from collections.abc import Sequence
 from pathlib import Path
+from typing import NamedTuple
 
 import numpy as np
 from matplotlib.figure import Figure
+from tabulate import tabulate
 
+from epx.analysis import anchors, ledger, rank
 from epx.analysis.measurement import LN2, Estimate
 from epx.record import RecordError
 from epx.report import _style, evidence, lines
@@ -131,3 +134,50 @@ def _points(run: Run, quantity) -> list[tuple[float, Estimate]]:
         except RecordError:
             continue
     return points
+
+
+class Survival(NamedTuple):
+    """The rank correlation of S over kinds of data, of an observer, with that in other readings."""
+
+    observer: str
+    correlations: dict[str, rank.Correlation]
+
+
+def survival(
+    runs: Sequence[Run], generators: Sequence[str], observer: str, others: dict[str, str]
+) -> Survival:
+    """How the order of the data by S changes with the anchor, and with other runs.
+
+    Args:
+      runs: as in `poster`.
+      generators: labels of the data that are ordered.
+      observer: label of the learner.
+      others: labels of the same learner with other settings, by their name in the result.
+    """
+    table = _table(runs)
+    own = [table[generator, observer] for generator in generators]
+    reference = [_structure(run) for run in own]
+    found = {}
+    available = [ledger.anchors(run.record, members=run.members) for run in own]
+    for anchor in anchors.ANCHORS:
+        if anchor != "oracle" and all(anchor in names for names in available):
+            values = [_structure(run, Reading(anchor=anchor)) for run in own]
+            found[f"anchor {anchor}"] = rank.with_interval(reference, values)
+    for name, label in others.items():
+        values = [_structure(table[generator, label]) for generator in generators]
+        found[name] = rank.with_interval(reference, values)
+    return Survival(observer, found)
+
+
+def _structure(run: Run, reading: Reading = evidence.DEFAULT) -> float:
+    return evidence.mean(evidence.by_seed(run, _structure_per_tok, reading)).mean
+
+
+def survival_table(rows: Sequence[Survival]) -> str:
+    """The correlations as text, an observer a row; in brackets the 95 % interval over the data."""
+    heads = ["observer", *rows[0].correlations]
+    body = []
+    for row in rows:
+        cells = [f"{c.value:.2f} ({c.low:.2f} to {c.high:.2f})" for c in row.correlations.values()]
+        body.append([row.observer, *cells])
+    return tabulate(body, heads, "simple", disable_numparse=True)

@@ -11,6 +11,7 @@ from configs import base, observers
 from configs.studies import _data, atlas, rates
 from epx import record
 from epx.analysis.measurement import Estimate, widened
+from epx.report import atlas as drawing
 from epx.report import claims, summary
 from epx.run import components
 from epx.sweeps.ensembles import ensembles
@@ -123,7 +124,7 @@ def test_the_sweep_has_every_observer_on_everything(monkeypatch, tmp_path):
     chosen = tmp_path / "rates.json"
     chosen.write_text(json.dumps(tuned))
     monkeypatch.setattr(_data, "CHOSEN", chosen)
-    for size, families in (("cpu", 13), ("paper", 6)):
+    for size, families in (("cpu", 13 + 12), ("paper", 6 + 6)):
         config = atlas.get_config(size)
         assert config.figure.size == size
         groups: dict[str, set[str]] = {}
@@ -162,4 +163,25 @@ def test_the_sweep_groups_into_ensembles(monkeypatch, tmp_path):
     monkeypatch.setattr(_data, "CHOSEN", chosen)
     automata = [run for run in atlas.sweep() if run["generator.name"] == "eca"]
     groups = ensembles(atlas.get_config().to_dict(), automata)
-    assert {len(group.members) for group in groups} == {20, 10}, "four rules of five seeds"
+    assert {len(group.members) for group in groups} == {4 * 5 + 4 * 2 * 2, 4 * 5, 2 * 5}, (
+        "four rules of five seeds, at other rates of two, and two rules of claim 105"
+    )
+
+
+def test_the_order_of_the_data_survives_where_s_is_only_scaled(tmp_path):
+    """At half the rate twice the S of everything; at twice the rate the opposite order."""
+    name = observers.label("transformer", "small")
+    half, twice = (atlas.AT_RATE.format(observer=name, factor=f) for f in atlas.FACTORS)
+    found = []
+    for n, data in enumerate(_data.DATA):
+        sizes = {name: 10.0 + n, half: 20.0 + 2 * n, twice: 50.0 - n}
+        for place, (label, s) in enumerate(sizes.items()):
+            found.append(cell(tmp_path / f"{n}-{place}", data.label, label, s, 0.5))
+    generators = [data.label for data in _data.DATA]
+    others = {"half": half, "twice": twice}
+    row = drawing.survival(summary.runs(found), generators, name, others)
+    assert row.correlations["half"].value == pytest.approx(1.0)
+    assert row.correlations["twice"].value == pytest.approx(-1.0)
+    assert row.correlations["anchor raw"].value == pytest.approx(1.0)
+    text = drawing.survival_table([row])
+    assert name in text and "-1.00 (-1.00 to -1.00)" in text
