@@ -9,14 +9,16 @@ The first call that needs JAX loads it; records can be read without it.
 """
 
 __version__ = "0.3.0"
-__all__ = ["generator", "load", "measure", "observer"]
+__all__ = ["generator", "load", "measure", "meter", "observer"]
 
 _HOMES = {
     "generator": "epx.run.notebook",
     "observer": "epx.run.notebook",
     "measure": "epx.run.notebook",
     "load": "epx.record",
+    "meter": "epx.analysis.meter",
 }
+_NAMES = {"meter": "Meter"}  # where the home has another name for it
 
 
 def __getattr__(name: str):
@@ -24,7 +26,7 @@ def __getattr__(name: str):
         raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
     import importlib
 
-    return getattr(importlib.import_module(_HOMES[name]), name)
+    return getattr(importlib.import_module(_HOMES[name]), _NAMES.get(name, name))
 
 
 def __dir__() -> list[str]:

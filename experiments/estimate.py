@@ -1,5 +1,7 @@
-"""Estimate epiplexity from scaling laws of a loss, without training.
+"""Estimate epiplexity without training: from the log of a training, or from scaling laws.
 
+    python -m experiments.estimate --log=trainer_state.json --tokens_per_step=65536
+    python -m experiments.estimate --log=run.csv --columns=loss=ce,step=iter --figure=area.png
     python -m experiments.estimate
     python -m experiments.estimate --laws=laws.csv --flops=1e22 --test_tokens=1e11 --format=csv
     python -m experiments.estimate --figure=estimate.png
@@ -7,6 +9,10 @@
 `laws.csv` has the columns domain, alpha, beta, N0, D0, E of L = E + (N0/N)^alpha + (D0/D)^beta in
 nats per token; or the columns domain, gamma, N0, C0, E, C_unit, delta, vocab, context, aspect of a
 law against compute in PF-days, which is converted.
+
+A log is CSV, JSON, JSON lines, a TensorBoard event file or a folder of them; columns of the
+training loss, a loss on unseen data, steps, tokens and epochs are found by their usual names. S is
+the area of the loss above its end, under every final loss that the log supports.
 """
 
 from pathlib import Path
@@ -14,11 +20,18 @@ from pathlib import Path
 from absl import flags
 
 from epx import files
-from epx.analysis import scaling
-from epx.report import curves, tables
+from epx.analysis import log_files, logs, meter, scaling
+from epx.report import areas, curves, tables
+from epx.types import require
 from experiments.cli import app
 
 FLAGS = flags.FLAGS
+flags.DEFINE_string("log", None, "log of a training: a file, or a folder of event files")
+flags.DEFINE_list("columns", [], "KIND=NAME of columns: loss, eval, step, tokens, epoch")
+flags.DEFINE_float("tokens_per_step", None, "tokens of a batch, if the log does not count tokens")
+flags.DEFINE_float("data_tokens", None, "tokens of the data, if it was passed over several times")
+flags.DEFINE_enum("unit", "nats", list(logs.UNITS), "of the logged losses, per token")
+flags.DEFINE_enum("logged", "points", list(logs.LOGGED), "the loss of a step, or means of blocks")
 flags.DEFINE_string("laws", None, "CSV of laws; none: the published laws")
 flags.DEFINE_float("flops", 1e25, "compute budget T, to train and to code the set")
 flags.DEFINE_float("test_tokens", 1e12, "tokens of the coded set")
@@ -32,6 +45,8 @@ def main() -> int:
     try:
         if FLAGS.figure:
             files.output("--figure", FLAGS.figure, files.FIGURES)
+        if FLAGS.log:
+            return _log()
         laws = (
             scaling.read(FLAGS.laws)
             if FLAGS.laws
@@ -47,6 +62,26 @@ def main() -> int:
         app.fail(str(error), 2)
     except OSError as error:
         app.fail(str(error), 1)
+    return 0
+
+
+def _log() -> int:
+    """Print S and H of a log, and draw its area."""
+    require("--laws", FLAGS.laws, FLAGS.laws is None, "none with --log")
+    pairs = [pair.partition("=") for pair in FLAGS.columns]
+    named = {kind: name for kind, _, name in pairs}
+    legal = all(sign for _, sign, _ in pairs)
+    require("--columns", FLAGS.columns, legal, "pairs such as loss=ce,step=iter")
+    table = log_files.read(Path(FLAGS.log))
+    log = logs.interpret(
+        table, logs.find_columns(table, named), FLAGS.tokens_per_step, FLAGS.unit, FLAGS.logged,
+        FLAGS.data_tokens,
+    )  # fmt: skip
+    found = meter.readings(log.nats_K, log.tokens_K, log.held_out_nats_per_tok)
+    notes = [*log.notes, *meter.notes(log.nats_K, log.tokens_K)]
+    print(areas.FORMATS[FLAGS.format](list(found.values()), notes))
+    if FLAGS.figure:
+        areas.draw(log, next(iter(found.values())), Path(FLAGS.figure))
     return 0
 
 

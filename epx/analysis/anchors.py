@@ -70,7 +70,19 @@ def _last(steps: int, fraction: float) -> slice:
     return slice(steps - max(1, round(fraction * steps)), steps)
 
 
+def fall_nats(nats_K: np.ndarray, tok_K: np.ndarray) -> tuple[float, float]:
+    """How far the line of `trend_nats` falls over its charges, and its standard error."""
+    line_P, covariance_PxP, count = _line(nats_K, tok_K)
+    return -line_P[1] * count, np.sqrt(covariance_PxP[1, 1]) * count
+
+
 def _end_of_line(nats_K: np.ndarray, tok_K: np.ndarray) -> tuple[float, float]:
+    line_P, covariance_PxP, _ = _line(nats_K, tok_K)
+    return line_P[0], np.sqrt(covariance_PxP[0, 0])
+
+
+def _line(nats_K: np.ndarray, tok_K: np.ndarray) -> tuple[np.ndarray, np.ndarray, int]:
+    """End and slope per charge of the line, their covariance, and the number of its charges."""
     charged = np.flatnonzero(tok_K)
     charged = charged[_last(len(charged), TREND)]
     loss, weight = nats_K[charged] / tok_K[charged], tok_K[charged]
@@ -81,4 +93,4 @@ def _end_of_line(nats_K: np.ndarray, tok_K: np.ndarray) -> tuple[float, float]:
     line_P = np.linalg.solve(normal_PxP, design_NxP.T @ (weight * loss))
     residual = loss - design_NxP @ line_P
     variance = (weight * residual**2).sum() / (len(charged) - 2)
-    return line_P[0], np.sqrt(variance * np.linalg.inv(normal_PxP)[0, 0])
+    return line_P, variance * np.linalg.inv(normal_PxP), len(charged)
