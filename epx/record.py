@@ -38,6 +38,7 @@ FREE_KEYS = (
     "eval.every",
     "eval.examples",
     "eval.test_tokens",
+    "eval.rulers",
     "checkpoint.every",
     "checkpoint.keep",
 )
