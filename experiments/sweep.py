@@ -8,7 +8,8 @@
 A sweep file defines `sweep()`, which returns the overrides of each run, and `get_config()`, the
 shared config. It may define `draw(runs, path)`, its figure; a sweep without runs has only that.
 `--vary` gives keys and values on the command line, and all combinations are run. Runs of equal
-shapes share one compiled program and one record. The same command resumes.
+shapes share one compiled program and one record. The same command resumes; started several times
+on one folder, on one machine or on many, the processes share the work.
 """
 
 from collections.abc import Callable, Sequence
@@ -18,10 +19,10 @@ from typing import NamedTuple
 from absl import flags
 
 from epx import files, record
-from epx.report import bars, compact, summary, tables
+from epx.report import bars, compact, standing, summary, tables
 from epx.run import components
 from epx.run.config import Config, Overrides
-from epx.sweeps import grid, local
+from epx.sweeps import grid, local, status
 from epx.sweeps.ensembles import Ensemble, ensembles
 from epx.types import require
 from experiments.cli import app, configs, progress, rendering, running
@@ -39,6 +40,9 @@ def define_flags() -> None:
     flags.DEFINE_multi_string("vary", [], "KEY=VALUE,VALUE,...: a key and its values; may repeat")
     flags.DEFINE_string("workdir", None, "folder of the records and results")
     flags.DEFINE_bool("tune", False, "instead vary the learning rate on one seed")
+    flags.DEFINE_bool("dry_run", False, "print the ensembles with their compute; run nothing")
+    flags.DEFINE_bool("status", False, "print which are done, running, failed; run nothing")
+    flags.DEFINE_bool("retry", False, "run once more what has failed")
     flags.DEFINE_bool("quiet", False, "no progress")
 
 
@@ -52,7 +56,9 @@ def main() -> int:
     with app.config_errors():
         workdir = files.folder("--workdir", FLAGS.workdir)
         sweep = read(FLAGS.sweep) if FLAGS.sweep else _from_flags()
-    return run("sweep", sweep, workdir, tuned=FLAGS.tune)
+    if FLAGS.dry_run or FLAGS.status:
+        return show(sweep, workdir, FLAGS.tune, with_compute=FLAGS.dry_run)
+    return run("sweep", sweep, workdir, tuned=FLAGS.tune, retry=FLAGS.retry)
 
 
 class Sweep(NamedTuple):
@@ -99,7 +105,33 @@ def _from_flags() -> Sweep:
     return Sweep(config, grid.product(*axes))
 
 
-def run(label: str, sweep: Sweep, workdir: Path, tuned: bool = False) -> int:
+def _ensembles(sweep: Sweep, tuned: bool) -> list[Ensemble]:
+    """The ensembles of a sweep, or of its tuning, in the order in which they can run."""
+    runs = grid.tuning(sweep.overrides, sweep.rates) if tuned else sweep.overrides
+    # The records of a tuning are not those of a figure.
+    config = {k: v for k, v in sweep.config.items() if k != "figure" or not tuned}
+    return local.in_order(ensembles(config, runs))
+
+
+def show(sweep: Sweep, workdir: Path, tuned: bool, with_compute: bool) -> int:
+    """Print where the ensembles of a sweep stand, and run nothing.
+
+    Args:
+      sweep, workdir, tuned: as in `run`.
+      with_compute: also the compute that is left, and the time that it takes at the speed of what
+        has run here.
+    """
+    running.prepare_host()
+    with app.config_errors(), running.run_errors():
+        groups = _ensembles(sweep, tuned)
+        local.check_workdir(groups, workdir)
+        setups = local.prepare(groups) if with_compute else []
+        flops = {group.name: local.whole_flops(setup) for group, setup in zip(groups, setups)}
+    print(standing.table([status.of(workdir, group) for group in groups], flops))
+    return 0
+
+
+def run(label: str, sweep: Sweep, workdir: Path, tuned: bool = False, retry: bool = False) -> int:
     """Run a sweep and report on it.
 
     Args:
@@ -107,6 +139,7 @@ def run(label: str, sweep: Sweep, workdir: Path, tuned: bool = False) -> int:
       sweep: its runs and its figure.
       workdir: folder of the records and results.
       tuned: instead run each at every rate, on the seed for tuning.
+      retry: run once more what has failed.
 
     Returns:
       0; 1 if an ensemble has no member of finite loss; 128 + the signal that stopped the sweep.
@@ -118,10 +151,7 @@ def run(label: str, sweep: Sweep, workdir: Path, tuned: bool = False) -> int:
         return 0
     running.prepare_host()
     with app.config_errors(), running.run_errors():
-        runs = grid.tuning(sweep.overrides, sweep.rates) if tuned else sweep.overrides
-        # The records of a tuning are not those of a figure.
-        config = {k: v for k, v in sweep.config.items() if k != "figure" or not tuned}
-        groups = local.in_order(ensembles(config, runs))
+        groups = _ensembles(sweep, tuned)
         local.check_workdir(groups, workdir)
         setups = local.prepare(groups)
     count = sum(setup.members for setup in setups)
@@ -130,8 +160,10 @@ def run(label: str, sweep: Sweep, workdir: Path, tuned: bool = False) -> int:
         "same command resumes"
     )
     failed: list[str] = []
-    with running.run_errors(), progress.display(label, FLAGS.quiet) as show:
-        stopped = progress.follow_sweep(local.train(groups, setups, workdir), show, failed)
+    with running.run_errors(), progress.display(label, FLAGS.quiet) as display:
+        stopped = progress.follow_sweep(
+            local.train(groups, setups, workdir, retry), display, failed
+        )
     for line in failed:  # the other ensembles are reported below
         app.say(f"{label}: {line}")
     if stopped:
@@ -148,7 +180,7 @@ def report(label: str, sweep: Sweep, groups: list[Ensemble], workdir: Path, tune
     shortest ones to rates.json. There is no figure if nothing could be measured.
     """
     with running.run_errors():
-        records = [record.load(local.folder(workdir, group)) for group in groups]
+        records = [record.load(status.folder(workdir, group)) for group in groups]
         cells = summary.cells(records)
         if tuned:
             print(tables.tuning(cells))

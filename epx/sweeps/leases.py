@@ -3,8 +3,10 @@
 A lease is a file `lease-<generation>.json` in the ensemble's folder, created exclusively: of all
 workers that try, one succeeds. Its owner rewrites it with a rising beat. A worker that has seen the
 same beat for `MISSED` intervals, by its own clock, takes over with the next generation; no clocks
-are compared. An owner that finds a later generation has lost its lease and stops. Should it have
-written meanwhile, it has written the same bytes: rows are a function of the config.
+are compared. That a process of its own machine has ended, it sees at once.
+
+An owner that finds a later generation has lost its lease and stops. Should it have written in the
+meantime, it has written the same bytes: rows are a function of the config.
 """
 
 import contextlib
@@ -30,7 +32,7 @@ class Lease(NamedTuple):
 
     Attributes:
       generation: counted from 1; the largest one in a folder is valid.
-      owner: `host:process:a random name`.
+      owner: `machine:process:a random name`.
       beat: rises while the owner lives.
       since: seconds since the epoch at which it was taken, by the owner's clock.
       released: whether its owner gave it back.
@@ -59,7 +61,30 @@ def current(folder: Path) -> Lease | None:
 
 def owner_name() -> str:
     """A name for this worker that no other one has."""
-    return f"{socket.gethostname()}:{os.getpid()}:{uuid.uuid4().hex[:8]}"
+    return f"{_machine()}:{os.getpid()}:{uuid.uuid4().hex[:8]}"
+
+
+def _machine() -> str:
+    """The host, and where there are several the name space of its process numbers."""
+    try:
+        return f"{socket.gethostname()}/{os.readlink('/proc/self/ns/pid')[5:-1]}"
+    except OSError:
+        return socket.gethostname()
+
+
+def _has_ended(owner: str) -> bool:
+    """Whether the owner was a process of this machine that is there no more."""
+    machine, _, rest = owner.partition(":")
+    process = rest.partition(":")[0]
+    if machine != _machine() or not process.isdigit():
+        return False
+    try:
+        os.kill(int(process), 0)
+    except ProcessLookupError:
+        return True
+    except OSError:  # of another user
+        pass
+    return False
 
 
 class Watch:
@@ -80,6 +105,8 @@ class Watch:
         return lease.generation + 1 if lease.released or self._is_gone(folder, lease) else None
 
     def _is_gone(self, folder: Path, lease: Lease) -> bool:
+        if _has_ended(lease.owner):
+            return True
         now, beat = self._clock(), (lease.generation, lease.beat)
         if self._seen.get(folder, (None,))[0] != beat:
             self._seen[folder] = beat, now
@@ -93,6 +120,11 @@ class Held:
         self._folder, self._lease = folder, lease
         self._stop = threading.Event()
         self._beating = threading.Thread(target=self._beats, daemon=True)
+
+    @property
+    def owner(self) -> str:
+        """The name of this worker."""
+        return self._lease.owner
 
     @property
     def lost(self) -> bool:

@@ -1,13 +1,19 @@
-"""Sequential execution of a sweep's ensembles on this machine."""
+"""Execution of a sweep's ensembles, alone or with other processes on the same folder."""
 
+import contextlib
+import time
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import NamedTuple
 
+from absl import logging
+
 from epx import record
 from epx.run import loop
 from epx.run.setup import Setup, assemble
+from epx.sweeps import leases, status
 from epx.sweeps.ensembles import Ensemble
+from epx.sweeps.status import folder
 from epx.types import refusal, require
 
 
@@ -16,20 +22,17 @@ class Step(NamedTuple):
 
     Attributes:
       ensemble: the current ensemble.
-      progress: of its run.
+      progress: of its run; None if it has failed, or is run by another process.
       part: fraction of the sweep done, 0 to 1, by FLOPs.
       failed: the message if no member of the ensemble has a finite loss, else "".
+      waits: whether all that is left is run by other processes.
     """
 
     ensemble: Ensemble
-    progress: loop.Progress
+    progress: loop.Progress | None
     part: float
     failed: str = ""
-
-
-def folder(workdir: Path, ensemble: Ensemble) -> Path:
-    """The folder of an ensemble's record."""
-    return workdir / "records" / ensemble.name
+    waits: bool = False
 
 
 def in_order(ensembles: Sequence[Ensemble]) -> list[Ensemble]:
@@ -70,49 +73,98 @@ def check_workdir(ensembles: Sequence[Ensemble], workdir: Path) -> None:
         )
 
 
-def train(ensembles: Sequence[Ensemble], setups: Sequence[Setup], workdir: Path) -> Iterator[Step]:
+def train(
+    ensembles: Sequence[Ensemble], setups: Sequence[Setup], workdir: Path, retry: bool = False
+) -> Iterator[Step]:
     """Run the unfinished ensembles, with a record for each below `workdir/records`.
 
-    Yields after every chunk. Closing the iterator saves the state of the current run; the same call
-    then resumes. An ensemble without a member of finite loss is reported in its last step, and the
-    other ensembles continue.
+    Several processes with the same arguments share the work: each claims one ensemble after the
+    other by a lease, takes over those of processes that are gone, and waits until all are done.
+    Yields after every chunk, and while it waits. Closing the iterator saves the state of the
+    current run; the same call then resumes. An ensemble without a member of finite loss is noted as
+    failed and reported in its last step; the other ensembles continue.
 
     Args:
       ensembles: in the order of `in_order`.
       setups: from `prepare`, in the same order.
       workdir: folder of the records.
+      retry: run what has failed once more.
 
     Raises:
       RecordError: as `loop.train`.
     """
-    work = [
-        forecast_flops(setup, folder(workdir, ensemble))
+    if retry:
+        for ensemble in ensembles:
+            status.forget_failure(workdir, ensemble)
+    flops = {
+        ensemble.name: forecast_flops(setup, folder(workdir, ensemble))
         for ensemble, setup in zip(ensembles, setups)
-    ]
-    total, done = max(sum(work), 1.0), 0.0
-    for ensemble, setup, flops in zip(ensembles, setups, work):
-        progress = None
-        chunks = loop.train(setup, folder(workdir, ensemble))
-        try:
-            for progress in chunks:
-                part = (done + flops * progress.step / progress.steps) / total
-                yield Step(ensemble, progress, part)
-        except loop.RunError as error:
-            yield Step(ensemble, progress, (done + flops) / total, failed=str(error))
-        finally:
-            chunks.close()
-        done += flops
+    }
+    total, owner, watch = max(sum(flops.values()), 1.0), leases.owner_name(), leases.Watch()
+    waiting = dict(zip((ensemble.name for ensemble in ensembles), zip(ensembles, setups)))
+    while waiting:
+        before = len(waiting)
+        for ensemble, setup in list(waiting.values()):
+            done = 1 - sum(flops[name] for name in waiting) / total
+            if status.needs(workdir, ensemble) == status.WAITING:
+                continue
+            with leases.claim(status.claims(workdir, ensemble), owner, watch) as held:
+                if held is None and not status.is_settled(workdir, ensemble, setup):
+                    continue
+                if not status.is_settled(workdir, ensemble, setup):
+                    run = _run(ensemble, setup, workdir, held)
+                    yield from _steps(run, ensemble, done, flops[ensemble.name] / total)
+            if reason := status.failure(workdir, ensemble):
+                yield Step(ensemble, None, done, failed=reason)
+            if not held or not held.lost:
+                del waiting[ensemble.name]
+        if len(waiting) == before:
+            yield Step(next(iter(waiting.values()))[0], None, done, waits=True)
+            time.sleep(leases.SECONDS)
+
+
+def _run(
+    ensemble: Ensemble, setup: Setup, workdir: Path, held: leases.Held
+) -> Iterator[loop.Progress]:
+    """The chunks of an ensemble, until another worker has taken it over."""
+    if status.needs(workdir, ensemble) == status.FAILED:
+        status.note_failure(workdir, ensemble, "what it needs has failed", held.owner)
+        return
+    chunks = loop.train(setup, folder(workdir, ensemble))
+    try:
+        for progress in chunks:
+            if held.lost:
+                logging.warning("%s: another worker has taken over", ensemble.name)
+                return
+            yield progress
+    except loop.RunError as error:
+        status.note_failure(workdir, ensemble, str(error), held.owner)
+    finally:
+        chunks.close()
+
+
+def _steps(
+    chunks: Iterator[loop.Progress], ensemble: Ensemble, done: float, share: float
+) -> Iterator[Step]:
+    with contextlib.closing(chunks):
+        for progress in chunks:
+            yield Step(ensemble, progress, done + share * progress.step / progress.steps)
 
 
 def forecast_flops(setup: Setup, path: Path) -> float:
     """An estimate of the remaining FLOPs of an ensemble."""
-    plan, length = setup.plan, setup.spec.length
-    if record.is_complete(path, plan.steps):
+    steps = setup.plan.steps
+    if record.is_complete(path, steps):
         return 0.0
-    steps = plan.steps - record.intact_steps(path)
+    return whole_flops(setup) * (1 - record.intact_steps(path) / steps)
+
+
+def whole_flops(setup: Setup) -> float:
+    """An estimate of the FLOPs of an ensemble."""
+    plan, length = setup.plan, setup.spec.length
     forward, update = setup.observer.flops(length)
     # A requential step updates two learners, samples, and evaluates the KL.
     step = plan.batch * (forward + update)
     if setup.config.get("code", {}).get("name") == "requential":
         step = 2 * step + plan.batch * 3 * forward
-    return setup.members * (steps * step + 2 * plan.eval_examples * forward)
+    return setup.members * (plan.steps * step + 2 * plan.eval_examples * forward)

@@ -51,6 +51,8 @@ def follow_sweep(steps: Iterator[local.Step], show: Show, failed: list[str]) -> 
         for step in steps:
             if step.failed:
                 failed.append(f"{step.ensemble.name}: {step.failed}")
+            elif step.waits:
+                show(step.part, f"{step.ensemble.name} and what is left run in other processes")
             else:
                 show(step.part, f"{step.ensemble.name}: {describe(step.progress)}")
             if received:

@@ -124,26 +124,29 @@ def test_processes_that_start_together_share_the_folders(tmp_path):
         assert len(list((tmp_path / str(n)).glob("by-*"))) == 1
 
 
-def _hold(folder, ready):
+def _hold(folder, ready, name):
     leases.SECONDS = 0.02
-    with leases.claim(folder, "victim", leases.Watch()):
+    with leases.claim(folder, name or leases.owner_name(), leases.Watch()):
         ready.set()
         time.sleep(60)
 
 
-def test_the_lease_of_a_killed_process_is_taken_over(tmp_path):
+@pytest.mark.parametrize("elsewhere", [True, False], ids=["another machine", "this machine"])
+def test_the_lease_of_a_killed_process_is_taken_over(tmp_path, elsewhere):
+    """At once if it was of this machine, otherwise after missed beats."""
     context = multiprocessing.get_context("spawn")
-    ready = context.Event()
-    victim = context.Process(target=_hold, args=(tmp_path, ready))
+    ready, name = context.Event(), "elsewhere:1:x" if elsewhere else None
+    victim = context.Process(target=_hold, args=(tmp_path, ready, name))
     victim.start()
     assert ready.wait(60)
+    watch, tries = leases.Watch(), 0
+    assert watch.free_generation(tmp_path) is None
     os.kill(victim.pid, signal.SIGKILL)
     victim.join(60)
-    watch, tries = leases.Watch(), 0
     while True:
         with leases.claim(tmp_path, "heir", watch) as held:
             if held:
                 break
         tries += 1
         time.sleep(0.01)
-    assert tries >= 1 and leases.current(tmp_path).owner == "heir"
+    assert (tries >= 1) == elsewhere and leases.current(tmp_path).owner == "heir"
