@@ -15,7 +15,7 @@ _HOMES = {
     "generator": "epx.run.notebook",
     "observer": "epx.run.notebook",
     "measure": "epx.run.notebook",
-    "load": "epx.record",
+    "load": "epx.export",
     "meter": "epx.analysis.meter",
 }
 _NAMES = {"meter": "Meter"}  # where the home has another name for it

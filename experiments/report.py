@@ -6,6 +6,7 @@
     python -m experiments.report --records=runs/sizes --frontier=frontier.png --curve=loss.png
     python -m experiments.report --records=runs/demo --compare="coin flips" --compare="sorted"
     python -m experiments.report --records=runs --claims
+    python -m experiments.report --records=demo.zip
 
 Takes a second or two. A table fits the terminal; --wide and the other formats have all columns.
 --claims checks the claims of the figures (configs/paper, configs/studies) on records, prints a
@@ -17,14 +18,14 @@ from pathlib import Path
 
 from absl import flags
 
-from epx import files, record
+from epx import export, files, record
 from epx.analysis import frontier, loss
 from epx.report import bars, claims, compact, comparison, curves, summary, tables
 from epx.types import require
 from experiments.cli import app, configs, rendering
 
 FLAGS = flags.FLAGS
-flags.DEFINE_string("records", None, "a record, or a folder with records below it")
+flags.DEFINE_string("records", None, "a folder or .zip with records, or an address of one")
 flags.DEFINE_string(
     "anchor", None, "of S and H: ema, raw, trend, tail or oracle; none: trend for S, ema for H"
 )
@@ -58,14 +59,11 @@ def main() -> int:
         app.fail("--records is missing: which folder holds the records?", 2)
     try:
         _check_flags()
-        folder = files.folder("--records", FLAGS.records)
-        if FLAGS.claims:
-            _check_alone()
-            found = check_claims([record.load(path) for path in record.find(folder)])
-            print(claims.table(found))
-            claims.write(found, folder)
-            return 0
-        records = load(folder)
+        with export.opened("--records", FLAGS.records) as folder:
+            if FLAGS.claims:
+                _check_alone()
+                return _claims(folder)
+            records = load(folder)
         cells = make_cells(records, FLAGS.anchor, FLAGS.test_tokens, FLAGS.surplus)
         print(_table(cells))
         if FLAGS.sensitivity:
@@ -92,6 +90,15 @@ def main() -> int:
         app.fail(str(error), 2)
     if not summary.measured(cells):
         app.fail("nothing in these records can be measured yet", 1)
+    return 0
+
+
+def _claims(folder: Path) -> int:
+    """Print the claims, and write them beside records that are in a folder."""
+    found = check_claims([record.load(path) for path in record.find(folder)])
+    print(claims.table(found))
+    if Path(FLAGS.records).is_dir():
+        claims.write(found, folder)
     return 0
 
 

@@ -16,7 +16,7 @@ FLOORS = [
     {"types"},
     {"streams", "files"},
     {"observers", "learning", "data", "record"},
-    {"generators", "codes", "analysis"},
+    {"generators", "codes", "analysis", "export"},
     {"run", "coders", "report"},
     {"sweeps"},
 ]
@@ -26,6 +26,7 @@ WITHOUT_JAX = {
     "analysis": {"scipy"},
     "report": {"matplotlib", "tabulate"},
     "record": set(),
+    "export": {"fsspec"},
     "files": set(),
 }
 # One file each may import these.

@@ -8,7 +8,7 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from epx import record
+from epx import export, record
 from epx.analysis import ledger
 from epx.codes import prequential
 from epx.generators import iid, life, text
@@ -212,14 +212,14 @@ def test_a_complete_run_returns_at_once(reference, tmp_path):
 def test_an_exported_record_holds_the_same_numbers(reference, tmp_path):
     _, run = reference
     copy, short = tmp_path / "copy", tmp_path / "short"
-    record.export(run.path, copy)
+    export.export(run.path, copy)
     exported = record.load(copy)
     np.testing.assert_equal(exported._replace(path=run.path), run)
     assert record.is_complete(copy, 40) and not (copy / "ckpt").exists()
-    record.export(copy, short, keep=1)
+    export.export(copy, short, keep=1)
     assert list(record.load(short).evals) == [40]
     small = tmp_path / "small"
-    record.export(run.path, small, small=True)
+    export.export(run.path, small, small=True)
     small = record.load(small)
     assert sorted(small.evals) == sorted(run.evals) and "grad_norm" not in small.rows
     for step in run.evals:
@@ -227,10 +227,10 @@ def test_an_exported_record_holds_the_same_numbers(reference, tmp_path):
         for number in ("structure_nats", "entropy_nats", "exact_flops", "paper_flops"):
             np.testing.assert_allclose(getattr(ours, number), getattr(theirs, number), rtol=1e-6)
     with pytest.raises(record.RecordError, match="exists"):
-        record.export(run.path, copy)
+        export.export(run.path, copy)
     (copy / "done.json").unlink()
     with pytest.raises(record.RecordError, match="not complete"):
-        record.export(copy, tmp_path / "other")
+        export.export(copy, tmp_path / "other")
 
 
 def test_counting_does_not_depend_on_the_batch(tiny_config, tmp_path):

@@ -1,0 +1,147 @@
+"""Records that travel: packed into a file, read from elsewhere, and never trusted."""
+
+import json
+import sys
+import types
+import zipfile
+
+import pytest
+
+import epx
+from epx import export, record
+from epx.record import RecordError
+from epx.report import summary
+from epx.types import Refusal
+from tests.binaries import run
+from tests.runs import rows
+
+
+@pytest.fixture(scope="module")
+def folder(tmp_path_factory):
+    from tests.conftest import tiny_config as fixture
+
+    folder = tmp_path_factory.mktemp("export") / "runs"
+    rows(fixture.__wrapped__(), folder / "a")
+    rows(fixture.__wrapped__() | {"observer": {"name": "counts"}}, folder / "deep" / "b")
+    return folder
+
+
+def cells(root):
+    return [
+        {k: v for k, v in cell.items() if k != "record"}
+        for cell in summary.cells([record.load(path) for path in record.find(root)])
+    ]
+
+
+def records_of(reference):
+    with export.opened("records", reference) as found:
+        return record.find(found)
+
+
+def test_every_number_is_recomputed_from_a_packed_file(folder, tmp_path):
+    target = tmp_path / "x.zip"
+    assert export.pack(folder, target) == 2
+    assert target.stat().st_size < 2 * 10_000, "10 kB a record"
+    with export.opened("records", str(target)) as unpacked:
+        assert cells(unpacked) == cells(folder)
+        assert not list(unpacked.rglob("ckpt"))
+    assert not unpacked.exists()
+    again = tmp_path / "again.zip"
+    export.pack(folder, again)
+    assert again.read_bytes() == target.read_bytes()
+
+
+def test_the_binaries_pack_and_report(folder, tmp_path):
+    target = tmp_path / "x.zip"
+    done = run("pack", f"--records={folder}", f"--output={target}")
+    assert done.code == 0 and "2 records" in done.err, done.err
+    plain, packed = (
+        run("report", f"--records={where}", "--format=csv") for where in (folder, target)
+    )
+    assert packed.code == 0 and packed.out == plain.out
+    claims = run("report", f"--records={target}", "--claims")
+    assert claims.code == 0 and "no records of this figure" in claims.out
+    assert [path.name for path in tmp_path.iterdir()] == ["x.zip"]
+    assert run("pack", f"--records={folder}", f"--output={target}").code == 2, "never overwritten"
+    assert run("pack", f"--records={tmp_path / 'none'}", f"--output={tmp_path / 'y.zip'}").code == 1
+
+
+def test_a_single_record_is_loaded_from_a_folder_or_a_file(folder, tmp_path):
+    export.pack(folder / "a", tmp_path / "a.zip")
+    found = epx.load(str(tmp_path / "a.zip"))
+    assert found.config == epx.load(folder / "a").config and len(found.rows["nats"]) == 2
+    export.pack(folder, tmp_path / "both.zip")
+    with pytest.raises(RecordError, match="holds 2 records; one is needed"):
+        epx.load(str(tmp_path / "both.zip"))
+
+
+def test_only_members_of_records_are_taken_out(folder, tmp_path):
+    """Names that lead elsewhere, other files and pickles stay where they are."""
+    target = tmp_path / "evil.zip"
+    export.pack(folder, target)
+    with zipfile.ZipFile(target, "a") as archive:
+        for name in ("../outside.json", "/absolute.json", "a\\..\\b.json", "run.py", "x.pkl"):
+            archive.writestr(name, "{}")
+    with export.opened("records", str(target)) as unpacked:
+        names = {path.name for path in unpacked.rglob("*") if path.is_file()}
+        assert not names & {"outside.json", "absolute.json", "b.json", "run.py", "x.pkl"}
+        assert len(record.find(unpacked)) == 2
+    assert not (tmp_path / "outside.json").exists()
+
+
+def test_a_file_that_is_no_archive_or_too_large_is_refused(folder, tmp_path, monkeypatch):
+    bad = tmp_path / "bad.zip"
+    bad.write_bytes(b"PK and no more")
+    with pytest.raises(RecordError, match="no packed record"):
+        records_of(str(bad))
+    export.pack(folder, tmp_path / "x.zip")
+    monkeypatch.setattr(export, "MOST_BYTES", 1000)
+    with pytest.raises(RecordError, match="unpacks to more than 1,000 bytes"):
+        records_of(str(tmp_path / "x.zip"))
+    with pytest.raises(Refusal, match=r"records='.*none\.zip': accepted a folder, or a \.zip"):
+        records_of(str(tmp_path / "none.zip"))
+
+
+class Storage:
+    """A file system as fsspec has them."""
+
+    def __init__(self, root):
+        self._root = root
+
+    def get(self, path, target, recursive):
+        import shutil
+
+        source = self._root / path
+        if not source.exists():
+            raise FileNotFoundError(path)
+        (shutil.copytree if recursive else shutil.copy)(source, target)
+
+
+def test_an_address_is_fetched_by_fsspec_if_it_is_there(folder, tmp_path, monkeypatch):
+    export.pack(folder, tmp_path / "x.zip")
+    fake = types.ModuleType("fsspec")
+    fake.__spec__ = types.SimpleNamespace()
+    fake.url_to_fs = lambda address: (Storage(tmp_path), address.partition("://")[2])
+    monkeypatch.setitem(sys.modules, "fsspec", fake)
+    with export.opened("records", "box://x.zip") as unpacked:
+        assert cells(unpacked) == cells(folder)
+    (tmp_path / "copy").symlink_to(folder)
+    with export.opened("records", "box://copy") as fetched:
+        assert cells(fetched) == cells(folder)
+    with pytest.raises(RecordError, match="box://y cannot be fetched"):
+        records_of("box://y")
+    monkeypatch.setattr(export.importlib.util, "find_spec", lambda name: None)
+    with pytest.raises(Refusal, match="addresses need the package fsspec"):
+        records_of("box://x.zip")
+
+
+def test_a_record_names_nothing_that_is_imported(folder, tmp_path):
+    """The observer of a packed record is a name, whatever it is."""
+    target = tmp_path / "x.zip"
+    export.pack(folder, target)
+    with export.opened("records", str(target)) as unpacked:
+        path = unpacked / "a" / "config.json"
+        config = json.loads(path.read_text())
+        config["observer"]["name"] = "os.system"
+        path.write_text(json.dumps(config))
+        assert len(cells(unpacked)) == 2
