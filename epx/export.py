@@ -78,15 +78,16 @@ def pack(source: Path | str, target: Path | str, keep: int = 1) -> int:
     if not found:
         raise RecordError(f"{source} holds no records")
     with tempfile.TemporaryDirectory() as scratch:
+        copies = Path(scratch) / "records"
         for path in found:
-            export(path, Path(scratch) / path.relative_to(source), keep, small=True)
+            export(path, copies / path.relative_to(source), keep, small=True)
         with (
             files.replacing(target) as handle,
             zipfile.ZipFile(handle, "w", zipfile.ZIP_DEFLATED) as archive,
         ):
-            for file in sorted(path for path in Path(scratch).rglob("*") if path.is_file()):
+            for file in sorted(path for path in copies.rglob("*") if path.is_file()):
                 # Equal records make equal files.
-                name = file.relative_to(scratch).as_posix()
+                name = file.relative_to(copies).as_posix()
                 archive.writestr(zipfile.ZipInfo(name), file.read_bytes(), zipfile.ZIP_DEFLATED)
     return len(found)
 
