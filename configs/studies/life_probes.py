@@ -4,7 +4,7 @@
 them: a perceptron that reads a vector and predicts its label, under the code in blocks. The fewer
 bits the labels take, the more of the pattern the vector shows; labels in random order take 1 bit.
 
-Claims 121 to 123, not measured yet.
+Claims 121 to 124, not measured yet.
 """
 
 from collections.abc import Sequence
@@ -15,21 +15,23 @@ import numpy as np
 from matplotlib.figure import Figure
 
 from configs import base
+from epx.analysis import patterns
 from epx.analysis.measurement import LN2, Measurement
+from epx.record import RecordError, read_json
 from epx.report import evidence, lines
 from epx.report.claims import Check
 from epx.report.summary import Run
-from epx.sweeps.grid import product, vary
 
 CLAIMS = {
     121: "A trained observer of Life shows gliders more plainly than an untrained one",
     122: "It shows gliders more plainly than the cells around them do",
     123: "Labels in random order are noise to every probe",
+    124: "Without the direction of a glider it predicts the next frame of gliders worse",
 }
 EXAMPLES, FIRST_BLOCK, STAGE_STEPS = 1024, 16, 200
-SEEDS = 5
 SHUFFLED = ", labels shuffled"
 GLIDERS = "glider, centre"
+EDITS = "edits.json"  # beside the records: bits lost by pattern and direction, one for each seed
 
 
 def get_config(size: str = "cpu") -> base.ConfigDict:
@@ -48,17 +50,20 @@ def get_config(size: str = "cpu") -> base.ConfigDict:
     return config
 
 
-def probes(vectors: dict[tuple[str, str], Path]) -> list[dict[str, Any]]:
-    """The probes of files of vectors, by the label and by what they show."""
-    files = [
+def probes(vectors: dict[tuple[str, str], list[Path]]) -> list[dict[str, Any]]:
+    """The probes of files of vectors, one for each seed, by the label and by what they show."""
+    return [
         {"generator.path": str(path), "label.generator": label, "label.observer": shown}
-        for (label, shown), path in vectors.items()
+        | {"run.seed": seed}
+        for (label, shown), paths in vectors.items()
+        for seed, path in enumerate(paths)
     ]
-    return product(files, vary("run.seed", range(SEEDS)))
 
 
 def check(number: int, runs: Sequence[Run]) -> list[Check]:
-    """Bits of a label, paired by the seed that orders the examples."""
+    """Bits of a label, or bits lost by an edit, paired by the seed of the observer."""
+    if number == 124:
+        return _edited(runs[0].record.path.parent)
     bits: dict[str, dict[int, float]] = {}
     for run in runs:
         config = evidence.config(run)
@@ -77,6 +82,22 @@ def check(number: int, runs: Sequence[Run]) -> list[Check]:
     return [
         Check(f"{name} - {best}, bit per label", evidence.difference(bits[name], bits[best]), 0)
         for name in others
+    ]
+
+
+def _edited(folder: Path) -> list[Check]:
+    """From the file beside the records, which are in a folder of their own or not."""
+    places = [place / EDITS for place in (folder, folder.parent) if (place / EDITS).exists()]
+    if not places:
+        raise RecordError(f"no {EDITS} beside the records in {folder}")
+    lost = read_json(places[0]).get(GLIDERS, {})
+    if not lost:
+        raise RecordError(f"{places[0]} has no edits of {GLIDERS}")
+    by_seed = {name: dict(enumerate(bits)) for name, bits in lost.items()}
+    own = by_seed.pop(patterns.OWN_DIRECTION)
+    return [
+        Check(f"bits lost, the glider's direction - {name}", evidence.difference(own, other), 0)
+        for name, other in by_seed.items()
     ]
 
 

@@ -15,6 +15,8 @@ _SHAPES = {
     "glider": [[".o.", "..o", "ooo"], ["o.o", ".oo", ".o."]],
 }
 PATTERNS = tuple(_SHAPES)
+# The direction of a pattern among those that are taken out of a stream.
+OWN_DIRECTION = "the pattern's"
 
 
 @functools.cache

@@ -19,6 +19,8 @@ import numpy as np
 
 from epx import record, streams
 from epx.analysis import patterns
+from epx.analysis.measurement import LN2
+from epx.learning import nll
 from epx.run.trained import Trained
 from epx.types import PyTree, refusal, require
 
@@ -169,6 +171,68 @@ def _window(places: Places, side: int) -> np.ndarray:
         for y, x in _box(side)
     ]
     return np.stack(cells, axis=1).astype(np.float32)
+
+
+def without_direction(
+    trained: Trained, places: Places, layer: int, directions: dict[str, np.ndarray]
+) -> dict[str, np.ndarray]:
+    """What a prediction loses without a direction of the stream, by the direction's name.
+
+    After `layer` layers the component along the direction is taken out of the stream at the place,
+    where the cell of the next frame is predicted.
+
+    Args:
+      trained: an observer whose stream can be edited.
+      places: of which the next frame's cell is predicted.
+      layer: 0 is before the first.
+      directions: vectors of size D, of any length.
+
+    Returns:
+      For each place the bits by which the price of its cell rises, N.
+
+    Raises:
+      ValueError: an observer without edits.
+    """
+    observer = trained.setup.observer
+    name = trained.setup.config["observer"]["name"]
+    require("observer.name", name, observer.edited is not None, "transformer or looped")
+    params, frame = trained.params(), places.boards_NxHxW[0].size
+    position_N = frame + places.place_N
+
+    @jax.jit
+    def prices(params: PyTree, tokens_BxT: jax.Array, position_B: jax.Array, unit_D: jax.Array):
+        row_B = jnp.arange(len(position_B))
+        stream_BxTxD = observer.hidden(params, tokens_BxT, None)[layer]
+        part_B = stream_BxTxD[row_B, position_B] @ unit_D
+        change_BxTxD = (
+            jnp.zeros_like(stream_BxTxD).at[row_B, position_B].set(-part_B[:, None] * unit_D)
+        )
+        logits_BxTxV = observer.edited(params, tokens_BxT, None, layer, change_BxTxD)
+        return nll.nats(logits_BxTxV, tokens_BxT)[row_B, position_B] / LN2
+
+    def all_prices(direction_D: np.ndarray) -> np.ndarray:
+        unit_D = (direction_D / max(np.linalg.norm(direction_D), 1e-12)).astype(np.float32)
+        parts = [slice(n, n + BOARDS) for n in range(0, len(position_N), BOARDS)]
+        return np.concatenate(
+            [prices(params, places.tokens_NxT[p], position_N[p], unit_D) for p in parts]
+        )
+
+    whole_N = all_prices(np.zeros_like(next(iter(directions.values()))))
+    return {name: all_prices(vector) - whole_N for name, vector in directions.items()}
+
+
+def directions(vectors_NxD: np.ndarray, label_N: np.ndarray) -> dict[str, np.ndarray]:
+    """The direction from places without a pattern to those with it, and what it is compared with.
+
+    The same for labels in random order, and a random direction; both are drawn once.
+    """
+    random = np.random.default_rng(0)
+    shuffled_N = random.permutation(label_N)
+    return {
+        patterns.OWN_DIRECTION: vectors_NxD[label_N].mean(0) - vectors_NxD[~label_N].mean(0),
+        "of shuffled labels": vectors_NxD[shuffled_N].mean(0) - vectors_NxD[~shuffled_N].mean(0),
+        "random": random.normal(size=vectors_NxD.shape[1]),
+    }
 
 
 def write(path: Path, vectors_NxR: np.ndarray, label_N: np.ndarray) -> None:

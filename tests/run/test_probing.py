@@ -75,6 +75,32 @@ def test_vectors_are_what_they_say(life, places):
     assert found["place"][n].argmax() == places.place_N[n] and found["place"][n].sum() == 1
 
 
+def test_what_is_lost_without_a_direction(life, places):
+    """Nothing without none; of the last layer what the head makes of the stream without it."""
+    found = probing.vectors(life, places)["layer 2"]
+    along = probing.directions(found, places.label_N)
+    assert list(along) == ["the pattern's", "of shuffled labels", "random"]
+    mean = found[places.label_N].mean(0) - found[~places.label_N].mean(0)
+    np.testing.assert_allclose(along["the pattern's"], mean, rtol=1e-5)
+    lost = probing.without_direction(life, places, 2, along | {"none": np.zeros(8)})
+    assert np.abs(lost["none"]).max() < 1e-5
+    params = life.params()
+    norm, head = params["norm"]["scale"], params["head"]["kernel"]
+
+    def price(stream):
+        x = (stream - stream.mean(-1, keepdims=True)) / np.sqrt(
+            stream.var(-1, keepdims=True) + 1e-5
+        )
+        logits = x * norm @ head
+        row, cell = np.arange(len(stream)), 56 + places.place_N
+        logits = logits - np.log(np.exp(logits).sum(-1, keepdims=True))
+        return -logits[row, places.tokens_NxT[row, cell]] / np.log(2)
+
+    unit = mean / np.linalg.norm(mean)
+    expected = price(found - (found @ unit)[:, None] * unit) - price(found)
+    np.testing.assert_allclose(lost["the pattern's"], expected, atol=1e-4)
+
+
 def test_a_probe_reads_a_vector_and_predicts_its_label(places, tmp_path):
     vectors = np.random.default_rng(0).normal(3.0, 5.0, (60, 4)).astype(np.float32)
     vectors[:, 3] = 2.0
