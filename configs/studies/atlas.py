@@ -49,8 +49,7 @@ def get_config(size: str = "cpu") -> base.ConfigDict:
     if size not in SIZES:
         raise base.SizeError(f"size={size!r}: accepted {', '.join(SIZES)}")
     config = base.get_config(size)
-    config.figure = dict(name="atlas", size=size)
-    config.observers = dict(set=observers.TAG)
+    config.figure = dict(name="atlas", size=size, observers=observers.TAG)
     config.generator.name = "iid"
     config.eval.update(every=100, test_tokens=1e6)
     config.checkpoint.update(every=100, keep=1)

@@ -44,8 +44,7 @@ def get_config(size: str = "cpu") -> base.ConfigDict:
         raise base.SizeError(f"size={size!r}: accepted {', '.join(SIDE)}")
     config = base.get_config(size)
     paper = size == "paper"
-    config.figure = dict(name="life_frames", size=size)
-    config.observers = dict(set=observers.TAG)
+    config.figure = dict(name="life_frames", size=size, observers=observers.TAG)
     side = SIDE[size]
     config.generator.update(name="life", height=side, width=side, burnin=8, patch=4 if paper else 1)
     config.run.update(batch=256 if paper else 32, steps=10_000 if paper else 1000)

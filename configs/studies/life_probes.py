@@ -37,7 +37,8 @@ EDITS = "edits.json"  # beside the records: bits lost by pattern and direction, 
 def get_config(size: str = "cpu") -> base.ConfigDict:
     """The config shared by all probes."""
     config = base.get_config(size)
-    config.figure = dict(name="life_probes", size=size)
+    # Every seed has files of its own.
+    config.figure = dict(name="life_probes", size=size, seeded=["generator.path"])
     config.generator.name = "tokens"
     config.observer.update(name="mlp", depth=1, width=32, window=1)
     config.optim.lr = 0.1

@@ -18,7 +18,8 @@ def get_config(size: str = "cpu") -> base.ConfigDict:
     config = base.get_config(size)
     config.generator.name = "iid"
     config.checkpoint.update(every=250, keep=1)
-    config.observers = dict(set=observers.TAG)
+    chosen_by = "smallest S + H"
+    config.tuning = dict(rates=RATES, seed=1000, chosen_by=chosen_by, observers=observers.TAG)
     return config
 
 

@@ -126,9 +126,11 @@ def seeds(run: Run) -> dict[int, int]:
 
 def _group_by_seed(record: Record) -> list[Run]:
     groups: dict[str, Run] = {}
+    # `figure.seeded` of a config: keys whose values belong to a seed, such as a file for each.
+    of_seed = {"run.seed", *record.config.get("figure", {}).get("seeded", [])}
     count = len(record.rows["nats"]) if record.rows else 1
     for index, member in enumerate(record.config.get("members") or [{}] * count):
-        varied = {key: value for key, value in member.items() if key != "run.seed"}
+        varied = {key: value for key, value in member.items() if key not in of_seed}
         run = groups.setdefault(json.dumps(varied, sort_keys=True), Run(record, [], varied))
         run.members.append(index)
     return list(groups.values())

@@ -14,6 +14,7 @@ from epx.analysis.measurement import Estimate, widened
 from epx.report import atlas as drawing
 from epx.report import claims, summary
 from epx.run import components
+from epx.run import setup as setups
 from epx.sweeps.ensembles import ensembles
 from epx.types import Refusal
 from tests import records
@@ -163,6 +164,7 @@ def test_the_sweep_groups_into_ensembles(monkeypatch, tmp_path):
     monkeypatch.setattr(_data, "CHOSEN", chosen)
     automata = [run for run in atlas.sweep() if run["generator.name"] == "eca"]
     groups = ensembles(atlas.get_config().to_dict(), automata)
+    setups.assemble(groups[0].config, groups[0].members[:2])
     assert {len(group.members) for group in groups} == {4 * 5 + 4 * 2 * 2, 4 * 5, 2 * 5}, (
         "four rules of five seeds, at other rates of two, and two rules of claim 105"
     )

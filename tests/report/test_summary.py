@@ -96,3 +96,15 @@ def test_an_extended_run_is_noted(tmp_path):
     (cell,) = summary.cells([run])
     assert cell["notes"] == ["extended after 1 steps", "extended after 2 steps"]
     assert "extended after 2 steps" in compact.table([cell], 100)
+
+
+def test_keys_that_belong_to_a_seed_do_not_tell_runs_apart(tmp_path):
+    """A file for each seed, as the config says."""
+    members = [{"run.seed": n, "generator.path": f"{n}.npz"} for n in range(2)]
+    arguments = [[4, 2], [4, 2]], [[10, 10], [10, 10]], [[1, 3]] * 2, [[20, 20]] * 2
+    apart = write(tmp_path / "a", *arguments, members=members)
+    together = write(
+        tmp_path / "b", *arguments, members=members, figure={"seeded": ["generator.path"]}
+    )
+    assert [run.members for run in summary.runs([apart])] == [[0], [1]]
+    assert [run.members for run in summary.runs([together])] == [[0, 1]]
