@@ -22,7 +22,7 @@ FLOORS = [
 ]
 # Folders without JAX, and what they take beside the standard library and numpy.
 WITHOUT_JAX = {
-    "data": {"chess", "platformdirs"},
+    "data": {"chess", "platformdirs", "PIL"},
     "analysis": {"scipy"},
     "report": {"matplotlib", "tabulate"},
     "record": set(),
