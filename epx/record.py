@@ -54,6 +54,10 @@ class RecordError(Exception):
     """A record that cannot be read, written or continued; the message is for the user."""
 
 
+class InUseError(RecordError):
+    """Another process is writing the record."""
+
+
 class Record(NamedTuple):
     """A record in memory.
 
@@ -75,7 +79,8 @@ def lock(path: Path) -> Iterator[None]:
     """Lock a directory for this process; the kernel frees the lock when the process ends.
 
     Raises:
-      RecordError: another process holds the lock.
+      InUseError: another process holds the lock.
+      RecordError: the directory cannot be used.
     """
     try:
         path.mkdir(parents=True, exist_ok=True)
@@ -88,7 +93,7 @@ def lock(path: Path) -> Iterator[None]:
             # where the first has already ended. Both outcomes are correct.
             fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except BlockingIOError:
-            raise RecordError(
+            raise InUseError(
                 f"{path} is in use by another process; wait for it or choose another --workdir"
             ) from None
         yield

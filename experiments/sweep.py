@@ -180,7 +180,8 @@ def report(label: str, sweep: Sweep, groups: list[Ensemble], workdir: Path, tune
     shortest ones to rates.json. There is no figure if nothing could be measured.
     """
     with running.run_errors():
-        records = [record.load(status.folder(workdir, group)) for group in groups]
+        folders = [status.folder(workdir, group) for group in groups]
+        records = [record.load(path) for path in folders if (path / "config.json").exists()]
         cells = summary.cells(records)
         if tuned:
             print(tables.tuning(cells))

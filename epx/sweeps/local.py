@@ -116,7 +116,7 @@ def train(
                     yield from _steps(run, ensemble, done, flops[ensemble.name] / total)
             if reason := status.failure(workdir, ensemble):
                 yield Step(ensemble, None, done, failed=reason)
-            if not held or not held.lost:
+            if status.is_settled(workdir, ensemble, setup):
                 del waiting[ensemble.name]
         if len(waiting) == before:
             yield Step(next(iter(waiting.values()))[0], None, done, waits=True)
@@ -139,6 +139,8 @@ def _run(
             yield progress
     except loop.RunError as error:
         status.note_failure(workdir, ensemble, str(error), held.owner)
+    except record.InUseError:
+        logging.warning("%s: a process without a lease is still writing", ensemble.name)
     finally:
         chunks.close()
 

@@ -148,6 +148,17 @@ def test_a_worker_that_lost_its_lease_stops(tiny_config, tmp_path, monkeypatch):
     assert record.intact_steps(local.folder(tmp_path, group)) <= before + 10
 
 
+def test_a_record_that_somebody_still_writes_is_waited_for(tiny_config, tmp_path, monkeypatch):
+    """A process that was suspended has lost its lease, and holds the lock of the record."""
+    (group,) = groups_of(tiny_config, 1)
+    monkeypatch.setattr(leases, "SECONDS", 0.01)
+    steps = local.train([group], local.prepare([group]), tmp_path)
+    with record.lock(local.folder(tmp_path, group)):
+        assert next(steps).waits
+    assert list(steps)[-1].progress.step == 40
+    assert record.load(local.folder(tmp_path, group)).done["steps"] == 40
+
+
 def test_where_the_ensembles_stand(tiny_config, tmp_path):
     groups = groups_of(tiny_config, 1, 2, 3)
     for _ in local.train(groups[:1], local.prepare(groups[:1]), tmp_path):
