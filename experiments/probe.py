@@ -61,7 +61,7 @@ def main() -> int:
                 for direction, bits in _edit(found, shown, places).items():
                     edits.setdefault(name, {}).setdefault(direction, []).append(bits)
     record.write_json(workdir / life_probes.EDITS, edits)
-    config = life_probes.get_config().to_dict()
+    config = life_probes.probe_config().to_dict()
     runs = sweep.Sweep(config, life_probes.probes(vectors), draw=life_probes.draw)
     return sweep.run("probe", runs, workdir)
 

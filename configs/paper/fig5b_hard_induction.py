@@ -34,12 +34,13 @@ def get_config(size: str = "cpu") -> _figure.ConfigDict:
     """The config shared by all runs."""
     config = _figure.get_config("fig5b_hard_induction", size)
     paper = size == "paper"
-    config.generator.update(name="eca", rule=30, width=32 if paper else 16, steps=4 if paper else 2)
+    config.generator.update(name="eca", rule=30, width=32 if paper else 12, steps=4 if paper else 2)
     config.observer.update(depth=3 if paper else 2, width=256 if paper else 64)
     config.observer.head_dim = 64 if paper else 16
     config.optim.ema_steps = 100
-    config.code.update(name="requential", max_kl=0.03, teacher_steps=20_000 if paper else 2000)
-    config.run.update(batch=1536 if paper else 64, steps=25_000 if paper else 2600)
+    config.code.update(name="requential", max_kl=0.03 if paper else 0.005)
+    config.code.teacher_steps = 20_000 if paper else 3000
+    config.run.update(batch=1536 if paper else 64, steps=25_000 if paper else 4500)
     config.eval.update(every=50, examples=4096 if paper else 1024)
     config.checkpoint.every = 500
     config.label = dict(generator="{hidden} cells hidden")

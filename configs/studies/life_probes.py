@@ -34,7 +34,7 @@ GLIDERS = "glider, centre"
 EDITS = "edits.json"  # beside the records: bits lost by pattern and direction, one for each seed
 
 
-def get_config(size: str = "cpu") -> base.ConfigDict:
+def probe_config(size: str = "cpu") -> base.ConfigDict:
     """The config shared by all probes."""
     config = base.get_config(size)
     # Every seed has files of its own.

@@ -154,7 +154,12 @@ def test_a_sweep_file_is_refused(line, tmp_path):
         ("train", "--config", "configs/lief.py", "there is no such file"),
         ("train", "--config", "**", "there is no such file"),
         ("train", "--config", "life:huge", "size='huge': accepted tiny, cpu, paper"),
-        ("sweep", "--sweep", "cods", "finite_data, thm9_generators (did you mean codes?)"),
+        (
+            "sweep",
+            "--sweep",
+            "cods",
+            "finite_data, life_frames, rates, thm9_generators (did you mean codes?)",
+        ),
         ("sweep", "--vary", "optim.lr", "accepted a key and its values, KEY=VALUE,VALUE,..."),
         ("sweep", "--vary", "=3", "accepted a key and its values, KEY=VALUE,VALUE,..."),
         ("sweep", "--vary", "optim.lr=fast", "optim.lr='fast': accepted a number"),

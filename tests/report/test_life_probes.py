@@ -78,6 +78,6 @@ def test_the_sweep_has_a_run_for_every_file():
         ("b", 1),
         ("c", 0),
     ]
-    config = life_probes.get_config()
+    config = life_probes.probe_config()
     stages = config.run.steps // config.code.stage_steps
     assert config.code.first_block * 2 ** (stages - 1) == config.run.examples == 1024
