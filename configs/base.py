@@ -11,6 +11,8 @@ sizes
     python -m experiments.train --config=configs/life.py:tiny --workdir=runs/life
 """
 
+from collections.abc import Sequence
+
 from ml_collections import ConfigDict, config_dict
 
 SECTIONS = ("generator", "observer", "code", "optim", "run", "eval", "checkpoint")
@@ -52,14 +54,19 @@ class SizeError(ValueError):
     """A size that is not in SIZES."""
 
 
+def require_size(size: str, sizes: Sequence[str] = SIZES) -> None:
+    """Raise a SizeError for a size that a config does not have."""
+    if size not in sizes:
+        raise SizeError(f"size={size!r}: accepted {', '.join(sizes)}")
+
+
 def get_config(size: str = "cpu") -> ConfigDict:
     """The default config, from which a config file starts.
 
     Raises:
       SizeError: the size is not in SIZES.
     """
-    if size not in SIZES:
-        raise SizeError(f"size={size!r}: accepted {', '.join(SIZES)}")
+    require_size(size)
     config = ConfigDict()
     config.generator = ConfigDict({"name": ""})
     config.observer = ConfigDict({"name": "transformer"})

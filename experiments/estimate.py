@@ -39,12 +39,16 @@ flags.DEFINE_enum("format", "table", list(tables.FORMATS), "how to print the num
 flags.DEFINE_bool("wide", False, "print a table with all columns, wider than a terminal")
 flags.DEFINE_string("figure", None, "draw S and H against compute to this file (png, pdf, svg)")
 
+OF_LOGS = ("columns", "tokens_per_step", "data_tokens", "unit", "logged")
+OF_LAWS = ("laws", "flops", "test_tokens", "wide")
+
 
 def main() -> int:
     """Print the table, and draw the figure of --figure; return the exit code."""
     try:
         if FLAGS.figure:
             files.output("--figure", FLAGS.figure, files.FIGURES)
+        _refuse_others(OF_LAWS if FLAGS.log else OF_LOGS)
         if FLAGS.log:
             return _log()
         laws = (
@@ -65,9 +69,15 @@ def main() -> int:
     return 0
 
 
+def _refuse_others(names: tuple[str, ...]) -> None:
+    """Refuse flags that say nothing of what is asked for."""
+    where = "with" if FLAGS.log else "without"
+    for name in names:
+        require(f"--{name}", FLAGS[name].value, not FLAGS[name].present, f"none {where} --log")
+
+
 def _log() -> int:
     """Print S and H of a log, and draw its area."""
-    require("--laws", FLAGS.laws, FLAGS.laws is None, "none with --log")
     pairs = [pair.partition("=") for pair in FLAGS.columns]
     named = {kind: name for kind, _, name in pairs}
     legal = all(sign for _, sign, _ in pairs)

@@ -19,13 +19,13 @@ from typing import NamedTuple
 from absl import flags
 
 from epx import files, record
-from epx.report import bars, compact, standing, summary, tables
+from epx.report import bars, compact, summary, tables
 from epx.run import components
 from epx.run.config import Config, Overrides
 from epx.sweeps import grid, local, status
 from epx.sweeps.ensembles import Ensemble, ensembles
 from epx.types import require
-from experiments.cli import app, configs, progress, rendering, running
+from experiments.cli import app, configs, progress, rendering, running, standing
 
 FLAGS = flags.FLAGS
 FIGURE = "figure.png"

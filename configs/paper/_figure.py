@@ -13,8 +13,7 @@ def get_config(name: str, size: str) -> ConfigDict:
     Raises:
       SizeError: a size that is not in SIZES.
     """
-    if size not in SIZES:
-        raise base.SizeError(f"size={size!r}: accepted {', '.join(SIZES)}")
+    base.require_size(size, SIZES)
     config = base.get_config(size)
     config.figure = dict(name=name, size=size)
     config.optim.update(lr=0.03, warmup_steps=100, ema_steps=50)

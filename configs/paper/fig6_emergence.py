@@ -16,7 +16,7 @@ import numpy as np
 from matplotlib.figure import Figure
 
 from configs.paper import _figure
-from epx.analysis.measurement import LN2, Measurement, interval
+from epx.analysis.measurement import Measurement, interval
 from epx.record import RecordError
 from epx.report import evidence, lines
 from epx.report.claims import Check
@@ -107,7 +107,7 @@ def _shortest(runs: Sequence[Run], looped: bool) -> dict[int, Curve]:
             reading = Reading(test_tokens=tokens, step=step)
             numbers = [
                 evidence.by_seed(run, quantity, reading)
-                for quantity in (_flops, evidence.structure_bits, _description_bits)
+                for quantity in (_flops, evidence.structure_bits, evidence.description_bits)
             ]
             for seed in numbers[0]:
                 points.setdefault(seed, []).append([of_seed[seed] for of_seed in numbers])
@@ -122,10 +122,6 @@ def _running_minimum(rows_Nx3: np.ndarray) -> Curve:
 
 def _flops(measured: Measurement) -> np.ndarray:
     return measured.exact_flops
-
-
-def _description_bits(measured: Measurement) -> np.ndarray:
-    return (measured.structure_nats + measured.entropy_nats) / LN2
 
 
 def draw(runs: Sequence[Run], path: Path | None = None) -> Figure:

@@ -19,7 +19,7 @@ from epx.report import bars
 from epx.report.claims import Check, exact
 from epx.report.summary import Run
 
-TRAINED = False  # nothing
+TRAINED = False  # it needs no records
 CLAIMS = {5: "The scaling laws of language and images have the published constants, S and H"}
 # Table 1 and appendix C.9: alpha, beta, D0, E, and S and H in bits of 1e12 tokens at 1e25 FLOPs.
 _PUBLISHED = {

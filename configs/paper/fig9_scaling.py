@@ -18,7 +18,7 @@ from epx.report import curves
 from epx.report.claims import Check, exact
 from epx.report.summary import Run
 
-TRAINED = False  # nothing
+TRAINED = False  # it needs no records
 CLAIMS = {
     6: "MDL never rises with compute; N* and D* rise with it, and training : coding tends to 3"
 }

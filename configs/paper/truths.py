@@ -17,7 +17,7 @@ from epx.record import RecordError
 from epx.report.claims import Check, exact
 from epx.report.summary import Run
 
-TRAINED = False  # nothing
+TRAINED = False  # it needs no records
 CLAIMS = {
     1: "Automata are those of the paper: four states by hand; Y = X for rules 4, 15, 41 at t = 128",
     2: "Rule 54 after 48 steps: 46 % of the states are copies, 82 % of the cells agree, h8 = 0.47",

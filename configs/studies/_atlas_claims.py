@@ -4,7 +4,7 @@ from collections.abc import Callable, Sequence
 
 from configs import observers
 from configs.studies import _data
-from epx.analysis.measurement import LN2, widened
+from epx.analysis.measurement import widened
 from epx.report import evidence
 from epx.report.claims import Check
 from epx.report.summary import Run
@@ -70,9 +70,10 @@ def _larger_sees_less(table: Table, sizes: Sequence[str]) -> list[Check]:
                 s = evidence.difference(_by_seed(run, "S"), _by_seed(other, "S"))
                 h = evidence.difference(_by_seed(run, "H"), _by_seed(other, "H"))
                 cases.append((s.mean / s.half_width, f"{family} on {data}", s, h))
+                seeds = len(run.members)
     # The clearest case where the larger one predicts better, if there is any.
     _, name, s, h = max(cases, key=lambda case: (case[3].mean > 0, case[0]))
-    s, h = (widened(estimate, seeds=5, comparisons=len(cases)) for estimate in (s, h))
+    s, h = (widened(estimate, seeds, comparisons=len(cases)) for estimate in (s, h))
     return [
         Check(f"S({sizes[0]}) - S({sizes[1]}), {name}, of {len(cases)} cases, bit", s, 0),
         Check(f"H({sizes[0]}) - H({sizes[1]}), {name}, bit per token", h, 0),
@@ -103,8 +104,8 @@ CHECKS: dict[int, Callable[[Table, Sequence[str]], list[Check]]] = {
 QUANTITIES = {
     "S": evidence.structure_bits,
     "H": evidence.entropy_bits_per_tok,
-    "MDL": lambda m: (m.structure_nats + m.entropy_nats) / LN2,
-    "S per token": lambda m: m.structure_nats / LN2 / m.test_tok,
+    "MDL": evidence.description_bits,
+    "S per token": evidence.structure_bits_per_tok,
 }
 
 

@@ -46,8 +46,7 @@ def get_config(size: str = "cpu") -> base.ConfigDict:
     Raises:
       SizeError: a size that is not cpu or paper.
     """
-    if size not in SIZES:
-        raise base.SizeError(f"size={size!r}: accepted {', '.join(SIZES)}")
+    base.require_size(size, tuple(SIZES))
     config = base.get_config(size)
     config.figure = dict(name="atlas", size=size, observers=observers.TAG)
     config.generator.name = "iid"
@@ -58,7 +57,7 @@ def get_config(size: str = "cpu") -> base.ConfigDict:
 
 
 def sweep(size: str = "cpu") -> list[dict[str, Any]]:
-    """Every observer on every kind of data, and the two arms."""
+    """Every observer on every kind of data, and the three arms."""
     runs = []
     for data in _data.DATA:
         shared = _data.overrides(data) | _scale(data, size)

@@ -6,7 +6,7 @@ Two blocks are encrypted under one random key; either their plaintexts differ by
 or the second is random, and the label says which (Gohr, CRYPTO 2019). Three sizes of his network
 see every pair once. All rounds of a cipher are the control: noise by the same pipeline.
 
-Claims 111 to 113, not measured yet.
+The rate is not tuned yet. Claims 111 to 113, not measured yet.
 """
 
 import itertools
@@ -53,8 +53,7 @@ def get_config(size: str = "cpu") -> base.ConfigDict:
     Raises:
       SizeError: a size that is not cpu or paper.
     """
-    if size not in ("cpu", "paper"):
-        raise base.SizeError(f"size={size!r}: accepted cpu, paper")
+    base.require_size(size, ("cpu", "paper"))
     config = base.get_config(size)
     paper = size == "paper"
     config.figure = dict(name="cipher_rounds", size=size)

@@ -18,7 +18,6 @@ from matplotlib.figure import Figure
 
 from configs import base, observers
 from configs.studies import _data
-from epx.analysis.measurement import LN2
 from epx.report import evidence, lines
 from epx.report.claims import Check
 from epx.report.summary import Run
@@ -40,8 +39,7 @@ def get_config(size: str = "cpu") -> base.ConfigDict:
     Raises:
       SizeError: a size that is not cpu or paper.
     """
-    if size not in SIDE:
-        raise base.SizeError(f"size={size!r}: accepted {', '.join(SIDE)}")
+    base.require_size(size, tuple(SIDE))
     config = base.get_config(size)
     paper = size == "paper"
     config.figure = dict(name="life_frames", size=size, observers=observers.TAG)
@@ -93,7 +91,8 @@ def check(number: int, runs: Sequence[Run]) -> list[Check]:
             Check(f"H({b}) - H({a} ahead), bit per token", evidence.difference(loss[b], loss[a]), 0)
             for a, b in itertools.pairwise(strides)
         ]
-    length = {key: evidence.by_seed(run, _bits_per_token) for key, run in found.items()}
+    bits = evidence.description_bits_per_tok
+    length = {key: evidence.by_seed(run, bits) for key, run in found.items()}
     both = {stride: (length[stride, DIRECT], length[stride, TIED]) for stride in strides}
     first, last = strides[0], strides[-1]
     more = evidence.paired(lambda a, b, c, d: (a - b) - (c - d), *both[last], *both[first])
@@ -102,10 +101,6 @@ def check(number: int, runs: Sequence[Run]) -> list[Check]:
         Check(f"MDL direct - weight-tied, {first} ahead, bit per token", near, 0),
         Check(f"the same {last} ahead, above that", more, 0),
     ]
-
-
-def _bits_per_token(measured):
-    return (measured.structure_nats / measured.test_tok + measured.anchor_nats) / LN2
 
 
 def draw(runs: Sequence[Run], path: Path | None = None) -> Figure:

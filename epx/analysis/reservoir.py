@@ -5,9 +5,9 @@ regression W from its features predicts the tokens that follow, and
 
     score = 1/2 sum_i log2(1 + eta s_i(W)^2)      bits, with the singular values s_i of W.
 
-It takes a second and needs no training, but noise scores above 0 too: the same with tokens in
-random order is the floor to subtract. The network here is causal and dilated, because tokens are
-read in one order, and a row of an automaton is that far from the row before.
+It takes a second or two and needs no training. Noise scores above 0 too, so that the score of the
+tokens in random order is the floor to subtract. The network here is causal and dilated, because
+tokens are read in one order, and a row of an automaton is that far from the row before.
 """
 
 from typing import NamedTuple

@@ -14,8 +14,3 @@ def certain(tokens_T: jax.Array, vocab: int) -> jax.Array:
 def uniform(count: int, vocab: int) -> jax.Array:
     """The uniform law of the first `count` of `vocab` tokens, of shape V."""
     return jnp.where(jnp.arange(vocab) < count, -math.log(count), -jnp.inf).astype(jnp.float32)
-
-
-def nats(logits_TxV: jax.Array, tokens_T: jax.Array) -> jax.Array:
-    """The price of each token under its law, float32 of shape T."""
-    return -jnp.take_along_axis(logits_TxV, tokens_T[:, None], axis=-1)[:, 0]

@@ -21,10 +21,10 @@ from dataclasses import dataclass, field
 import jax
 import jax.numpy as jnp
 
-from epx.generators import _laws
 from epx.generators._bounds import MAX_LENGTH
 from epx.generators.kernels.ciphers import MAX_ROUNDS
 from epx.generators.kernels.keystreams import ALGORITHMS, Block
+from epx.learning import nll
 from epx.types import Example, Spec, require, require_whole
 
 VERSION = 1
@@ -74,7 +74,7 @@ class Cipher:
         be traced if the whole seed has 18 bits or fewer.
         """
         logits_TxV = self.oracle_logits(example.tokens_T)
-        return None if logits_TxV is None else _laws.nats(logits_TxV, example.tokens_T)
+        return None if logits_TxV is None else nll.nats(logits_TxV, example.tokens_T)
 
     def oracle_logits(self, tokens_T: jax.Array, side: None = None) -> jax.Array | None:
         """Log probabilities TxV by trying all seeds; None where `oracle_nats` is."""

@@ -115,14 +115,19 @@ class Eca:
 
         return jax.lax.scan(next_state, first_W, length=self.loops)[1]
 
+    @property
+    def _has_law(self) -> bool:
+        """Whether the law is known without an enumeration of all X."""
+        uniform = self.burnin == 0 or self.coded == "labels"
+        return self.order == "forward" and not self.hidden and uniform
+
     def oracle_nats(self, example: Example) -> jax.Array | None:
         """Nats of the coded tokens, float32 of shape T: ln 2 for a cell of a uniform X, else 0.
 
         None in reverse, with hidden cells, and where X is coded after a burn-in: the law is then
         known only by enumeration of all X.
         """
-        uniform = self.burnin == 0 or self.coded == "labels"
-        if self.order == "reverse" or self.hidden or not uniform:
+        if not self._has_law:
             return None
         return jnp.where(self._inputs() & example.coded_T, math.log(2), 0.0).astype(jnp.float32)
 
@@ -131,8 +136,7 @@ class Eca:
 
         None where `oracle_nats` is.
         """
-        uniform = self.burnin == 0 or self.coded == "labels"
-        if self.order == "reverse" or self.hidden or not uniform:
+        if not self._has_law:
             return None
         spec, first = self.spec, int(self.bos) + self.width
         later = self._later(tokens_T[int(self.bos) : first])

@@ -21,6 +21,7 @@ import numpy as np
 
 from epx.generators import _laws
 from epx.generators._bounds import MAX_LENGTH
+from epx.learning import nll
 from epx.types import Example, Spec, require, require_whole
 
 VERSION = 1
@@ -74,7 +75,7 @@ class Source:
 
     def oracle_nats(self, example: Example) -> jax.Array:
         """Nats per token, float32 of shape T; repetitions of a block cost 0."""
-        return _laws.nats(self.oracle_logits(example.tokens_T), example.tokens_T)
+        return nll.nats(self.oracle_logits(example.tokens_T), example.tokens_T)
 
     def oracle_logits(self, tokens_T: jax.Array, side: None = None) -> jax.Array:
         """Log probabilities TxV; the repetitions of a block are certain."""

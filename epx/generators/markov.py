@@ -24,8 +24,8 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from epx.generators import _laws
 from epx.generators._bounds import MAX_LENGTH, require_length
+from epx.learning import nll
 from epx.types import Example, Spec, require_whole
 
 VERSION = 1
@@ -92,7 +92,7 @@ class Markov:
     def oracle_nats(self, example: Example) -> jax.Array:
         """Nats per token, float32 of shape T, of the exact predictor; 0 where nothing is coded."""
         tokens_T = jnp.asarray(example.tokens_T)
-        nats_T = _laws.nats(self.oracle_logits(tokens_T, jnp.asarray(example.side)), tokens_T)
+        nats_T = nll.nats(self.oracle_logits(tokens_T, jnp.asarray(example.side)), tokens_T)
         return jnp.where(example.coded_T, nats_T, 0.0)
 
     def oracle_logits(self, tokens_T: jax.Array, side_TxR: jax.Array) -> jax.Array:

@@ -9,11 +9,12 @@ program.
 
 import math
 from functools import partial
-from typing import Any, NamedTuple
+from typing import Any
 
 import jax
 import jax.numpy as jnp
 
+from epx.observers import _whole
 from epx.types import Generator, Observer, PyTree, refusal, require
 
 # Operations that move numbers and compute none.
@@ -22,13 +23,6 @@ _MOVES = {
     "dynamic_update_slice", "gather", "iota", "pad", "reshape", "rev", "slice", "split", "squeeze",
     "transpose",
 }  # fmt: skip
-
-
-class Cache(NamedTuple):
-    """The state of decoding token by token: the next position, and all tokens before it, BxT."""
-
-    position: jax.Array
-    tokens_BxT: jax.Array
 
 
 def make(vocab: int, length: int, *, generator: Generator, side: int = 0) -> Observer:
@@ -59,8 +53,8 @@ def make(vocab: int, length: int, *, generator: Generator, side: int = 0) -> Obs
         logits=predict,
         # The law of an example is computed as a whole; a part of it is counted by its share.
         flops=lambda tokens: (count * tokens / length, 0.0),
-        start=partial(_start, length),
-        step=partial(_step, generator),
+        start=partial(_whole.start, length),
+        step=partial(_whole.step, predict),
         update=partial(_update, generator),
         knows=_law,
     )
@@ -95,25 +89,6 @@ def _update(
     logits_BxTxV = _logits(form, law, tokens_BxT, side)
     nats_BxT = -jnp.take_along_axis(logits_BxTxV, tokens_BxT[..., None], axis=-1)[..., 0]
     return law, jnp.where(coded_BxT, nats_BxT, 0.0)
-
-
-def _start(length: int, law: PyTree, tokens_BxT: jax.Array, side: jax.Array | None = None) -> Cache:
-    del law, side
-    given = tokens_BxT.shape[1]
-    return Cache(jnp.int32(given), jnp.pad(tokens_BxT, ((0, 0), (0, length - given))))
-
-
-def _step(
-    form: Generator,
-    law: PyTree,
-    cache: Cache,
-    tokens_B: jax.Array,
-    side: jax.Array | None = None,
-) -> tuple[Cache, jax.Array]:
-    before = jnp.maximum(cache.position - 1, 0)
-    tokens_BxT = cache.tokens_BxT.at[:, before].set(tokens_B)
-    logits_BxTxV = _logits(form, law, tokens_BxT, side)
-    return Cache(cache.position + 1, tokens_BxT), logits_BxTxV[:, cache.position]
 
 
 def _operations(function: Any, *arguments: PyTree) -> float:

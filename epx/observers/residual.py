@@ -9,12 +9,12 @@ entropy, which is a codelength, and not the squared error.
 """
 
 from functools import partial
-from typing import NamedTuple
 
 import flax.linen as nn
 import jax
 import jax.numpy as jnp
 
+from epx.observers import _whole
 from epx.observers._layers import (
     Dense,
     Head,
@@ -29,13 +29,6 @@ from epx.types import Observer, PyTree, require, require_whole
 
 TINY = {"words": 1, "depth": 1, "filters": 4, "dense": 8}
 PREDICTED = 1  # tokens of an example that are predicted, the last ones
-
-
-class Cache(NamedTuple):
-    """The state of decoding token by token: the next position, and all tokens before it, BxT."""
-
-    position: jax.Array
-    tokens_BxT: jax.Array
 
 
 class Tower(nn.Module):
@@ -109,15 +102,16 @@ def make(
     of_all = places * filters * dense + dense**2 + dense * vocab
     require_parameters("observer.filters", filters, of_place + of_all)
     model = Tower(vocab, words, depth, filters, dense, dtype)
+    predict = partial(_logits, model, length)
     forward = 2.0 * (places * of_place + of_all)
     return Observer(
         init=lambda key: model.init(key, jnp.zeros((1, before), jnp.int32))["params"],
-        logits=partial(_logits, model, length),
+        logits=predict,
         # Of an example whose last token is predicted; shorter ones cost their share.
         flops=lambda tokens: (forward * tokens / length, 2 * forward * tokens / length),
         scales=learning_rate_scales,
         start=partial(_start, length),
-        step=partial(_step, model, length),
+        step=partial(_whole.step, predict),
     )
 
 
@@ -131,24 +125,6 @@ def _logits(
     return jnp.zeros((B, T, model.vocab), jnp.float32).at[:, -1].set(last_BxV)
 
 
-def _start(length: int, params: PyTree, tokens_BxT: jax.Array, side: PyTree = None) -> Cache:
+def _start(length: int, params: PyTree, tokens_BxT: jax.Array, side: PyTree = None) -> _whole.Cache:
     refuse_side("the residual network", side)
-    del params
-    given = tokens_BxT.shape[1]
-    return Cache(jnp.int32(given), jnp.pad(tokens_BxT, ((0, 0), (0, length - given))))
-
-
-def _step(
-    model: Tower,
-    length: int,
-    params: PyTree,
-    cache: Cache,
-    tokens_B: jax.Array,
-    side: PyTree = None,
-) -> tuple[Cache, jax.Array]:
-    refuse_side("the residual network", side)
-    before = jnp.maximum(cache.position - 1, 0)
-    tokens_BxT = cache.tokens_BxT.at[:, before].set(tokens_B)
-    last_BxV = model.apply({"params": params}, tokens_BxT[:, :-1])
-    logits_BxV = jnp.where(cache.position == length - 1, last_BxV, 0.0)
-    return Cache(cache.position + 1, tokens_BxT), logits_BxV
+    return _whole.start(length, params, tokens_BxT)

@@ -9,7 +9,7 @@ from matplotlib.figure import Figure
 from tabulate import tabulate
 
 from epx.analysis import anchors, ledger, rank
-from epx.analysis.measurement import LN2, Estimate
+from epx.analysis.measurement import Estimate
 from epx.record import RecordError
 from epx.report import _style, evidence, lines
 from epx.report.evidence import Reading
@@ -20,7 +20,7 @@ STRUCTURE, ENTROPY = "#1b4f8a", "#c9d3dd"
 
 def per_token(run: Run) -> tuple[Estimate, Estimate]:
     """S and H of a run in bits per token of its coded set."""
-    s = evidence.by_seed(run, lambda m: m.structure_nats / LN2 / m.test_tok)
+    s = evidence.by_seed(run, evidence.structure_bits_per_tok)
     return evidence.mean(s), evidence.mean(evidence.by_seed(run, evidence.entropy_bits_per_tok))
 
 
@@ -107,8 +107,9 @@ def ladders(
       families: names of observers.
       path: as in `poster`.
     """
+    quantities = {"S": evidence.structure_bits_per_tok, "H": evidence.entropy_bits_per_tok}
     shown = []
-    for what, quantity in (("S", _structure_per_tok), ("H", evidence.entropy_bits_per_tok)):
+    for what, quantity in quantities.items():
         for generator in generators:
             series: dict[str, list[tuple[float, Estimate]]] = {}
             for run in evidence.select(runs, label__generator=generator):
@@ -118,10 +119,6 @@ def ladders(
             title = f"{generator}: {what}"
             shown.append(lines.Panel(title, "FLOP", "bit per token", series, scale="log"))
     return lines.panels(shown, path)
-
-
-def _structure_per_tok(measured) -> np.ndarray:
-    return measured.structure_nats / LN2 / measured.test_tok
 
 
 def _points(run: Run, quantity) -> list[tuple[float, Estimate]]:
@@ -170,7 +167,7 @@ def survival(
 
 
 def _structure(run: Run, reading: Reading = evidence.DEFAULT) -> float:
-    return evidence.mean(evidence.by_seed(run, _structure_per_tok, reading)).mean
+    return evidence.mean(evidence.by_seed(run, evidence.structure_bits_per_tok, reading)).mean
 
 
 def survival_table(rows: Sequence[Survival]) -> str:

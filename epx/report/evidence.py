@@ -30,6 +30,21 @@ def entropy_bits_per_tok(measured: Measurement) -> np.ndarray:
     return measured.anchor_nats / LN2
 
 
+def structure_bits_per_tok(measured: Measurement) -> np.ndarray:
+    """S in bits per token of the coded set."""
+    return measured.structure_nats / measured.test_tok / LN2
+
+
+def description_bits(measured: Measurement) -> np.ndarray:
+    """S + H in bits."""
+    return (measured.structure_nats + measured.entropy_nats) / LN2
+
+
+def description_bits_per_tok(measured: Measurement) -> np.ndarray:
+    """S + H in bits per token of the coded set."""
+    return description_bits(measured) / measured.test_tok
+
+
 class Reading(NamedTuple):
     """How a run is measured: arguments of `ledger.measure`, None for their defaults."""
 

@@ -11,7 +11,7 @@ import numpy as np
 from tabulate import tabulate
 
 from epx.analysis import rank
-from epx.analysis.measurement import LN2, Estimate, interval
+from epx.analysis.measurement import Estimate, interval
 from epx.record import RecordError
 from epx.report import evidence
 from epx.report.rounding import rounded
@@ -64,7 +64,7 @@ def measure(runs: Sequence[Run], generator: str, without: Sequence[str] = ("orac
     ruled = [run for run in of_data if "reservoir_bits" in run.record.baselines]
     if not ruled:
         raise RecordError(f"no run on {generator} has eval.rulers set")
-    lengths = {n: _mean(run, _description) for n, run in learners.items()}
+    lengths = {n: _mean(run, evidence.description_bits_per_tok) for n, run in learners.items()}
     best = min(lengths, key=lambda name: lengths[name].mean)
     losses = {n: _mean(run, evidence.entropy_bits_per_tok).mean for n, run in learners.items()}
     members, arrays = ruled[0].members, ruled[0].record.baselines
@@ -74,7 +74,7 @@ def measure(runs: Sequence[Run], generator: str, without: Sequence[str] = ("orac
     return Rulers(
         generator,
         best,
-        _mean(learners[best], _structure),
+        _mean(learners[best], evidence.structure_bits_per_tok),
         _mean(learners[best], evidence.entropy_bits_per_tok),
         float(np.var(list(losses.values()))),
         interval(above),
@@ -86,14 +86,6 @@ def measure(runs: Sequence[Run], generator: str, without: Sequence[str] = ("orac
 
 def _mean(run: Run, quantity: evidence.Quantity) -> Estimate:
     return evidence.mean(evidence.by_seed(run, quantity))
-
-
-def _structure(measured) -> np.ndarray:
-    return measured.structure_nats / LN2 / measured.test_tok
-
-
-def _description(measured) -> np.ndarray:
-    return _structure(measured) + evidence.entropy_bits_per_tok(measured)
 
 
 COLUMNS = ("reservoir", "gzip", "xz", "caa")

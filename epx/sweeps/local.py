@@ -108,19 +108,26 @@ def train(
             done = 1 - sum(flops[name] for name in waiting) / total
             if status.needs(workdir, ensemble) == status.WAITING:
                 continue
-            with leases.claim(status.claims(workdir, ensemble), owner, watch) as held:
-                if held is None and not status.is_settled(workdir, ensemble, setup):
-                    continue
+            if not status.is_settled(workdir, ensemble, setup):
+                run = _claimed(ensemble, setup, workdir, owner, watch)
+                yield from _steps(run, ensemble, done, flops[ensemble.name] / total)
                 if not status.is_settled(workdir, ensemble, setup):
-                    run = _run(ensemble, setup, workdir, held)
-                    yield from _steps(run, ensemble, done, flops[ensemble.name] / total)
+                    continue
+            del waiting[ensemble.name]
             if reason := status.failure(workdir, ensemble):
                 yield Step(ensemble, None, done, failed=reason)
-            if status.is_settled(workdir, ensemble, setup):
-                del waiting[ensemble.name]
         if len(waiting) == before:
             yield Step(next(iter(waiting.values()))[0], None, done, waits=True)
             time.sleep(leases.SECONDS)
+
+
+def _claimed(
+    ensemble: Ensemble, setup: Setup, workdir: Path, owner: str, watch: leases.Watch
+) -> Iterator[loop.Progress]:
+    """The chunks of an ensemble; none if another worker has it, or has settled it meanwhile."""
+    with leases.claim(status.claims(workdir, ensemble), owner, watch) as held:
+        if held and not status.is_settled(workdir, ensemble, setup):
+            yield from _run(ensemble, setup, workdir, held)
 
 
 def _run(

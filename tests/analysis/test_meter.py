@@ -46,7 +46,7 @@ def test_the_interval_covers_the_noise(anchor):
         loss = noisy(seed, start=0.0)
         found = meter.readings(loss * TOKENS, np.full(2000, TOKENS))[anchor]
         inside += abs(found.structure_bits.mean) < found.structure_bits.half_width
-    assert 0.92 < inside / 300 <= 1.0
+    assert 0.92 < inside / 300 < 0.99, "nor by intervals that are too wide"
 
 
 def test_the_share_of_the_final_loss_is_that_of_its_error():

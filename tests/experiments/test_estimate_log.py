@@ -64,6 +64,7 @@ def test_the_shaded_area_is_between_the_loss_and_its_end():
         (("--tokens_per_step=1", "--columns=loss"), "--columns=['loss']: accepted pairs"),
         (("--tokens_per_step=1", "--laws=a.csv"), "--laws='a.csv': accepted none with --log"),
         (("--tokens_per_step=1", "--columns=loss=x"), "accepted the columns of the log"),
+        (("--tokens_per_step=1", "--flops=1e20"), "--flops=1e+20: accepted none with --log"),
     ],
 )
 def test_a_mistake_is_one_line(log, arguments, message):
@@ -72,3 +73,7 @@ def test_a_mistake_is_one_line(log, arguments, message):
 
 def test_a_log_that_is_not_there_is_refused(tmp_path):
     refused(run("estimate", f"--log={tmp_path / 'none.csv'}"), "none.csv")
+
+
+def test_flags_of_a_log_are_refused_without_one():
+    refused(run("estimate", "--tokens_per_step=8"), "--tokens_per_step=8.0: accepted none without")

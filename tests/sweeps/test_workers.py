@@ -13,8 +13,8 @@ import numpy as np
 import pytest
 
 from epx import record
-from epx.report import standing
 from epx.sweeps import ensembles, grid, leases, local, status
+from experiments.cli import standing
 from tests.binaries import run
 from tests.runs import same
 

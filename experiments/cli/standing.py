@@ -2,26 +2,13 @@
 
 import time
 from collections.abc import Mapping, Sequence
-from typing import Protocol
 
 from tabulate import tabulate
 
-
-class Standing(Protocol):
-    """What is shown of an ensemble: `epx.sweeps.status.Status`."""
-
-    name: str
-    state: str
-    members: int
-    step: int
-    steps: int
-    owner: str
-    since: float
-    seconds: float
-    reason: str
+from epx.sweeps.status import DONE, FAILED, RUNNING, Status
 
 
-def table(rows: Sequence[Standing], flops: Mapping[str, float], now: float = 0.0) -> str:
+def table(rows: Sequence[Status], flops: Mapping[str, float], now: float = 0.0) -> str:
     """A line for each ensemble, and one for the whole.
 
     Args:
@@ -47,22 +34,22 @@ def table(rows: Sequence[Standing], flops: Mapping[str, float], now: float = 0.0
     return "\n".join([*(line.rstrip() for line in text.split("\n")), summary])
 
 
-def _left(row: Standing) -> str:
+def _left(row: Status) -> str:
     """Time that is left at the speed so far; empty where it is not known."""
-    if row.state in ("done", "failed") or not row.step:
+    if row.state in (DONE, FAILED) or not row.step:
         return ""
     return duration(row.seconds / row.step * (row.steps - row.step))
 
 
-def _where(row: Standing, now: float) -> str:
-    if row.state == "failed":
+def _where(row: Status, now: float) -> str:
+    if row.state == FAILED:
         return row.reason
-    if row.state == "running":
+    if row.state == RUNNING:
         return f"{row.owner}, for {duration(now - row.since)}"
     return ""
 
 
-def _forecast(rows: Sequence[Standing], flops: Mapping[str, float]) -> str:
+def _forecast(rows: Sequence[Status], flops: Mapping[str, float]) -> str:
     """The compute and the time of what is left, at the speed of what has run."""
     done = sum(flops[row.name] * row.step / row.steps for row in rows)
     left = sum(flops[row.name] * (1 - row.step / row.steps) for row in rows)
