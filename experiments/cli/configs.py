@@ -17,7 +17,7 @@ from epx import files
 from epx.run.components import FOLDERS, find, place
 from epx.run.config import Config, key_type, resolve
 from epx.run.values import suggest
-from epx.types import refusal, require
+from epx.types import Refusal, refusal, require
 
 CONFIGS = Path(base.__file__).parent
 # What a file of the user's own must define.
@@ -81,7 +81,7 @@ def call(loaded: ModuleType, flag: str, function: str, *arguments: Any) -> Any:
     try:
         value = make(*arguments)
         value = value.to_dict() if isinstance(value, ConfigDict) else value
-    except base.SizeError:
+    except (base.SizeError, Refusal):  # says itself what would be accepted
         raise
     except (Exception, SystemExit) as error:  # the user's function may raise anything
         reason = place(error, file)

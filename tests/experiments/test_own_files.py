@@ -325,3 +325,15 @@ def test_a_notebook_is_told_which_part_fails():
         broken = observer._replace(**{name: lambda *_: [][1]})
         with pytest.raises(ValueError, match=rf"^observer='yours': .*{part}; it raised IndexError"):
             measure(generator, broken, steps=2, batch=2, eval_examples=2)
+
+
+def test_a_refusal_of_a_sweep_file_is_said_as_it_is(tmp_path):
+    """As of a study whose rates have not been chosen yet."""
+    file = tmp_path / "own.py"
+    file.write_text(
+        "from configs.base import get_config\nfrom epx.types import refusal\n\n"
+        "def sweep():\n    raise refusal('observer', 'x', 'observers with a rate')\n"
+    )
+    done = run("sweep", f"--sweep={file}", f"--workdir={tmp_path / 'w'}")
+    assert done.code == 2
+    assert done.err == "sweep: observer='x': accepted observers with a rate\n"
