@@ -11,7 +11,6 @@ tokens. Prints the trainer's charge, the bits sent, and the sizes under gzip, xz
 """
 
 import importlib.metadata
-import importlib.util
 from pathlib import Path
 from typing import Any
 
@@ -178,21 +177,13 @@ def _counted(show: progress.Show, examples: Example):
 
 def _print(sizes: dict[str, float], tokens_N: np.ndarray, vocab: int, unit: str) -> None:
     """Print these sizes in bits, and those of the same tokens under compressors."""
-    available = dict(compressors.COMPRESSORS)
-    if importlib.util.find_spec("zstandard"):
-        available["zstd"] = _zstd
-    else:
+    available = compressors.available()
+    if "zstd" not in available:
         app.say("no zstd in the table: pip install zstandard")
     sizes |= compressors.compressed_bits(tokens_N, vocab, available)
     for name, bits in sizes.items():
         per_token = f"{bits / len(tokens_N):8.4f} bit/{unit}" if len(tokens_N) else ""
         print(f"{name.removesuffix('_bits'):8}{bits:14.0f} bit {per_token}")
-
-
-def _zstd(data: bytes) -> bytes:
-    import zstandard
-
-    return zstandard.ZstdCompressor(level=19).compress(data)
 
 
 def _write(path: Path, content: bytes) -> None:

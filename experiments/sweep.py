@@ -149,6 +149,16 @@ def run(label: str, sweep: Sweep, workdir: Path, tuned: bool = False, retry: boo
         _draw(sweep, [], workdir)
         app.say(f"{label}: nothing to train; figure in {workdir / FIGURE}")
         return 0
+    groups, status = train(label, sweep, workdir, tuned, retry)
+    if status <= 1:
+        report(label, sweep, groups, workdir, tuned)
+    return status
+
+
+def train(
+    label: str, sweep: Sweep, workdir: Path, tuned: bool = False, retry: bool = False
+) -> tuple[list[Ensemble], int]:
+    """Run the unfinished ensembles of a sweep; return all of them, and a status as `run`."""
     running.prepare_host()
     with app.config_errors(), running.run_errors():
         groups = _ensembles(sweep, tuned)
@@ -168,9 +178,8 @@ def run(label: str, sweep: Sweep, workdir: Path, tuned: bool = False, retry: boo
         app.say(f"{label}: {line}")
     if stopped:
         app.say(f"{label}: stopped; the same command resumes from {workdir}")
-        return 128 + stopped
-    report(label, sweep, groups, workdir, tuned)
-    return int(bool(failed))
+        return groups, 128 + stopped
+    return groups, int(bool(failed))
 
 
 def report(label: str, sweep: Sweep, groups: list[Ensemble], workdir: Path, tuned: bool) -> None:
@@ -180,8 +189,7 @@ def report(label: str, sweep: Sweep, groups: list[Ensemble], workdir: Path, tune
     shortest ones to rates.json. There is no figure if nothing could be measured.
     """
     with running.run_errors():
-        folders = [status.folder(workdir, group) for group in groups]
-        records = [record.load(path) for path in folders if (path / "config.json").exists()]
+        records = load(groups, workdir)
         cells = summary.cells(records)
         if tuned:
             print(tables.tuning(cells))
@@ -201,6 +209,12 @@ def report(label: str, sweep: Sweep, groups: list[Ensemble], workdir: Path, tune
         f"{label}: {written} of {workdir}; to recompute them from the records: "
         f"python -m experiments.report --records={workdir}"
     )
+
+
+def load(groups: list[Ensemble], workdir: Path) -> list[record.Record]:
+    """The records of the ensembles that have begun, in their order."""
+    folders = [status.folder(workdir, group) for group in groups]
+    return [record.load(path) for path in folders if (path / "config.json").exists()]
 
 
 def _draw(sweep: Sweep, runs: list[summary.Run], workdir: Path) -> None:

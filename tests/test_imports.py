@@ -23,7 +23,7 @@ FLOORS = [
 # Folders without JAX, and what they take beside the standard library and numpy.
 WITHOUT_JAX = {
     "data": {"chess", "platformdirs", "PIL"},
-    "analysis": {"scipy"},
+    "analysis": {"scipy", "zstandard"},
     "report": {"matplotlib", "tabulate"},
     "record": set(),
     "export": {"fsspec"},
@@ -35,6 +35,7 @@ ONLY_IN = {
     "orbax": "run/checkpoint.py",
     "chess": "data/chess/",
     "constriction": "coders/arithmetic.py",
+    "zstandard": "analysis/compressors.py",
 }
 NO_SIBLINGS = ("generators", "observers", "codes")
 

@@ -5,6 +5,7 @@ Compressors see the coded tokens only, an observer also their context.
 
 import functools
 import gzip
+import importlib.util
 import lzma
 from collections.abc import Callable, Mapping
 from types import MappingProxyType
@@ -23,6 +24,18 @@ def _xz(data: bytes) -> bytes:
 
 
 COMPRESSORS = MappingProxyType({"gzip": _gzip, "xz": _xz})
+
+
+def _zstd(data: bytes) -> bytes:
+    import zstandard
+
+    return zstandard.ZstdCompressor(level=19).compress(data)
+
+
+def available() -> dict[str, Compressor]:
+    """All compressors: those of Python, and zstd -19 where the package `zstandard` is there."""
+    extra = {"zstd": _zstd} if importlib.util.find_spec("zstandard") else {}
+    return dict(COMPRESSORS) | extra
 
 
 def compressed_bits(

@@ -154,3 +154,18 @@ def controls(tokens_NxT: np.ndarray, vocab: int, seed: int = 0) -> Iterator[tupl
     drawn = random.choice(vocab, tokens_NxT.shape, p=frequency_V / frequency_V.sum())
     yield "noise of the same frequencies", drawn.astype(tokens_NxT.dtype)
     yield "a constant", np.full_like(tokens_NxT, frequency_V.argmax())
+
+
+def repeated(tokens_N: np.ndarray, width: int = 32) -> float:
+    """The share of the pieces of `width` tokens that occurred before, at any place.
+
+    Pieces are compared by a hash of 64 bits.
+    """
+    codes_N = np.asarray(tokens_N, np.uint64) + np.uint64(1)
+    count = len(codes_N) - width + 1
+    hashes = np.zeros(max(count, 0), np.uint64)
+    for offset in range(width):  # a polynomial in an odd number, modulo 2^64
+        hashes = hashes * np.uint64(0x9E3779B97F4A7C15) + codes_N[offset : offset + count]
+    _, first, index = np.unique(hashes, return_index=True, return_inverse=True)
+    starts = np.arange(0, len(hashes), width)
+    return float((first[index[starts]] < starts).mean()) if len(starts) else 0.0

@@ -4,7 +4,7 @@ from pathlib import Path
 
 import numpy as np
 from matplotlib.axes import Axes
-from matplotlib.figure import Figure
+from matplotlib.figure import Figure, SubFigure
 
 from epx import files
 
@@ -48,20 +48,29 @@ def dress(axis: Axes, title: str, x_label: str = "", y_label: str = "") -> None:
     axis.spines[["top", "right"]].set_visible(False)
 
 
-def panels(count: int) -> tuple[Figure, list[Axes]]:
-    """A figure with this many small panels, at most four in a row."""
+def size(count: int) -> tuple[float, float]:
+    """Width and height of a figure of this many small panels, in inches."""
     columns = min(4, count)
-    rows = -(-count // columns)
     # Wide enough for the outside legend even with one or two panels.
-    size = (max(3.5 * columns, 6.5), 2.7 * rows + 0.8)
-    figure = Figure(figsize=size, layout="constrained")
-    grid = list(figure.subplots(rows, columns, squeeze=False).flat)
-    for axis in grid[count:]:
+    return max(3.5 * columns, 6.5), 2.7 * -(-count // columns) + 0.8
+
+
+def grid(figure: Figure | SubFigure, count: int) -> list[Axes]:
+    """This many small panels of a figure, at most four in a row."""
+    columns = min(4, count)
+    axes = list(figure.subplots(-(-count // columns), columns, squeeze=False).flat)
+    for axis in axes[count:]:
         axis.remove()
-    return figure, grid[:count]
+    return axes[:count]
 
 
-def legend(figure: Figure, axes: list[Axes], columns: int = 3) -> None:
+def panels(count: int) -> tuple[Figure, list[Axes]]:
+    """A figure with this many small panels."""
+    figure = Figure(figsize=size(count), layout="constrained")
+    return figure, grid(figure, count)
+
+
+def legend(figure: Figure | SubFigure, axes: list[Axes], columns: int = 3) -> None:
     """One legend below all panels, each label once."""
     handles = {}
     for axis in axes:

@@ -5,17 +5,18 @@ from pathlib import Path
 
 import numpy as np
 from matplotlib.axes import Axes
-from matplotlib.figure import Figure
+from matplotlib.figure import Figure, SubFigure
 
 from epx.analysis import scaling
 from epx.analysis.measurement import LN2
-from epx.report import _style
+from epx.report import _style, lines
 from epx.report.summary import Cell, measured
 
 # Key of a cell, marker, its size and colour, and its label.
 BASELINES = (
     ("gzip_bits_per_tok", "|", 420, "#c98a00", "gzip"),
     ("xz_bits_per_tok", "x", 60, "#c0392b", "xz"),
+    ("zstd_bits_per_tok", "+", 70, "#3d7a3a", "zstd"),
     ("oracle_bits_per_tok", "D", 26, "black", "the true law"),
 )
 ROW_INCHES = 0.62
@@ -36,15 +37,42 @@ def generators_by_observers(cells: Sequence[Cell], path: Path | str | None = Non
     Returns:
       The figure.
     """
-    cells = measured(cells)
-    observers = list(dict.fromkeys(cell["observer"] for cell in cells))
-    panels: dict[int, list[str]] = {}
-    for cell in cells:
-        generators = panels.setdefault(cell["vocab"], [])
+    counts = _panel_rows(cells)
+    figure = Figure(figsize=(12, _height(counts)), layout="constrained")
+    _draw(figure, cells)
+    return _style.save(figure, path)
+
+
+def with_panels(
+    cells: Sequence[Cell], shown: Sequence[lines.Panel], path: Path | str | None = None
+) -> Figure:
+    """Draw the bars of `generators_by_observers`, and small panels below them."""
+    height, below = _height(_panel_rows(cells)), _style.size(len(shown))[1]
+    figure = Figure(figsize=(12, height + below), layout="constrained")
+    upper, lower = figure.subfigures(2, 1, height_ratios=(height, below))
+    _draw(upper, cells)
+    lines.fill(lower, shown)
+    return _style.save(figure, path)
+
+
+def _panel_rows(cells: Sequence[Cell]) -> dict[int, list[str]]:
+    """The generators of each vocabulary, in their order."""
+    rows: dict[int, list[str]] = {}
+    for cell in measured(cells):
+        generators = rows.setdefault(cell["vocab"], [])
         if cell["generator"] not in generators:
             generators.append(cell["generator"])
+    return rows
+
+
+def _height(rows: dict[int, list[str]]) -> float:
+    return 1.9 + ROW_INCHES * sum(map(len, rows.values()))
+
+
+def _draw(figure: Figure | SubFigure, cells: Sequence[Cell]) -> None:
+    cells, panels = measured(cells), _panel_rows(cells)
+    observers = list(dict.fromkeys(cell["observer"] for cell in cells))
     counts = [len(generators) for generators in panels.values()]
-    figure = Figure(figsize=(12, 1.9 + ROW_INCHES * sum(counts)), layout="constrained")
     axes = figure.subplots(len(panels), 2, squeeze=False, height_ratios=counts)
     for (vocab, generators), pair in zip(panels.items(), axes):
         for axis, key in zip(pair, ("S_bits_per_tok", "H_bits_per_tok")):
@@ -63,12 +91,11 @@ def generators_by_observers(cells: Sequence[Cell], path: Path | str | None = Non
     labels = [n for n in (*observers, *(baseline[-1] for baseline in BASELINES)) if n in handles]
     figure.legend(
         [handles[label] for label in labels], labels, loc="outside lower left",
-        ncols=min(len(labels), 8), frameon=False,
+        ncols=min(len(labels), 6), frameon=False,
     )  # fmt: skip
     subject = "The same data, different observers" if len(observers) > 1 else observers[0]
     title = f"{subject}   ({_seeds(cells)})"
     figure.suptitle(title, x=0.01, ha="left", fontsize=14, fontweight="bold")
-    return _style.save(figure, path)
 
 
 def laws(splits: dict[str, scaling.Split], path: Path | str | None = None) -> Figure:

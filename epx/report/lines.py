@@ -6,7 +6,7 @@ from types import MappingProxyType
 from typing import NamedTuple
 
 import numpy as np
-from matplotlib.figure import Figure
+from matplotlib.figure import Figure, SubFigure
 
 from epx.analysis.measurement import Estimate
 from epx.report import _style
@@ -44,7 +44,14 @@ def panels(shown: Sequence[Panel], path: Path | str | None = None) -> Figure:
     Returns:
       The figure.
     """
-    figure, axes = _style.panels(len(shown))
+    figure = Figure(figsize=_style.size(len(shown)), layout="constrained")
+    fill(figure, shown)
+    return _style.save(figure, path)
+
+
+def fill(figure: Figure | SubFigure, shown: Sequence[Panel]) -> None:
+    """Draw the panels into a figure, or into a part of one."""
+    axes = _style.grid(figure, len(shown))
     names = list(dict.fromkeys(name for panel in shown for name in panel.series))
     for axis, panel in zip(axes, shown):
         values = []
@@ -65,4 +72,3 @@ def panels(shown: Sequence[Panel], path: Path | str | None = None) -> Figure:
             axis.set_xticks(range(len(panel.names)), panel.names, rotation=90 if upright else 0)
         _style.log_if_wide(axis, np.array(values), factor=100.0)
     _style.legend(figure, axes)
-    return _style.save(figure, path)
