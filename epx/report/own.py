@@ -92,6 +92,13 @@ def warnings(cells: Sequence[Cell], runs: Sequence[Run], rulers: Mapping[str, Ru
                 f"{name}: the loss still falls at the end: with more tokens S is larger and H "
                 "smaller"
             )
+        sizes = rulers[name].bits_per_tok
+        shortest = min(sizes, key=sizes.get, default="")
+        if shortest and sizes[shortest] < cell["H_bits_per_tok"][0]:
+            found.append(
+                f"{name}: {shortest} needs {sizes[shortest]:.3f} bit per token, less than H: the data "
+                "are short, or have repeats that no example shows"
+            )
         share = rulers[name].repeated
         if share > REPEATED:
             found.append(f"{name}: {share:.0%} of its pieces of 32 tokens occurred before")

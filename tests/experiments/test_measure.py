@@ -137,12 +137,13 @@ def test_what_means_little_is_said(tmp_path):
         label={"generator": "a", "observer": "x"}, run={"seed": 0, "steps": 40},
     )  # fmt: skip
     runs = summary.runs([run])
-    ruler = own.Rulers({}, None, 0.5, 0.0)
+    ruler = own.Rulers({"gzip": 1.6, "xz": 1.4}, None, 0.5, 0.0)
     found = own.warnings(cells(parameters=200), runs, {"a": ruler})
-    assert len(found) == 3
+    assert len(found) == 4
     assert "100 tokens for 200 weights" in found[0] and "still falls" in found[1]
-    assert "50% of its pieces" in found[2]
-    calm = own.warnings(cells(), [], {"a": ruler._replace(repeated=0.01)})
+    assert "xz needs 1.400 bit" in found[2] and "50% of its pieces" in found[3]
+    better = ruler._replace(repeated=0.01, bits_per_tok={"gzip": 1.6})
+    calm = own.warnings(cells(), [], {"a": better})
     assert calm == []
 
 
