@@ -96,8 +96,8 @@ def warnings(cells: Sequence[Cell], runs: Sequence[Run], rulers: Mapping[str, Ru
         shortest = min(sizes, key=sizes.get, default="")
         if shortest and sizes[shortest] < cell["H_bits_per_tok"][0]:
             found.append(
-                f"{name}: {shortest} needs {sizes[shortest]:.3f} bit per token, less than H: the data "
-                "are short, or have repeats that no example shows"
+                f"{name}: {shortest} needs {sizes[shortest]:.3f} bit per token, less than H: the "
+                "data are short, or have repeats that no example shows"
             )
         share = rulers[name].repeated
         if share > REPEATED:
