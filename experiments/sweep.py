@@ -12,7 +12,7 @@ shapes share one compiled program and one record. The same command resumes; star
 on one folder, on one machine or on many, the processes share the work.
 """
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from typing import NamedTuple
 
@@ -22,15 +22,17 @@ from epx import files, record
 from epx.report import bars, compact, summary, tables
 from epx.run import components
 from epx.run.config import Config, Overrides
-from epx.sweeps import grid, local, status
+from epx.run.setup import Setup
+from epx.sweeps import grid, local, ray, slurm, status
 from epx.sweeps.ensembles import Ensemble, ensembles
 from epx.types import require
-from experiments.cli import app, configs, progress, rendering, running, standing
+from experiments.cli import app, configs, host, progress, rendering, running, standing
 
 FLAGS = flags.FLAGS
 FIGURE = "figure.png"
 # Learning rates of --tune for a file without RATES.
 RATES = (0.02, 0.05, 0.1, 0.2, 0.4, 0.8, 1.6, 3.2)
+Execute = Callable[[list[Ensemble], list[Setup], Path], Iterator[local.Step]]
 
 
 def define_flags() -> None:
@@ -39,6 +41,11 @@ def define_flags() -> None:
     flags.DEFINE_string("config", None, "instead of a sweep file: the shared config of --vary")
     flags.DEFINE_multi_string("vary", [], "KEY=VALUE,VALUE,...: a key and its values; may repeat")
     flags.DEFINE_string("workdir", None, "folder of the records and results")
+    executors = ["local", "ray", "slurm"]
+    flags.DEFINE_enum("executor", "local", executors, "this process, or workers of a cluster")
+    flags.DEFINE_integer("workers", None, "of a cluster; none: one for each GPU or core of Ray", 1)
+    flags.DEFINE_string("address", None, "of a running Ray cluster; none: one for this call")
+    flags.DEFINE_list("slurm", [], "NAME=VALUE options of a SLURM job, such as partition, time")
     flags.DEFINE_bool("tune", False, "instead vary the learning rate on one seed")
     flags.DEFINE_bool("dry_run", False, "print the ensembles with their compute; run nothing")
     flags.DEFINE_bool("status", False, "print which are done, running, failed; run nothing")
@@ -58,7 +65,30 @@ def main() -> int:
         sweep = read(FLAGS.sweep) if FLAGS.sweep else _from_flags()
     if FLAGS.dry_run or FLAGS.status:
         return show(sweep, workdir, FLAGS.tune, with_compute=FLAGS.dry_run)
-    return run("sweep", sweep, workdir, tuned=FLAGS.tune, retry=FLAGS.retry)
+    with app.config_errors():
+        execute = _executor()
+    return run("sweep", sweep, workdir, FLAGS.tune, FLAGS.retry, execute)
+
+
+def _executor() -> Execute:
+    """What runs the ensembles, by the flags."""
+    given = [name for name in ("workers", "address", "slurm") if FLAGS[name].present]
+    of_executor = {"local": [], "ray": ["workers", "address"], "slurm": ["workers", "slurm"]}
+    for name in given:
+        legal = name in of_executor[FLAGS.executor]
+        require(f"--{name}", FLAGS[name].value, legal, f"none with --executor={FLAGS.executor}")
+    if FLAGS.executor == "ray":
+        return lambda groups, _, workdir: ray.train(
+            groups, workdir, host.prepare, FLAGS.workers, FLAGS.address
+        )
+    if FLAGS.executor == "slurm":
+        accepted = "the number of jobs, with --executor=slurm"
+        require("--workers", FLAGS.workers, FLAGS.workers is not None, accepted)
+        options = slurm.options(FLAGS.slurm)
+        return lambda groups, _, workdir: slurm.train(
+            groups, workdir, host.prepare, FLAGS.workers, options
+        )
+    return local.train
 
 
 class Sweep(NamedTuple):
@@ -131,7 +161,14 @@ def show(sweep: Sweep, workdir: Path, tuned: bool, with_compute: bool) -> int:
     return 0
 
 
-def run(label: str, sweep: Sweep, workdir: Path, tuned: bool = False, retry: bool = False) -> int:
+def run(
+    label: str,
+    sweep: Sweep,
+    workdir: Path,
+    tuned: bool = False,
+    retry: bool = False,
+    execute: Execute = local.train,
+) -> int:
     """Run a sweep and report on it.
 
     Args:
@@ -140,6 +177,7 @@ def run(label: str, sweep: Sweep, workdir: Path, tuned: bool = False, retry: boo
       workdir: folder of the records and results.
       tuned: instead run each at every rate, on the seed for tuning.
       retry: run once more what has failed.
+      execute: runs the ensembles.
 
     Returns:
       0; 1 if an ensemble has no member of finite loss; 128 + the signal that stopped the sweep.
@@ -149,14 +187,19 @@ def run(label: str, sweep: Sweep, workdir: Path, tuned: bool = False, retry: boo
         _draw(sweep, [], workdir)
         app.say(f"{label}: nothing to train; figure in {workdir / FIGURE}")
         return 0
-    groups, status = train(label, sweep, workdir, tuned, retry)
+    groups, status = train(label, sweep, workdir, tuned, retry, execute)
     if status <= 1:
         report(label, sweep, groups, workdir, tuned)
     return status
 
 
 def train(
-    label: str, sweep: Sweep, workdir: Path, tuned: bool = False, retry: bool = False
+    label: str,
+    sweep: Sweep,
+    workdir: Path,
+    tuned: bool = False,
+    retry: bool = False,
+    execute: Execute = local.train,
 ) -> tuple[list[Ensemble], int]:
     """Run the unfinished ensembles of a sweep; return all of them, and a status as `run`."""
     running.prepare_host()
@@ -164,16 +207,18 @@ def train(
         groups = _ensembles(sweep, tuned)
         local.check_workdir(groups, workdir)
         setups = local.prepare(groups)
+        if retry:
+            status.forget_failures(workdir, groups)
     count = sum(setup.members for setup in setups)
     app.say(
         f"{label}: {len(groups)} ensembles, {count} runs in {workdir}. Stop it at any time: the "
         "same command resumes"
     )
     failed: list[str] = []
-    with running.run_errors(), progress.display(label, FLAGS.quiet) as display:
-        stopped = progress.follow_sweep(
-            local.train(groups, setups, workdir, retry), display, failed
-        )
+    with (
+        app.config_errors(), running.run_errors(), progress.display(label, FLAGS.quiet) as display
+    ):  # fmt: skip
+        stopped = progress.follow_sweep(execute(groups, setups, workdir), display, failed)
     for line in failed:  # the other ensembles are reported below
         app.say(f"{label}: {line}")
     if stopped:

@@ -36,6 +36,8 @@ ONLY_IN = {
     "chess": "data/chess/",
     "constriction": "coders/arithmetic.py",
     "zstandard": "analysis/compressors.py",
+    "ray": "sweeps/ray.py",
+    "submitit": "sweeps/slurm.py",
 }
 NO_SIBLINGS = ("generators", "observers", "codes")
 

@@ -73,9 +73,7 @@ def check_workdir(ensembles: Sequence[Ensemble], workdir: Path) -> None:
         )
 
 
-def train(
-    ensembles: Sequence[Ensemble], setups: Sequence[Setup], workdir: Path, retry: bool = False
-) -> Iterator[Step]:
+def train(ensembles: Sequence[Ensemble], setups: Sequence[Setup], workdir: Path) -> Iterator[Step]:
     """Run the unfinished ensembles, with a record for each below `workdir/records`.
 
     Several processes with the same arguments share the work: each claims one ensemble after the
@@ -88,14 +86,10 @@ def train(
       ensembles: in the order of `in_order`.
       setups: from `prepare`, in the same order.
       workdir: folder of the records.
-      retry: run what has failed once more.
 
     Raises:
       RecordError: as `loop.train`.
     """
-    if retry:
-        for ensemble in ensembles:
-            status.forget_failure(workdir, ensemble)
     flops = {
         ensemble.name: forecast_flops(setup, folder(workdir, ensemble))
         for ensemble, setup in zip(ensembles, setups)

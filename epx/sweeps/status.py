@@ -4,6 +4,7 @@ records/<ensemble>/    its record
 claims/<ensemble>/     its leases, and `failed.json` if it failed
 """
 
+from collections.abc import Sequence
 from pathlib import Path
 from typing import NamedTuple
 
@@ -109,6 +110,7 @@ def note_failure(workdir: Path, ensemble: Ensemble, reason: str, owner: str) -> 
     record.write_json(path, {"reason": reason, "owner": owner})
 
 
-def forget_failure(workdir: Path, ensemble: Ensemble) -> None:
-    """Let an ensemble that failed be run again."""
-    (claims(workdir, ensemble) / "failed.json").unlink(missing_ok=True)
+def forget_failures(workdir: Path, ensembles: Sequence[Ensemble]) -> None:
+    """Let ensembles that failed be run again."""
+    for ensemble in ensembles:
+        (claims(workdir, ensemble) / "failed.json").unlink(missing_ok=True)

@@ -1,0 +1,99 @@
+"""Workers of a sweep on a SLURM cluster: an array of jobs, through submitit.
+
+A job that is preempted, or reaches its time limit, is queued again and goes on.
+"""
+
+import time
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, NamedTuple
+
+from epx.sweeps import remote
+from epx.types import refusal, require
+
+if TYPE_CHECKING:
+    from epx.sweeps.ensembles import Ensemble
+    from epx.sweeps.local import Step
+
+SECONDS = 2.0  # between two looks at the jobs
+
+
+def options(pairs: Sequence[str]) -> dict[str, Any]:
+    """NAME=VALUE as options of a job; whole numbers become numbers. Raises ValueError."""
+    parts = [pair.partition("=") for pair in pairs]
+    legal = all(name and sign and value for name, sign, value in parts)
+    require("--slurm", list(pairs), legal, "pairs such as partition=cpu,time=60")
+    return {name: int(value) if value.isdigit() else value for name, _, value in parts}
+
+
+class Work(NamedTuple):
+    """A job. It holds no path of a state: a job that is queued again finds its own."""
+
+    plan: remote.Plan
+
+    def __call__(self) -> None:
+        """Run ensembles until all are done."""
+        remote.work(self.plan)
+
+    def checkpoint(self) -> Any:
+        """What SLURM runs again after a preemption or a time limit: the same."""
+        from submitit.helpers import DelayedSubmission
+
+        return DelayedSubmission(self)
+
+
+def train(
+    ensembles: Sequence["Ensemble"],
+    workdir: Path,
+    prepare: Callable[[], None],
+    workers: int,
+    options: Mapping[str, Any],
+) -> Iterator["Step"]:
+    """Submit an array of jobs; yield where the ensembles stand every two seconds.
+
+    Closing the iterator cancels the jobs; the same call then goes on from their last states.
+
+    Args:
+      ensembles: in the order of `local.in_order`.
+      workdir: folder of the records, which all nodes share.
+      prepare: as in `remote.Plan`.
+      workers: jobs of the array.
+      options: of `sbatch` by the names of submitit, such as partition, time and cpus_per_task.
+
+    Raises:
+      ValueError: submitit or SLURM is not there, or does not know an option.
+      RecordError: all jobs ended before the ensembles did.
+    """
+    remote.require_package("slurm", "submitit")
+    import submitit
+
+    try:
+        executor = submitit.SlurmExecutor(workdir / "slurm")
+    except RuntimeError as error:
+        raise refusal(
+            "--executor", "slurm", f"local, as there is no sbatch here: {error}"
+        ) from error
+    try:
+        executor.update_parameters(array_parallelism=workers, **options)
+    except (NameError, TypeError) as error:
+        known = ", ".join(sorted(executor._valid_parameters()))
+        raise refusal("--slurm", dict(options), f"options {known}") from error
+    work = Work(remote.plan(ensembles, workdir, prepare))
+    with executor.batch():
+        jobs = [executor.submit(work) for _ in range(workers)]
+    try:
+        yield from remote.follow(ensembles, workdir, lambda: _look(jobs))
+    finally:
+        for job in jobs:
+            if not job.done():
+                job.cancel()
+
+
+def _look(jobs: Sequence[Any]) -> remote.Workers:
+    time.sleep(SECONDS)
+    ended = [job for job in jobs if job.done()]
+    errors = []
+    for job in ended:
+        if (error := job.exception()) is not None:
+            errors.append(str(error).strip().splitlines()[-1])
+    return remote.Workers(len(jobs) - len(ended), errors)
