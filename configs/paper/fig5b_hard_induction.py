@@ -38,7 +38,7 @@ def get_config(size: str = "cpu") -> _figure.ConfigDict:
     config.observer.update(depth=3 if paper else 2, width=256 if paper else 64)
     config.observer.head_dim = 64 if paper else 16
     config.optim.ema_steps = 100
-    config.code.update(name="requential", max_kl=0.03 if paper else 0.005)
+    config.code.update(name="requential", max_kl=0.03)
     config.code.teacher_steps = 20_000 if paper else 3000
     config.run.update(batch=1536 if paper else 64, steps=25_000 if paper else 4500)
     config.eval.update(every=50, examples=4096 if paper else 1024)

@@ -3,6 +3,9 @@
 A job that is preempted, or reaches its time limit, is queued again and goes on.
 """
 
+import os
+import shlex
+import sys
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
@@ -73,8 +76,10 @@ def train(
         raise refusal(
             "--executor", "slurm", f"local, as there is no sbatch here: {error}"
         ) from error
+    path = shlex.quote(os.pathsep.join(path for path in sys.path if path))
+    own = {"array_parallelism": workers, "setup": [f"export PYTHONPATH={path}"]}
     try:
-        executor.update_parameters(array_parallelism=workers, **options)
+        executor.update_parameters(**own | dict(options))
     except (NameError, TypeError) as error:
         known = ", ".join(sorted(executor._valid_parameters()))
         raise refusal("--slurm", dict(options), f"options {known}") from error

@@ -16,6 +16,7 @@ from epx.record import RecordError
 from epx.sweeps import ensembles, grid, local, remote, slurm, status
 from tests import binaries
 from tests.runs import same
+from tests.sweeps import slurm_cluster
 
 ROOT = Path(__file__).parents[2]
 SWEEP = """
@@ -127,10 +128,10 @@ def sweep(tmp_path_factory):
     return file
 
 
-def start(file, workdir, *flags, before=()):
+def start(file, workdir, *flags, before=(), env=None):
     command = [*before, sys.executable, "-m", "experiments.sweep", f"--sweep={file}"]
     return subprocess.Popen(
-        [*command, f"--workdir={workdir}", "--quiet", *flags], cwd=ROOT,
+        [*command, f"--workdir={workdir}", "--quiet", *flags], cwd=ROOT, env=env,
         stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True,
     )  # fmt: skip
 
@@ -153,23 +154,61 @@ def owners(workdir):
     return [int(lease.owner.split(":")[-2]) for lease in found if not lease.released]
 
 
+def equals_one_process(sweep, workdir):
+    """Every ensemble is there once, and equal to the bit."""
+    folders = record.find(workdir / "records")
+    assert len(folders) == 6
+    for folder in folders:
+        alone = sweep.parent / "alone" / "records" / folder.name
+        same(record.load(folder), record.load(alone))
+
+
+def wait_for_owners(driver, workdir):
+    while len(found := owners(workdir)) < 2:
+        time.sleep(0.2)
+        assert driver.poll() is None, driver.stderr.read()
+    return found
+
+
 @pytest.mark.slow
 @pytest.mark.timeout(900)
 @pytest.mark.parametrize("loss", ["nothing", "worker", "node"])
 def test_a_cluster_of_ray_gives_the_rows_of_one_process(sweep, cluster, tmp_path, loss):
     driver = start(sweep, tmp_path, "--executor=ray", f"--address={cluster.address}")
     if loss != "nothing":
-        while len(running := owners(tmp_path)) < 2:
-            time.sleep(0.2)
-            assert driver.poll() is None, driver.stderr.read()
+        running = wait_for_owners(driver, tmp_path)
         if loss == "worker":
             os.kill(running[0], signal.SIGKILL)
         else:
             cluster.remove_node(cluster.nodes[0], allow_graceful=False)
     _, err = driver.communicate(timeout=800)
     assert driver.returncode == 0, err
-    folders = record.find(tmp_path / "records")
-    assert len(folders) == 6
-    for folder in folders:
-        alone = sweep.parent / "alone" / "records" / folder.name
-        same(record.load(folder), record.load(alone))
+    equals_one_process(sweep, tmp_path)
+
+
+@pytest.mark.slow
+@pytest.mark.timeout(900)
+@pytest.mark.skipif(slurm_cluster.missing() != "", reason=slurm_cluster.missing())
+@pytest.mark.parametrize("loss", ["a preemption", "a job"])
+def test_a_cluster_of_slurm_gives_the_rows_of_one_process(sweep, tmp_path, loss):
+    """A job of a higher partition takes both cores; or one of the two jobs is cancelled."""
+    pytest.importorskip("submitit", reason="pip install 'epx-jax[slurm]'")
+    with slurm_cluster.started(tmp_path / "cluster") as environment:
+
+        def slurm(*words):
+            return subprocess.run(
+                words, env=environment, cwd=tmp_path, capture_output=True, text=True, check=True
+            ).stdout
+
+        flags = ["--executor=slurm", "--workers=2", "--slurm=partition=low"]
+        driver = start(sweep, tmp_path / "w", *flags, env=environment)
+        wait_for_owners(driver, tmp_path / "w")
+        if loss == "a job":
+            slurm("scancel", slurm("squeue", "-h", "-o", "%i").split()[0])
+        else:
+            slurm("sbatch", "-p", "high", "-n", "2", "--wrap", "sleep 5")
+        _, err = driver.communicate(timeout=800)
+        assert driver.returncode == 0, err
+        jobs = slurm("scontrol", "show", "jobs")
+        assert ("Restarts=1" in jobs) == (loss == "a preemption")
+    equals_one_process(sweep, tmp_path / "w")
