@@ -40,6 +40,7 @@ MEANING = {
     "run.dtype": "float32 or bfloat16, of the observer's activations",
     "run.repeats": "allowed passes over a finite corpus, or over run.examples",
     "run.examples": "train only on this many first examples, cycling through them; none: all",
+    "run.distributed": "one of several processes of this run, on one machine or many",
     "run.require_accelerator": "refuse to run on a CPU",
     "eval.every": "steps between evaluations, a multiple of run.chunk; none: only at the end",
     "eval.examples": "held-out examples for the anchor",
@@ -87,6 +88,7 @@ def get_config(size: str = "cpu") -> ConfigDict:
             dtype="float32",
             repeats=1,
             examples=config_dict.placeholder(int),
+            distributed=False,
             require_accelerator=False,
         )
     )

@@ -34,6 +34,7 @@ FREE_KEYS = (
     "run.devices",
     "run.microbatch",
     "run.chunk",
+    "run.distributed",
     "run.require_accelerator",
     "eval.every",
     "eval.examples",

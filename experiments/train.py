@@ -7,6 +7,9 @@ Takes 10 s for a `tiny` config and one to two minutes for a `cpu` one on 2 cores
 with --config.KEY=VALUE. The same command resumes; with more run.steps it extends a finished run.
 """
 
+import contextlib
+import os
+from collections.abc import Iterator
 from typing import Any
 
 import jax
@@ -16,11 +19,15 @@ from epx import files, record
 from epx.analysis import ledger
 from epx.run import train
 from epx.run.setup import assemble
+from epx.types import require
 from experiments.cli import app, host, progress, running
 
 FLAGS = flags.FLAGS
 flags.DEFINE_string("config", None, "config file, or the name of a shipped one, and its size")
 flags.DEFINE_string("workdir", None, "folder of the record")
+flags.DEFINE_string("coordinator", None, "of run.distributed: MACHINE:PORT of the first process")
+flags.DEFINE_integer("processes", None, "of run.distributed: how many there are", 1)
+flags.DEFINE_integer("process", None, "of run.distributed: number of this one, from 0", 0)
 flags.DEFINE_bool("quiet", False, "no progress")
 
 
@@ -30,18 +37,44 @@ def main(config: dict[str, Any]) -> int:
         app.fail("--workdir is missing: the folder of the record", 2)
     with app.config_errors():
         workdir = files.folder("--workdir", FLAGS.workdir)
-    running.prepare_host()
+    with app.config_errors():
+        process = _process(config["run"]["distributed"])
+    running.prepare_host(process)
     with app.config_errors():
         setup = assemble(config)
     _log_start()
-    with running.run_errors():
+    with _ends_at_once(process), running.run_errors():
         with progress.display("train", FLAGS.quiet) as show:
             stopped = progress.follow(train(setup, workdir), show)
         if stopped:
             logging.info("state saved in %s; the same command resumes from there", workdir)
             return 128 + stopped
-        _log_result(record.load(workdir))
+        if jax.process_index() == 0:
+            _log_result(record.load(workdir))
     return 0
+
+
+@contextlib.contextmanager
+def _ends_at_once(process: host.Process | None) -> Iterator[None]:
+    """End one of several processes at once if it fails: JAX would wait for the others, and they
+    for this one."""
+    try:
+        yield
+    except SystemExit as failed:
+        if process:
+            os._exit(failed.code)
+        raise
+
+
+def _process(distributed: bool) -> host.Process | None:
+    """Which of several processes this is, by the flags."""
+    found = host.Process(FLAGS.coordinator, FLAGS.processes, FLAGS.process)
+    given = [value is not None for value in found]
+    accepted = "none without --config.run.distributed=true"
+    require("--coordinator", FLAGS.coordinator, distributed or not any(given), accepted)
+    accepted = "a MACHINE:PORT, with --processes and --process; or none of the three under SLURM"
+    require("--coordinator", FLAGS.coordinator, all(given) or not any(given), accepted)
+    return found if distributed else None
 
 
 def _log_start() -> None:

@@ -24,7 +24,11 @@ class Done(NamedTuple):
     err: str
 
 
-def run(name: str, *arguments: object, prepare=lambda: None, path: Path | None = None) -> Done:
+def nothing(process=None) -> None:
+    """In place of `host.prepare`: the tests have started JAX."""
+
+
+def run(name: str, *arguments: object, prepare=nothing, path: Path | None = None) -> Done:
     """Runs `python -m experiments.NAME`. Whatever it raises beside SystemExit fails the test.
 
     Args:

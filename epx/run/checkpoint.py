@@ -36,7 +36,7 @@ def save(folder: Path, step: int, state: State, keep: int | None) -> None:
     aside = _aside(folder)
     try:
         folder.mkdir(exist_ok=True)
-        with ocp.StandardCheckpointer() as checkpointer:
+        with _checkpointer() as checkpointer:
             checkpointer.save(_path(aside, step), _sealed(state), force=True)
         os.rename(_path(aside, step), _path(folder, step))
     except Exception as error:  # a full disk raises various exceptions in orbax and tensorstore
@@ -96,7 +96,7 @@ def read(folder: Path, step: int, like: State) -> State:
     target = jax.tree.map(lambda leaf: np.zeros(leaf.shape, leaf.dtype), like)
     damaged = f"checkpoint of step {step} in {folder} is damaged"
     try:
-        with ocp.StandardCheckpointer() as checkpointer:
+        with _checkpointer() as checkpointer:
             sealed = checkpointer.restore(_path(folder, step), _sealed(target))
     except Exception as error:  # a damaged file raises various exceptions in orbax
         if _is_old(_path(folder, step)):
@@ -114,11 +114,21 @@ def read(folder: Path, step: int, like: State) -> State:
 def _is_old(path: epath.Path) -> bool:
     """Whether a state has the form of version 0.1: `params` at the top level and no `learner`."""
     try:
-        with ocp.StandardCheckpointer() as checkpointer:
+        with _checkpointer() as checkpointer:
             tree = checkpointer.metadata(path).item_metadata.tree
         return "params" in tree["state"] and "learner" not in tree["state"]
     except Exception:  # damaged
         return False
+
+
+def _checkpointer() -> ocp.StandardCheckpointer:
+    """Of several processes of a run the first alone saves and restores."""
+    if jax.process_count() == 1:
+        return ocp.StandardCheckpointer()
+    options = ocp.options.MultiprocessingOptions(
+        primary_host=0, active_processes={0}, barrier_sync_key_prefix="epx"
+    )
+    return ocp.StandardCheckpointer(multiprocessing_options=options)
 
 
 def _sealed(state: State) -> dict[str, PyTree]:

@@ -35,6 +35,7 @@ KEYS: dict[str, Any] = {
     "run.dtype": str,
     "run.repeats": int,
     "run.examples": int | None,
+    "run.distributed": bool,
     "run.require_accelerator": bool,
     "eval.every": int | None,
     "eval.examples": int,

@@ -53,8 +53,8 @@ def make_layout(parallel: str, devices: int | None, members: int, batch: int) ->
       batch: examples in a step.
 
     Raises:
-      ValueError: an unknown `parallel`, more devices than are visible, or a number that divides
-        neither the members nor the batch.
+      ValueError: an unknown `parallel`, more devices than are visible, a number that divides
+        neither the members nor the batch, or, of several processes, not all devices.
     """
     visible = jax.devices()
     accepted = "false: runs are compiled ahead; a code's step alone runs without a compiler"
@@ -65,6 +65,12 @@ def make_layout(parallel: str, devices: int | None, members: int, batch: int) ->
     if devices is None:
         # Of equal numbers the division of members is preferred: it needs no communication.
         devices = max(largest_divisor(n, len(visible)) for n in (members, batch))
+    count = jax.process_count()
+    accepted = f"a number that divides the members or run.batch={batch}: the {len(visible)} devices"
+    whole = count == 1 or (devices == len(visible) and parallel == "jit")
+    require(
+        "run.devices", devices, whole, f"{accepted} of all {count} processes, by run.parallel=jit"
+    )
     divides = members % devices == 0 or batch % devices == 0
     accepted = f"divisors of the {members} members or of run.batch={batch}, or none"
     require("run.devices", devices, divides, accepted)
@@ -91,7 +97,17 @@ def compile_over(
 
 def place(layout: Layout, tree: PyTree) -> PyTree:
     """Put arrays with a leading member axis on the devices as `compile_over` needs them."""
-    return tree if layout.parallel == "pmap" else jax.device_put(tree, _sharding(layout))
+    if layout.parallel == "pmap":
+        return tree
+    sharding = _sharding(layout)
+    if jax.process_count() == 1:
+        return jax.device_put(tree, sharding)
+
+    def spread(leaf):
+        # Keys and the like have no numpy form; every process holds the whole array.
+        return jax.make_array_from_callback(leaf.shape, sharding, lambda index: leaf[index])
+
+    return jax.tree.map(spread, tree)
 
 
 def _over_members(function: Callable, platform: str) -> Callable:

@@ -4,6 +4,7 @@ The loop is a Python generator that yields after every chunk, when everything so
 caller can show progress, or stop, after any chunk.
 """
 
+import contextlib
 import functools
 import time
 from collections.abc import Callable, Iterator
@@ -18,10 +19,12 @@ from jax import lax
 
 from epx import record
 from epx.analysis import ledger
-from epx.run import checkpoint, evaluation, provenance
+from epx.run import checkpoint, evaluation, processes, provenance
 from epx.run.devices import compile_over, place
 from epx.run.setup import Setup
-from epx.types import Code, Generator, Hyper, State
+from epx.types import Code, Generator, Hyper, PyTree, State
+
+COMPLETE = np.int32(-1)  # in place of the step of a state
 
 
 class RunError(Exception):
@@ -59,12 +62,15 @@ class Programs(NamedTuple):
     evaluate: Future
 
     @classmethod
-    def start(cls, setup: Setup) -> "Programs":
-        """Start the compilations for a setup; they depend only on the shapes of its members."""
+    def start(cls, setup: Setup, shapes: PyTree | None = None) -> "Programs":
+        """Start the compilations for a setup; they depend only on the shapes of its members.
+
+        `shapes` is `setup.abstract_state()`, where that is known already.
+        """
         plan, layout, code = setup.plan, setup.layout, setup.code
         compilers = ThreadPoolExecutor(max_workers=3)
         members = place(layout, (setup.generator, setup.hyper))
-        shapes = setup.abstract_state()
+        shapes = setup.abstract_state() if shapes is None else shapes
 
         @functools.cache
         def chunk(steps: int) -> Future:
@@ -97,25 +103,44 @@ def train(
     Raises:
       RecordError: the directory is in use, holds another config, or cannot be written.
       RunError: no member has a finite loss any more.
+      LostError: of several processes of the run one is gone.
     """
     workdir = Path(workdir).resolve()
-    layout, plan = setup.layout, setup.plan
-    config = setup.config | {"facts": provenance.static_facts(setup)}
-    with record.lock(workdir):
-        environment = provenance.environment(layout, setup.batch)
-        for line in record.begin(workdir, config, environment):
-            logging.warning("environment differs, so numbers agree to rounding only: %s", line)
-        if record.is_complete(workdir, plan.steps):
+    like = setup.abstract_state()
+    with processes.losses(), contextlib.ExitStack() as held:
+        begin = functools.partial(_begin, setup, workdir, like, held)
+        step, state = processes.of_first(begin, (np.int32(0), like))
+        if step == COMPLETE:
             return
-        intact = record.intact_steps(workdir)
-        programs = programs or Programs.start(setup)
-        like = setup.abstract_state()
-        step, state = checkpoint.restore(workdir / "ckpt", like, intact) or (0, None)
-        record.truncate(workdir, step)
-        generator, hyper = place(layout, (setup.generator, setup.hyper))
-        state = programs.init.result()(generator, hyper) if state is None else place(layout, state)
-        yield from _chunks(setup, workdir, programs, (generator, hyper, state), step)
-        _complete(setup, workdir)
+        programs = programs or Programs.start(setup, like)
+        members = place(setup.layout, (setup.generator, setup.hyper))
+        state = place(setup.layout, state) if step else programs.init.result()(*members)
+        yield from _chunks(setup, workdir, programs, (*members, state), int(step))
+        if processes.is_first():
+            _complete(setup, workdir)
+
+
+def _begin(
+    setup: Setup, workdir: Path, like: State, held: contextlib.ExitStack
+) -> tuple[np.int32, State]:
+    """Lock the record, check or write its config, and read its newest state.
+
+    Returns:
+      The step of the state, and the state; (0, zeros) if there is none, (COMPLETE, zeros) if there
+      is nothing to do.
+    """
+    held.enter_context(record.lock(workdir))
+    config = setup.config | {"facts": provenance.static_facts(setup)}
+    environment = provenance.environment(setup.layout, setup.batch)
+    for line in record.begin(workdir, config, environment):
+        logging.warning("environment differs, so numbers agree to rounding only: %s", line)
+    none = jax.tree.map(lambda leaf: np.zeros(leaf.shape, leaf.dtype), like)
+    if record.is_complete(workdir, setup.plan.steps):
+        return COMPLETE, none
+    restored = checkpoint.restore(workdir / "ckpt", like, record.intact_steps(workdir))
+    step, state = restored or (0, none)
+    record.truncate(workdir, step)
+    return np.int32(step), state
 
 
 def scan(code: Code, steps: int) -> Callable:
@@ -142,26 +167,37 @@ def _chunks(setup: Setup, workdir: Path, programs: Programs, members: tuple, ste
             program = programs.chunk(min(plan.chunk, plan.steps - step)).result()
             compiled = time.perf_counter()
             state, rows = program(generator, hyper, state)
-            rows = jax.device_get(rows)
+            rows = processes.fetch(rows)
             seconds = time.perf_counter() - compiled
             rows["seconds"] = np.full(rows["nats"].shape, seconds / rows["nats"].shape[1])
-            record.write_arrays(record.row_path(workdir, step), rows)
+            _write(record.row_path(workdir, step), rows)
             step += rows["nats"].shape[1]
             if _is_due(step, plan.eval_every, plan.steps):
-                evals = jax.device_get(programs.evaluate.result()(generator, hyper, state))
-                record.write_arrays(record.eval_path(workdir, step), evals)
+                evals = processes.fetch(programs.evaluate.result()(generator, hyper, state))
+                _write(record.eval_path(workdir, step), evals)
             if _is_due(step, plan.checkpoint_every, plan.steps):
-                checkpoint.save(workdir / "ckpt", step, state, plan.keep)
+                _save(workdir, step, state, plan.keep)
                 saved_step = step
             if not rows["finite"][:, -1].any():
                 if saved_step < step:
-                    checkpoint.save(workdir / "ckpt", step, state, plan.keep)
+                    _save(workdir, step, state, plan.keep)
                 raise RunError(_all_failed(workdir))
             yield Progress(step, plan.steps, compiled - started, _mean_nats(rows))
     except GeneratorExit:
         if saved_step < step:
-            checkpoint.save(workdir / "ckpt", step, state, plan.keep)
+            _save(workdir, step, state, plan.keep)
         raise
+
+
+def _write(path: Path, arrays: record.Arrays) -> None:
+    if processes.is_first():
+        record.write_arrays(path, arrays)
+
+
+def _save(workdir: Path, step: int, state: State, keep: int | None) -> None:
+    state = processes.fetch(state)
+    if processes.is_first():
+        checkpoint.save(workdir / "ckpt", step, state, keep)
 
 
 def _is_due(step: int, every: int | None, steps: int) -> bool:

@@ -60,6 +60,10 @@ def in_order(ensembles: Sequence[Ensemble]) -> list[Ensemble]:
 
 def prepare(ensembles: Sequence[Ensemble]) -> list[Setup]:
     """The setups of all ensembles. Raises ValueError as `assemble`, before anything is trained."""
+    for ensemble in ensembles:
+        distributed = ensemble.config["run"].get("distributed", False)
+        accepted = "false in a sweep, whose workers share the ensembles instead"
+        require("run.distributed", distributed, not distributed, accepted)
     return [assemble(ensemble.config, ensemble.members) for ensemble in ensembles]
 
 

@@ -5,6 +5,7 @@ import os
 import platform
 import shutil
 from pathlib import Path
+from typing import NamedTuple
 
 from epx.data import cache
 
@@ -13,6 +14,10 @@ _CPU_QUOTA = Path("/sys/fs/cgroup/cpu.max")
 _CPU_INFO = Path("/proc/cpuinfo")
 # Any of these files, or nvidia-smi on the PATH, means that an NVIDIA driver is installed.
 _DRIVER_FILES = ("/proc/driver/nvidia/version", "/dev/nvidia0")
+
+
+START_SECONDS = 120  # until all processes of a run are there
+LOST_SECONDS = 30  # after which a silent process is taken for gone
 
 
 class HostError(Exception):
@@ -44,14 +49,31 @@ def instructions() -> str:
     return hashlib.sha256("\n".join(sorted(kinds)).encode()).hexdigest()
 
 
-def prepare() -> None:
+class Process(NamedTuple):
+    """One of several processes of a run; None where the cluster says it, as SLURM does.
+
+    Attributes:
+      coordinator: `machine:port` of the first process.
+      count: of the processes.
+      number: of this one, from 0.
+    """
+
+    coordinator: str | None = None
+    count: int | None = None
+    number: int | None = None
+
+
+def prepare(process: Process | None = None) -> None:
     """Configure JAX and start its backend.
 
     One single-threaded host device per core, because XLA hardly uses threads for element-wise work,
     and a cache of compiled programs.
 
+    Args:
+      process: which one this is of several; None: there is no other.
+
     Raises:
-      HostError: the selected platform is not available.
+      HostError: the selected platform is not available, or the other processes are not there.
     """
     import jax
 
@@ -61,6 +83,8 @@ def prepare() -> None:
         jax.config.update("jax_num_cpu_devices", granted_cores())
     # The user's choice of a folder takes precedence.
     programs.use(Path(jax.config.jax_compilation_cache_dir or compile_cache()))
+    if process:
+        _join(process)
     try:
         jax.devices()
     except (RuntimeError, AssertionError) as error:  # JAX 0.10 asserts where a plugin is missing
@@ -69,6 +93,21 @@ def prepare() -> None:
         raise HostError(
             f"JAX cannot start {platforms} ({reason}); install it, such as pip install "
             "'epx-jax[cuda12]' for an NVIDIA GPU, or set JAX_PLATFORMS=cpu"
+        ) from error
+
+
+def _join(process: Process) -> None:
+    import jax
+
+    try:
+        jax.distributed.initialize(
+            *process, initialization_timeout=START_SECONDS, heartbeat_timeout_seconds=LOST_SECONDS
+        )
+    except (RuntimeError, ValueError) as error:
+        reason = (str(error).splitlines() or [type(error).__name__])[0]
+        raise HostError(
+            f"the processes of run.distributed did not find each other ({reason}); give "
+            "--coordinator=MACHINE:PORT, --processes and --process, which SLURM knows by itself"
         ) from error
 
 

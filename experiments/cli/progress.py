@@ -13,6 +13,7 @@ import numpy as np
 from rich import progress as rich_progress
 
 from epx.analysis.measurement import LN2
+from epx.run import processes
 from epx.run.loop import Progress
 from epx.sweeps import local
 
@@ -36,7 +37,9 @@ def follow(chunks: Iterator[Progress], show: Show) -> int:
     with stop_signals() as received, contextlib.closing(chunks):
         for chunk in chunks:
             show(chunk.step / chunk.steps, describe(chunk))
-            if received:
+            # All processes of a run stop after the same chunk, whichever has the signal.
+            if processes.any_of(bool(received)):
+                received.append(signal.SIGTERM)
                 break
     # A signal during the last chunk counts as well, although the run is then complete.
     return received[0] if received else 0

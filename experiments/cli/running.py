@@ -17,9 +17,9 @@ def run_errors() -> Iterator[None]:
         app.fail(str(error), 1)
 
 
-def prepare_host() -> None:
+def prepare_host(process: host.Process | None = None) -> None:
     """Start JAX by `host.prepare`, or exit with one line if it cannot start."""
     try:
-        host.prepare()
+        host.prepare(process)
     except host.HostError as error:
         app.fail(str(error), 2)

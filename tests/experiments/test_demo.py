@@ -67,7 +67,7 @@ def test_the_demo_from_end_to_end(tmp_path, monkeypatch, capsys):
     monkeypatch.setattr(demo, "DATA", {"life": life})
     smaller = {"observer.depth": 1, "observer.width": 8}
     monkeypatch.setitem(demo.OBSERVERS, "small", demo.OBSERVERS["small"] | smaller)
-    monkeypatch.setattr(host, "prepare", lambda: None)  # the tests have started JAX
+    monkeypatch.setattr(host, "prepare", lambda process=None: None)  # the tests have started JAX
     monkeypatch.setattr(sys, "argv", ["demo", "--fast", f"--workdir={tmp_path}", "--quiet"])
     flags.FLAGS(sys.argv)
     assert binary.main() == 0

@@ -24,7 +24,7 @@ ROOT = Path(__file__).parents[2]
 @pytest.fixture(autouse=True)
 def started(monkeypatch):
     """The tests have started JAX, and parse no flags."""
-    monkeypatch.setattr(host, "prepare", lambda: None)
+    monkeypatch.setattr(host, "prepare", lambda process=None: None)
     monkeypatch.setattr(show, "FLAGS", SimpleNamespace(examples=2, floors=False))
 
 

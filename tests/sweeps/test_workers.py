@@ -192,3 +192,10 @@ def test_the_binary_shows_the_plan_and_runs_nothing(sweep, tmp_path):
     assert not (tmp_path / "new").exists()
     done = run("sweep", f"--sweep={sweep}", f"--workdir={sweep.parent / 'alone'}", "--status")
     assert "3 ensembles, 6 runs: 3 done" in done.out and "FLOP" not in done.out
+
+
+def test_an_ensemble_of_a_sweep_has_one_process(tiny_config):
+    run_section = tiny_config["run"] | {"distributed": True}
+    (group,) = groups_of(tiny_config, 1, run=run_section)
+    with pytest.raises(ValueError, match=r"run\.distributed=True: accepted false in a sweep"):
+        local.prepare([group])
