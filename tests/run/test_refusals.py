@@ -145,6 +145,7 @@ KEYS = {
     "run.dtype": ["float31"],
     "run.repeats": [0, 2**31],
     "run.examples": [0, 2**31],
+    "run.distributed": [],
     "run.require_accelerator": [True],
     "eval.every": [0, 7],
     "eval.examples": [0, 2**31],
