@@ -17,6 +17,7 @@ Sections:
     generators  examples by generator
     kernels     automata and ChaCha20
     starting    seconds to the demo's first line and of a short run, with and without caches
+    sweep       200 members: planning, claiming and recording, the report, memory
     memory      peak memory of the process
 """
 
@@ -34,7 +35,7 @@ from epx import files, record
 from epx.run.values import convert
 from epx.types import refusal, require
 from experiments import doctor
-from experiments.bench import generation, timing, training
+from experiments.bench import generation, sweeping, timing, training
 from experiments.bench.workloads import Case, Members
 from experiments.cli import app, configs, running
 
@@ -96,6 +97,7 @@ def _sections(cases: list[Case]) -> dict[str, Callable[[], training.Rows]]:
         "generators": lambda: generation.generators(configs.shipped()),
         "kernels": generation.kernels,
         "starting": generation.starting,
+        "sweep": sweeping.sweep,
         "memory": _memory,
     }
     quick = ("steps", "compiling", "kernels", "starting", "memory")

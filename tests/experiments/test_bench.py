@@ -13,7 +13,7 @@ import numpy as np
 import pytest
 
 from epx.generators import eca, life
-from experiments.bench import generation, timing, training
+from experiments.bench import generation, sweeping, timing, training
 from experiments.bench.workloads import Case, Members
 from tests.binaries import refused, run
 
@@ -245,3 +245,22 @@ def test_fast_measures_the_sections_that_it_names(tmp_path):
     assert {row["section"] for row in rows} == quick
     packed = {row["row"]: row.get("times_unpacked", 9) for row in rows}
     assert min(packed.values()) > 2, "packing cells does not pay"
+
+
+def test_a_sweep_is_divided_into_its_parts(monkeypatch):
+    for name, value in dict(MEMBERS=2, ENSEMBLES=1, MORE_ENSEMBLES=2, RECORDS=(1, 3)).items():
+        monkeypatch.setattr(sweeping, name, value)
+    rows = dict(sweeping.sweep())
+    parts = rows["1 ensembles of 2 members of eca:tiny"]
+    assert parts["training_s"] > 0 and parts["other_s"] > 0
+    share = parts["other_s"] / parts["training_s"]
+    assert parts["other_share_of_training"] == pytest.approx(share)
+    assert rows["files of a member"]["files"] > 2
+    assert [rows[f"report of {n} records"]["cells"] for n in (1, 3)] == [1, 3]
+    assert rows["memory of a worker over 2 ensembles"]["mebibytes_now"] > 10
+
+
+def test_memory_grows_by_what_the_later_ensembles_add():
+    assert sweeping.growth([100, 500, 510, 520, 530]) == {
+        "mebibytes_then": 500, "mebibytes_now": 530, "growth": 10.0
+    }  # fmt: skip
