@@ -15,12 +15,15 @@ from collections.abc import Sequence
 
 from ml_collections import ConfigDict, config_dict
 
-SECTIONS = ("generator", "observer", "code", "optim", "run", "eval", "checkpoint")
+SECTIONS = ("generator", "observer", "adapter", "code", "optim", "run", "eval", "checkpoint")
 SIZES = ("tiny", "cpu", "paper")
 
 MEANING = {
     "generator.name": "a module of epx.generators, or the import path of your own",
     "observer.name": "learner: a module of epx.observers, or the import path of your own",
+    "adapter.rank": "freeze the observer and learn matrices of this rank beside it; none: do not",
+    "adapter.alpha": "the matrices of an adapter are scaled by alpha / (2 rank)",
+    "adapter.entries": "numbers of the adapter that learn, chosen at random; none: all",
     "code.name": "how bits are charged: a module of epx.codes, or the import path of your own",
     "optim.lr": "base learning rate; a matrix learns at lr / fan-in (muP)",
     "optim.warmup_steps": "steps of linear warm-up, after which the rate is constant",
@@ -40,6 +43,7 @@ MEANING = {
     "run.dtype": "float32 or bfloat16, of the observer's activations",
     "run.repeats": "allowed passes over a finite corpus, or over run.examples",
     "run.examples": "train only on this many first examples, cycling through them; none: all",
+    "run.start": "start from the weights of RECORD or RECORD:STEP, seed by seed; none: anew",
     "run.distributed": "one of several processes of this run, on one machine or many",
     "run.require_accelerator": "refuse to run on a CPU",
     "eval.every": "steps between evaluations, a multiple of run.chunk; none: only at the end",
@@ -71,6 +75,9 @@ def get_config(size: str = "cpu") -> ConfigDict:
     config = ConfigDict()
     config.generator = ConfigDict({"name": ""})
     config.observer = ConfigDict({"name": "transformer"})
+    config.adapter = ConfigDict(
+        dict(rank=config_dict.placeholder(int), alpha=32.0, entries=config_dict.placeholder(int))
+    )
     config.code = ConfigDict({"name": "prequential"})
     config.optim = ConfigDict(
         dict(lr=0.03, warmup_steps=50, b1=0.9, b2=0.95, eps=1e-20, clip_norm=1.0, ema_steps=50)
@@ -88,6 +95,7 @@ def get_config(size: str = "cpu") -> ConfigDict:
             dtype="float32",
             repeats=1,
             examples=config_dict.placeholder(int),
+            start=config_dict.placeholder(str),
             distributed=False,
             require_accelerator=False,
         )

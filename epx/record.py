@@ -34,6 +34,7 @@ FREE_KEYS = (
     "run.devices",
     "run.microbatch",
     "run.chunk",
+    "run.start",  # its weights are a fact, which must not change
     "run.distributed",
     "run.require_accelerator",
     "eval.every",
@@ -43,6 +44,15 @@ FREE_KEYS = (
     "checkpoint.every",
     "checkpoint.keep",
 )
+# Keys that earlier versions did not have, with the values of what they did.
+ADDED = {
+    "eval.rulers": False,
+    "run.distributed": False,
+    "run.start": None,
+    "adapter.rank": None,
+    "adapter.alpha": 32.0,
+    "adapter.entries": None,
+}
 # Keys of earlier versions, and their names today.
 RENAMED = {
     "label.world": "label.generator",
@@ -202,6 +212,10 @@ def _read_config(path: Path) -> dict[str, Any]:
         (section, old_key), (_, new_key) = old.split("."), new.split(".")
         if old_key in config.get(section, {}):
             config[section][new_key] = config[section].pop(old_key)
+    if "checkpoint" in config:  # made from a config
+        for key, value in ADDED.items():
+            section, _, name = key.partition(".")
+            config.setdefault(section, {}).setdefault(name, value)
     if config.get("members"):
         config["members"] = [
             {RENAMED.get(key, key): value for key, value in member.items()}

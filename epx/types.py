@@ -176,6 +176,8 @@ class Observer(NamedTuple):
         each, BxTxD float32; that of position t has read the tokens before t.
       edited: (params, tokens_BxT, side, layer, change_BxTxD) -> logits_BxTxV, where the change is
         added to the stream after `layer` layers.
+      starts: (key, params of another run) -> params. For an observer around another one.
+      learned: numbers that learn; None: all parameters.
     """
 
     init: Callable[[jax.Array], PyTree]
@@ -188,6 +190,8 @@ class Observer(NamedTuple):
     knows: Callable[[Generator], PyTree] | None = None
     hidden: Callable[[PyTree, jax.Array, PyTree], tuple[jax.Array, ...]] | None = None
     edited: Callable[[PyTree, jax.Array, PyTree, int, jax.Array], jax.Array] | None = None
+    starts: Callable[[jax.Array, PyTree], PyTree] | None = None
+    learned: int | None = None
 
 
 class Hyper(NamedTuple):

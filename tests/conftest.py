@@ -58,12 +58,13 @@ def tiny_config():
         "generator": {"name": "life", "height": 3, "width": 3, "burnin": 1},
         "observer": {"name": "tests.linear"},
         "code": {"name": "prequential"},
+        "adapter": dict(rank=None, alpha=32.0, entries=None),
         "optim": dict(
             lr=0.03, warmup_steps=5, b1=0.9, b2=0.95, eps=1e-20, clip_norm=1.0, ema_steps=10
         ),
         "run": dict(
             seed=0, seeds=2, steps=40, batch=8, microbatch=None, chunk=10, parallel="jit",
-            devices=2, dtype="float32", repeats=1, examples=None, distributed=False,
+            devices=2, dtype="float32", repeats=1, examples=None, start=None, distributed=False,
             require_accelerator=False,
         ),
         "eval": dict(every=20, examples=32, test_tokens=None, rulers=False),

@@ -68,4 +68,9 @@ def chain(hyper: Hyper, scales: PyTree, rate: float | jax.Array) -> optax.Gradie
 def average(steps: jax.Array, ema: PyTree, params: PyTree) -> PyTree:
     """One step of the moving average with decay exp(-1 / steps), without bias correction."""
     decay = jnp.exp(-1.0 / steps)
-    return jax.tree.map(lambda old, new: decay * old + (1.0 - decay) * new, ema, params)
+
+    def one(old, new):
+        # A frozen weight keeps its bits; the sum would round.
+        return jnp.where(old == new, old, decay * old + (1.0 - decay) * new)
+
+    return jax.tree.map(one, ema, params)

@@ -80,7 +80,7 @@ class Programs(NamedTuple):
         evaluator = evaluation.make_evaluator(setup.observer, setup.batch, plan.eval_examples)
         chunk(min(plan.chunk, plan.steps))
         return cls(
-            init=compilers.submit(compile_over, layout, setup.init, *members),
+            init=compilers.submit(compile_over, layout, setup.init, *place(layout, setup.stacked)),
             chunk=chunk,
             evaluate=compilers.submit(compile_over, layout, evaluator, *members, shapes),
         )
@@ -114,7 +114,10 @@ def train(
             return
         programs = programs or Programs.start(setup, like)
         members = place(setup.layout, (setup.generator, setup.hyper))
-        state = place(setup.layout, state) if step else programs.init.result()(*members)
+        if step:
+            state = place(setup.layout, state)
+        else:
+            state = programs.init.result()(*place(setup.layout, setup.stacked))
         yield from _chunks(setup, workdir, programs, (*members, state), int(step))
         if processes.is_first():
             _complete(setup, workdir)

@@ -28,8 +28,12 @@ def static_facts(setup: Setup) -> dict[str, Any]:
     generator, _ = setup.member(0)
     bytes_per_token = getattr(generator, "bytes_per_token", None)
     source = {} if bytes_per_token is None else {"source_bytes_per_tok": float(bytes_per_token)}
+    learned = setup.observer.learned
+    adapted = {} if learned is None else {"learned_parameters": learned}
     return dataclasses.asdict(setup.spec) | {
         **source,
+        **adapted,
+        **setup.facts,
         "parameters": flops.parameters(setup.observer),
         "forward_flops": float(setup.observer.flops(setup.spec.length)[0]),
         "learns_by_gradient": setup.observer.update is None,

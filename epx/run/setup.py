@@ -3,7 +3,8 @@
 Every ValueError is raised here, before anything is compiled.
 """
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
+from types import MappingProxyType
 from typing import Any, NamedTuple
 
 import jax
@@ -12,7 +13,8 @@ import jax.numpy as jnp
 from epx import streams
 from epx.learning import optim
 from epx.learning.batch import Batch
-from epx.run import components, contracts, memory
+from epx.observers import adapter
+from epx.run import components, contracts, memory, start
 from epx.run import config as run_config
 from epx.run.config import Config, Overrides
 from epx.run.devices import AXIS, Layout, largest_divisor, make_layout
@@ -39,6 +41,8 @@ class Setup(NamedTuple):
       batch: division of the examples of a step.
       layout: division of members and batches over devices.
       plan: steps, evaluations and checkpoints.
+      start: weights of another run, stacked, from which members start; () for new ones.
+      facts: of that start.
     """
 
     config: dict[str, Any]
@@ -50,6 +54,8 @@ class Setup(NamedTuple):
     batch: Batch
     layout: Layout
     plan: Plan
+    start: PyTree = ()
+    facts: Mapping[str, Any] = MappingProxyType({})
 
     @property
     def members(self) -> int:
@@ -60,9 +66,18 @@ class Setup(NamedTuple):
         """Generator and hyper-parameters of one member."""
         return jax.tree.map(lambda leaf: leaf[index], (self.generator, self.hyper))
 
-    def init(self, generator: Generator, hyper: Hyper) -> State:
+    @property
+    def stacked(self) -> tuple[Generator, Hyper, PyTree]:
+        """The arguments of `init` of all members, stacked."""
+        return self.generator, self.hyper, self.start
+
+    def init(self, generator: Generator, hyper: Hyper, start: PyTree = ()) -> State:
         """The state of a member before its first step."""
-        return self.code.init(hyper, self.known(generator))
+        params = self.known(generator)
+        if start != ():
+            key = streams.stream(hyper.seed, "init")
+            params = self.observer.starts(key, start) if self.observer.starts else start
+        return self.code.init(hyper, params)
 
     def known(self, generator: Generator) -> PyTree:
         """The parameters of an observer that is given the law of its data; None of a learner."""
@@ -70,7 +85,7 @@ class Setup(NamedTuple):
 
     def abstract_state(self) -> PyTree:
         """Shapes and dtypes of the states of all members."""
-        return jax.eval_shape(jax.vmap(self.init), self.generator, self.hyper)
+        return jax.eval_shape(jax.vmap(self.init), *self.stacked)
 
 
 def assemble(config: Config, members: Sequence[Overrides] | None = None) -> Setup:
@@ -107,12 +122,26 @@ def assemble(config: Config, members: Sequence[Overrides] | None = None) -> Setu
     ]
     observer = components.make_observer(config["observer"], generators[0], run["dtype"])
     contracts.check(generators[0], observer, config)
+    begun = None
+    if run["start"] is not None:
+        seeds = [int(hyper.seed) for hyper in hypers]
+        begun = start.load(run["start"], seeds, config["observer"], generators[0].spec)
+    observer = _adapted(observer, **config["adapter"])
 
     def make_code(observer: Observer, batch: Batch) -> Code:
         return components.make("code", config["code"], observer=observer, batch=batch)
 
     described = config | {"members": list(members)}
-    return make_setup(generators, hypers, observer, make_code, plan, described)
+    setup = make_setup(generators, hypers, observer, make_code, plan, described)
+    return setup._replace(start=begun.params, facts=begun.facts) if begun else setup
+
+
+def _adapted(observer: Observer, rank: int | None, alpha: float, entries: int | None) -> Observer:
+    """The observer with an adapter around it, if there is a rank."""
+    if rank is not None:
+        return adapter.around(observer, rank, alpha, entries)
+    require("adapter.entries", entries, entries is None, "none without adapter.rank")
+    return observer
 
 
 def make_setup(

@@ -2,21 +2,19 @@
 
 import importlib
 import inspect
-import pkgutil
 
 import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
 
-import epx.observers
 from epx.learning import nll
+from epx.run import components
 from tests.runs import jitted
 
 VOCAB, LENGTH, BATCH = 5, 12, 3
-MODULES = pkgutil.iter_modules(epx.observers.__path__)
 # The oracle, which is given a law and learns none, is held to its own tests.
-NAMES = [m.name for m in MODULES if not m.name.startswith("_") and m.name != "oracle"]
+NAMES = [name for name in components.names("observer") if name != "oracle"]
 
 
 @pytest.fixture(params=NAMES, scope="module")

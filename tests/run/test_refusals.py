@@ -145,7 +145,11 @@ KEYS = {
     "run.dtype": ["float31"],
     "run.repeats": [0, 2**31],
     "run.examples": [0, 2**31],
+    "run.start": ["nowhere"],
     "run.distributed": [],
+    "adapter.rank": [0, 2**13],
+    "adapter.alpha": [0.0, math.inf],
+    "adapter.entries": [],  # without a rank none is accepted
     "run.require_accelerator": [True],
     "eval.every": [0, 7],
     "eval.examples": [0, 2**31],

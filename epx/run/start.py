@@ -1,0 +1,95 @@
+"""The start of a run from the weights of another: taught first, measured afterwards."""
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import jax
+import numpy as np
+
+from epx import files, record
+from epx.report import summary
+from epx.run import checkpoint
+from epx.types import PyTree, Spec, require
+
+KEY = "run.start"
+
+
+class Start(NamedTuple):
+    """The weights from which members start.
+
+    Attributes:
+      params: of all members, numpy arrays with a leading axis M.
+      facts: kept in the record: the step of the other run, and a digest of the weights.
+    """
+
+    params: PyTree
+    facts: dict[str, Any]
+
+
+def load(reference: str, seeds: Sequence[int], section: dict[str, Any], spec: Spec) -> Start:
+    """The averaged weights of a record, those of its member with the same seed for each member.
+
+    Args:
+      reference: RECORD or RECORD:STEP, a folder and the step of a saved state.
+      seeds: of the members.
+      section: of the observer, which must be that of the record.
+      spec: of the generator, whose tokens must be those of the record.
+
+    Raises:
+      ValueError: there is no such record or state, or it has another observer, other tokens or
+        other seeds.
+    """
+    folder, _, step = reference.rpartition(":")
+    folder, step = (folder, step) if step.isdigit() and folder else (reference, "")
+    accepted = "a folder with a record, or RECORD:STEP with a step of its saved states"
+    require(KEY, reference, (Path(folder) / "config.json").exists(), accepted)
+    found = record.load(Path(folder))
+    _check(reference, found, section, spec)
+    saved = checkpoint.steps(found.path / "ckpt")
+    wanted = int(step) if step else (saved or [0])[-1]
+    known = f"{accepted}: {', '.join(map(str, saved)) or 'it has none'}"
+    require(KEY, reference, wanted in saved, known)
+    params = _params(found, wanted)
+    members = _members(reference, found, seeds)
+    chosen = jax.tree.map(lambda leaf: leaf[np.array(members)], params)
+    digest = files.digest(jax.tree.leaves(chosen), shapes=True)
+    return Start(chosen, {"start_step": wanted, "start_sha256": digest})
+
+
+def _check(reference: str, found: record.Record, section: dict[str, Any], spec: Spec) -> None:
+    """Refuse a record of another observer or of other tokens."""
+    theirs = found.config.get("observer", {})
+    changed = record.difference(theirs, section)
+    require(KEY, reference, not changed, f"a record of this observer: {'; '.join(changed)}")
+    facts = found.config["facts"]
+    keys = {"vocab": spec.vocab, "length": spec.length, "side": spec.side}
+    changed = record.difference({key: facts.get(key, 0) for key in keys}, keys)
+    accepted = f"a record of examples of this shape: {'; '.join(changed)}"
+    require(KEY, reference, not changed, accepted)
+    adapted = (found.config.get("adapter") or {}).get("rank") is not None
+    require(KEY, reference, not adapted, "a record whose own weights have learned, not an adapter")
+
+
+def _params(found: record.Record, step: int) -> PyTree:
+    """The averaged weights of all members after some steps."""
+    from epx.run.trained import assemble_again  # which assembles what is being assembled
+
+    setup = assemble_again(found)
+    learner = checkpoint.read(found.path / "ckpt", step, setup.abstract_state()).learner
+    return learner.params if setup.observer.update else learner.ema
+
+
+def _members(reference: str, found: record.Record, seeds: Sequence[int]) -> list[int]:
+    """The member of each seed."""
+    runs = summary.runs([found])
+    single = len(runs) == 1
+    require(KEY, reference, single, f"a record of one kind of data; this one has {len(runs)}")
+    by_seed = summary.seeds(runs[0])
+    lacking = sorted(set(seeds) - set(by_seed))
+    known = ", ".join(map(str, sorted(by_seed)))
+    accepted = f"a record with the seeds of this run; it lacks {lacking} and has {known}"
+    require(KEY, reference, not lacking, accepted)
+    failed = [seed for seed in seeds if not found.rows["finite"][by_seed[seed], -1]]
+    require(KEY, reference, not failed, f"a record whose members are finite; {failed} are not")
+    return [by_seed[seed] for seed in seeds]
