@@ -41,6 +41,7 @@ class Arithmetic:
     """The generator made by `make`. Members of an ensemble may vary the fixed labels.
 
     Attributes:
+      below: int32, what operands are below.
       problem_N: of each problem a * 10^digits + b the one whose answer is its label; None where
         labels are not fixed.
       answers_below_A: int32, problems whose answer is below 0, 1, 2, ...; None where labels are not
@@ -50,6 +51,7 @@ class Arithmetic:
       length: T; what is left before the question are spaces.
     """
 
+    below: jax.Array
     problem_N: jax.Array | None
     answers_below_A: jax.Array | None
     operation: str = field(metadata=_STATIC)
@@ -99,7 +101,7 @@ class Arithmetic:
         return _script.symbols(tokens_T)
 
     def _operands(self, key: jax.Array) -> tuple[jax.Array, jax.Array]:
-        pair = jax.random.randint(key, (2,), 0, 10**self.digits, jnp.int32)
+        pair = jax.random.randint(key, (2,), 0, self.below, jnp.int32)
         if self.operation == "subtract":
             return pair.max(), pair.min()
         return pair[0], pair[1]
@@ -182,7 +184,10 @@ def make(
         problem_N = _permutation(key, operation, digits)
     elif labels == "shuffled":
         below_A = _answers_below(operation, digits)
-    return Arithmetic(problem_N, below_A, operation, notation, labels, digits, length or needed)
+    below = jnp.int32(10**digits)
+    return Arithmetic(
+        below, problem_N, below_A, operation, notation, labels, digits, length or needed
+    )
 
 
 def compute(operation: str, a: jax.Array, b: jax.Array) -> jax.Array:

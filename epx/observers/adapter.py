@@ -32,7 +32,7 @@ def around(
     Args:
       observer: learns by gradient.
       rank: R, columns of every A.
-      alpha: A B is scaled by alpha / (2 rank).
+      alpha: A B is scaled by alpha / (2 rank); above 0.
       entries: numbers of all A and B that learn, chosen by the key of `init`; None: all.
 
     Returns:
@@ -46,7 +46,6 @@ def around(
     learns = observer.update is None and observer.knows is None
     require("adapter.rank", rank, learns, "none for an observer that has no gradient")
     require_whole("adapter.rank", rank, 1, MOST_RANK, "a matrix has no higher rank that matters")
-    require("adapter.alpha", alpha, 0 < alpha < float("inf"), "a number above 0")
     shapes = jax.eval_shape(observer.init, jax.random.key(0))
     total = sum(rank * sum(shape) for shape in _matrices(shapes).values())
     require("adapter.rank", rank, total > 0, "none for an observer without matrices")

@@ -3,6 +3,7 @@
 Every ValueError is raised here, before anything is compiled.
 """
 
+import math
 from collections.abc import Callable, Mapping, Sequence
 from types import MappingProxyType
 from typing import Any, NamedTuple
@@ -138,6 +139,7 @@ def assemble(config: Config, members: Sequence[Overrides] | None = None) -> Setu
 
 def _adapted(observer: Observer, rank: int | None, alpha: float, entries: int | None) -> Observer:
     """The observer with an adapter around it, if there is a rank."""
+    require("adapter.alpha", alpha, 0 < alpha < math.inf, "a number above 0")
     if rank is not None:
         return adapter.around(observer, rank, alpha, entries)
     require("adapter.entries", entries, entries is None, "none without adapter.rank")

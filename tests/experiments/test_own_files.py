@@ -71,7 +71,7 @@ VALUES = {
     "config.run.stesp = 3": "run.stesp=3: accepted keys seed, seeds, steps",
     "del config.run.steps": "config=['run.steps']: accepted a config with all keys",
     "config.optim.lr = float('nan')": "optim.lr=nan: accepted a number above 0, finite in float32",
-    "config.generator = {'height': 3}": "generator.name='': accepted chess, cipher",
+    "config.generator = {'height': 3}": "generator.name='': accepted arithmetic, chess",
     "config = config.to_dict() | {'generator': {'name': 3}}": "generator.name=3: accepted chess",
     "config.generator.height = 'x'": "generator.height='x': accepted a whole number",
     "config.label = base.ConfigDict({'generator': 3})": "label.generator=3: accepted a text",

@@ -142,7 +142,6 @@ def test_flops_count_both_matrices_for_every_token():
     ("arguments", "key"),
     [
         (dict(rank=0), "rank"),
-        (dict(rank=1, alpha=0.0), "alpha"),
         (dict(rank=1, entries=10**6), "entries"),
     ],
 )

@@ -64,6 +64,14 @@ GENERATORS = {
         "burnin": [-1, 2**31],
         "patch": [0, 5],
     },
+    "arithmetic": {
+        "operation": ["divide"],
+        "digits": [0, 5],
+        "notation": ["roman"],
+        "labels": ["random"],
+        "length": [-1, 2],
+    },
+    "story": {"length": [0], "successors": [0, 29]},
     "linear": {
         "bits": [1, 257],
         "nonzeros": [-1, 4, 7],
@@ -147,10 +155,10 @@ KEYS = {
     "run.examples": [0, 2**31],
     "run.start": ["nowhere"],
     "run.distributed": [],
+    "run.require_accelerator": [True],
     "adapter.rank": [0, 2**13],
     "adapter.alpha": [0.0, math.inf],
     "adapter.entries": [],  # without a rank none is accepted
-    "run.require_accelerator": [True],
     "eval.every": [0, 7],
     "eval.examples": [0, 2**31],
     "eval.test_tokens": [0.0, math.inf],
