@@ -8,7 +8,6 @@ import jax
 import numpy as np
 
 from epx import files, record
-from epx.report import summary
 from epx.run import checkpoint
 from epx.types import PyTree, Spec, require
 
@@ -82,10 +81,11 @@ def _params(found: record.Record, step: int) -> PyTree:
 
 def _members(reference: str, found: record.Record, seeds: Sequence[int]) -> list[int]:
     """The member of each seed."""
-    runs = summary.runs([found])
-    single = len(runs) == 1
-    require(KEY, reference, single, f"a record of one kind of data; this one has {len(runs)}")
-    by_seed = summary.seeds(runs[0])
+    members = found.config["members"]
+    varied = sorted({key for member in members for key in member} - {"run.seed"})
+    accepted = f"a record whose members differ in their seeds alone, not in {', '.join(varied)}"
+    require(KEY, reference, not varied, accepted)
+    by_seed = {member["run.seed"]: n for n, member in enumerate(members)}
     lacking = sorted(set(seeds) - set(by_seed))
     known = ", ".join(map(str, sorted(by_seed)))
     accepted = f"a record with the seeds of this run; it lacks {lacking} and has {known}"

@@ -229,7 +229,8 @@ def test_a_value_in_a_file_of_flags_is_refused(tmp_path):
 
 
 def test_a_flag_that_is_none_is_refused_with_those_there_are():
-    wrong = {"--confg=eca": "config, workdir, quiet (did you mean config?)", "--x": "quiet"}
+    named = "config, workdir, coordinator, processes, process, quiet"
+    wrong = {"--confg=eca": f"{named} (did you mean config?)", "--x": "quiet"}
     for flag, end in wrong.items():
         line = refused(run("train", flag), f"train: {flag}: accepted flags config, workdir")
         assert line.endswith(f"{end}\n")
