@@ -1,6 +1,7 @@
 """Ensembles of a sweep: runs of equal shapes share one compiled program and one record."""
 
 import json
+import re
 from collections.abc import Sequence
 from typing import Any, NamedTuple
 
@@ -12,6 +13,8 @@ from epx.run import config as run_config
 from epx.run.config import Config, Overrides
 from epx.types import refusal, require
 
+# In overrides, the name of the ensemble; in `run.start`, `ensemble:NAME` starts from its record.
+NAME = "ensemble"
 # Sections that the members of an ensemble may vary, as long as no shape changes.
 _FREE = ("optim", "generator", "label")
 
@@ -37,13 +40,16 @@ def ensembles(config: Config, sweep: Sequence[Overrides]) -> list[Ensemble]:
 
     Args:
       config: sections of plain values that all runs share.
-      sweep: the overrides of each run. Without `run.seed` a run has the seed of the config.
+      sweep: the overrides of each run. Without `run.seed` a run has the seed of the config. Runs
+        with the override `ensemble` share one that has this name, and others may start from it:
+        `run.start=ensemble:NAME`.
 
     Returns:
-      Ensembles in the order of their first runs, named by their number and their components.
+      Ensembles in the order of their first runs, named by their number and their components, or by
+      the name that they are given.
 
     Raises:
-      ValueError: an empty sweep, or a key or value that is not accepted.
+      ValueError: an empty sweep, a key or value that is not accepted, or two ensembles of a name.
     """
     require("sweep", list(sweep), len(sweep) > 0, "a list with at least one set of overrides")
     shapes: dict[str, str] = {}
@@ -51,14 +57,38 @@ def ensembles(config: Config, sweep: Sequence[Overrides]) -> list[Ensemble]:
     for overrides in sweep:
         if not isinstance(overrides, dict):
             raise refusal("sweep", overrides, "dicts of dotted keys and values")
-        section = run_config.resolve(config, overrides)["generator"]
+        keys = {key: value for key, value in overrides.items() if key != NAME}
+        section = run_config.resolve(config, keys)["generator"]
         arguments = json.dumps(section, sort_keys=True, default=str)
         if arguments not in shapes:
             shapes[arguments] = _shape(section)
         fixed = {key: value for key, value in overrides.items() if not _may_vary(key)}
         group = json.dumps([fixed, shapes[arguments]], sort_keys=True, default=str)
         groups.setdefault(group, []).append(overrides)
-    return [_ensemble(number, config, members) for number, members in enumerate(groups.values())]
+    made = [_ensemble(number, config, members) for number, members in enumerate(groups.values())]
+    return _linked(made, [members[0].get(NAME) for members in groups.values()])
+
+
+def _linked(made: list[Ensemble], names: list[str | None]) -> list[Ensemble]:
+    """The ensembles with what each needs: the one that it starts from."""
+    given = [name for name in names if name is not None]
+    twice = sorted({name for name in given if given.count(name) > 1})
+    require(NAME, given, not twice, f"names of one shape each; {', '.join(twice)} has two or more")
+    by_name = dict(zip(names, (ensemble.name for ensemble in made)))
+    linked = []
+    for ensemble in made:
+        if starts_from_another(ensemble):
+            start = ensemble.config["run"]["start"]
+            name = start.removeprefix(f"{NAME}:")
+            require("run.start", start, name in given, f"{NAME}:NAME of {', '.join(given)}")
+            ensemble = ensemble._replace(needs=(by_name[name],))
+        linked.append(ensemble)
+    return linked
+
+
+def starts_from_another(ensemble: Ensemble) -> bool:
+    """Whether an ensemble starts from the weights of another one of its sweep."""
+    return (ensemble.config["run"].get("start") or "").startswith(f"{NAME}:")
 
 
 def _may_vary(key: str) -> bool:
@@ -76,6 +106,8 @@ def _shape(section: dict[str, Any]) -> str:
 
 def _ensemble(number: int, config: Config, members: list[Overrides]) -> Ensemble:
     """Move overrides that all members have in common into the shared config."""
+    name = members[0].get(NAME)
+    members = [{k: v for k, v in member.items() if k != NAME} for member in members]
     keys = list(dict.fromkeys(key for member in members for key in member))
     common = {
         key: members[0][key]
@@ -86,11 +118,16 @@ def _ensemble(number: int, config: Config, members: list[Overrides]) -> Ensemble
     shared["run"]["seeds"] = len(members)
     seed = {"run.seed": shared["run"]["seed"]}
     varied = [seed | {k: v for k, v in m.items() if k not in common} for m in members]
-    return Ensemble(_name(number, shared), shared, varied)
+    return Ensemble(_name(number, shared, name), shared, varied)
 
 
-def _name(number: int, config: Config) -> str:
+def _name(number: int, config: Config, given: str | None) -> str:
     """The name of a folder: the number, so that a listing keeps the order, and the components."""
+    if given is not None:
+        accepted = "a name of letters, digits, - and _"
+        legal = isinstance(given, str) and re.fullmatch(r"[\w-]+", given) is not None
+        require(NAME, given, legal, accepted)
+        return f"{number:02d}-{given}"
     names = [config[kind]["name"].rpartition(".")[2] for kind in ("generator", "observer", "code")]
     if names[-1] == "prequential":  # the default
         names.pop()

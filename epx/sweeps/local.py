@@ -12,9 +12,9 @@ from epx import record
 from epx.run import loop
 from epx.run.setup import Setup, assemble
 from epx.sweeps import leases, status
-from epx.sweeps.ensembles import Ensemble
+from epx.sweeps.ensembles import Ensemble, starts_from_another
 from epx.sweeps.status import folder
-from epx.types import refusal, require
+from epx.types import Refusal, refusal, require
 
 
 class Step(NamedTuple):
@@ -64,7 +64,17 @@ def prepare(ensembles: Sequence[Ensemble]) -> list[Setup]:
         distributed = ensemble.config["run"].get("distributed", False)
         accepted = "false in a sweep, whose workers share the ensembles instead"
         require("run.distributed", distributed, not distributed, accepted)
-    return [assemble(ensemble.config, ensemble.members) for ensemble in ensembles]
+    return [_assemble(ensemble, None) for ensemble in ensembles]
+
+
+def _assemble(ensemble: Ensemble, workdir: Path | None) -> Setup:
+    """The setup of an ensemble; without a folder, without what it needs, which may not be done."""
+    config = ensemble.config
+    if starts_from_another(ensemble):
+        (name,) = ensemble.needs
+        start = str(workdir / "records" / name) if workdir else None
+        config = config | {"run": config["run"] | {"start": start}}
+    return assemble(config, ensemble.members)
 
 
 def check_workdir(ensembles: Sequence[Ensemble], workdir: Path) -> None:
@@ -134,6 +144,11 @@ def _run(
     """The chunks of an ensemble, until another worker has taken it over."""
     if status.needs(workdir, ensemble) == status.FAILED:
         status.note_failure(workdir, ensemble, "what it needs has failed", held.owner)
+        return
+    try:
+        setup = _assemble(ensemble, workdir) if starts_from_another(ensemble) else setup
+    except Refusal as error:  # a member of what it starts from has failed
+        status.note_failure(workdir, ensemble, str(error), held.owner)
         return
     chunks = loop.train(setup, folder(workdir, ensemble))
     try:

@@ -75,7 +75,7 @@ VALUES = {
     "del config.run.steps": "config=['run.steps']: accepted a config with all keys",
     "config.optim.lr = float('nan')": "optim.lr=nan: accepted a number above 0, finite in float32",
     "config.generator = {'height': 3}": "generator.name='': accepted arithmetic, chess",
-    "config = config.to_dict() | {'generator': {'name': 3}}": "generator.name=3: accepted arithmetic",
+    "config = config.to_dict() | {'generator': {'name': 3}}": "generator.name=3: accepted arith",
     "config.generator.height = 'x'": "generator.height='x': accepted a whole number",
     "config.label = base.ConfigDict({'generator': 3})": "label.generator=3: accepted a text",
     "config.tuning = base.ConfigDict({'by': {1}})": "tuning.by={1}: accepted a text, a number",
@@ -96,7 +96,7 @@ SWEEPS = {
     "return [{'run.sed': 1}]": "run.sed=1: accepted keys",
     "return [{'seed': 1}]": "seed=1: accepted keys of the sections",
     "return [{'optim.lr': float('nan')}]": "optim.lr=nan: accepted a number above 0",
-    "return [{'generator.name': 3}]": "generator.name=3: accepted arithmetic",
+    "return [{'generator.name': 3}]": "generator.name=3: accepted arith",
     "return [{'tuning.by': {1}}]": "tuning.by={1}: accepted a text, a number",
 }
 # Modules by what is wrong with them.

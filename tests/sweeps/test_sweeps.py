@@ -257,3 +257,40 @@ def test_a_sweep_killed_between_ensembles_gives_the_same_summary(tiny_config, tm
         return summary.cells([record.load(local.folder(root, group)) for group in groups])
 
     assert json.dumps(cells(tmp_path / "whole")) == json.dumps(cells(tmp_path / "stopped"))
+
+
+def taught(name, **more):
+    """A sweep of two ensembles; the second one starts from the first."""
+    base = {"ensemble": "base", "run.steps": 20, "optim.lr": 0.3}
+    task = {"run.start": f"ensemble:{name}", "run.steps": 10, **more}
+    return grid.product(grid.chain([base], [task]), grid.vary("run.seed", [3, 4]))
+
+
+def test_an_ensemble_starts_from_another(tmp_path, tiny_config):
+    """Also where the first one is not done yet; its weights are those of the record."""
+    groups = ensembles(tiny_config, taught("base"))
+    assert [group.name for group in groups] == ["00-base", "01-life-linear"]
+    assert groups[1].needs == ("00-base",) and "ensemble" not in str(groups[0].members)
+    setups = local.prepare(groups)
+    assert setups[1].start == ()
+    for _ in local.train(groups, setups, tmp_path):
+        pass
+    base, task = (record.load(path) for path in record.find(tmp_path / "records"))
+    assert task.config["facts"]["start_step"] == 20
+    first = task.rows["nats"][:, 0] / task.rows["coded_tok"][:, 0]
+    assert (first < 0.7 * np.log(2)).all() and len(base.evals) == 1
+    again = list(local.train(groups, local.prepare(groups), tmp_path))
+    assert not [step for step in again if step.progress]
+
+
+@pytest.mark.parametrize(
+    ("runs", "named"),
+    [
+        (taught("bass"), "run.start='ensemble:bass': accepted ensemble:NAME of base"),
+        (taught("base", ensemble="base"), "names of one shape each; base"),
+        (taught("base", ensemble="a b"), "letters, digits"),
+    ],
+)
+def test_names_of_ensembles_are_checked(tiny_config, runs, named):
+    with pytest.raises(ValueError, match=named):
+        ensembles(tiny_config, runs)
