@@ -6,8 +6,8 @@ any batch size, chunk length or device count, and a resumed run needs no saved k
 
 The streams: `init` (an observer's parameters), `world` (draws of a generator's `make`), `train`,
 `eval`, `teacher` (samples of a teacher for its student), `proposals` (for its messages), `sample`
-(samples of a trained observer), `probe` (boards on which one is probed) and `shuffle` (of a window
-of text, whose number is then the seed).
+(samples of a trained observer), `probe` (boards on which one is probed), `replay` (places in the
+history) and `shuffle` (of a window of text, whose number is then the seed).
 Names are hashed into keys and must not change.
 """
 

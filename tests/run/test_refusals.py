@@ -122,6 +122,7 @@ OBSERVERS = {
 CODES = {
     "blocks": {"first_block": [0, 17, 2**31], "stage_steps": [0, 2**31]},
     "prequential": {"positions": ["maybe"], "charged": ["average"]},
+    "replay": {"readers": [0, 2**20], "segment": [0, 2**31]},
     "requential": {
         "pacing": ["min_kl"],
         "max_kl": [-1.0],
