@@ -6,11 +6,13 @@
     python -m experiments.report --records=runs/sizes --frontier=frontier.png --curve=loss.png
     python -m experiments.report --records=runs/demo --compare="coin flips" --compare="sorted"
     python -m experiments.report --records=runs --claims
+    python -m experiments.report --records=runs/tuning --elicit
     python -m experiments.report --records=demo.zip
 
 Takes a second or two. A table fits the terminal; --wide and the other formats have all columns.
 --claims checks the claims of the figures (configs/paper, configs/studies) on records, prints a
-verdict on each, and writes claims.md and claims.json beside the records.
+verdict on each, and writes claims.md and claims.json beside the records. --elicit says of
+fine-tunings, runs that differ in run.examples, whether they woke a capability or taught it.
 """
 
 import importlib
@@ -20,7 +22,7 @@ from absl import flags
 
 from epx import export, files, record
 from epx.analysis import frontier, loss
-from epx.report import bars, claims, compact, comparison, curves, summary, tables
+from epx.report import bars, claims, compact, comparison, curves, elicit, summary, tables
 from epx.types import require
 from experiments.cli import app, configs, rendering
 
@@ -40,6 +42,7 @@ flags.DEFINE_multi_string(
     "twice: two generators, observers or records, whose paired difference is printed",
 )
 flags.DEFINE_bool("claims", False, "instead check the claims of the paper")
+flags.DEFINE_bool("elicit", False, "instead say of fine-tunings: woken, taught or undecided")
 flags.DEFINE_string("summary", None, "also write the numbers as JSON to this file")
 flags.DEFINE_string("frontier", None, "draw S, H and S + H against compute to this file")
 flags.DEFINE_enum("compute", "exact", list(frontier.ACCOUNTINGS), "accounting of the frontier")
@@ -61,9 +64,13 @@ def main() -> int:
         _check_flags()
         with export.opened("--records", FLAGS.records) as folder:
             if FLAGS.claims:
-                _check_alone()
+                _check_alone("claims")
                 return _claims(folder)
             records = load(folder)
+            if FLAGS.elicit:
+                _check_alone("elicit")
+                print(elicit.table(elicit.tunings(summary.runs(records))))
+                return 0
         cells = make_cells(records, FLAGS.anchor, FLAGS.test_tokens, FLAGS.surplus)
         print(_table(cells))
         if FLAGS.sensitivity:
@@ -111,11 +118,14 @@ def _check_flags() -> None:
     require("--compare", FLAGS.compare, len(FLAGS.compare) in (0, 2), "two names, --compare twice")
 
 
-def _check_alone() -> None:
-    """Refuse flags that --claims, which has its own anchors and sets, does not use."""
-    others = ("anchor", "test_tokens", "surplus", "compare", "summary", "sensitivity", *FIGURES)
-    given = [name for name in others if FLAGS[name].present]
-    require("--claims", True, not given, f"alone, without --{' and --'.join(given)}")
+def _check_alone(flag: str) -> None:
+    """Refuse flags that --claims and --elicit do not use: they have anchors and sets of their own."""
+    others = (
+        "anchor", "test_tokens", "surplus", "compare", "summary", "sensitivity", "claims", "elicit",
+        *FIGURES,
+    )  # fmt: skip
+    given = [name for name in others if name != flag and FLAGS[name].present]
+    require(f"--{flag}", True, not given, f"alone, without --{' and --'.join(given)}")
 
 
 def _table(cells: list[summary.Cell]) -> str:

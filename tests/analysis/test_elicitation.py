@@ -1,0 +1,72 @@
+"""The rule on curves whose shape is known in closed form, and on noise."""
+
+import numpy as np
+import pytest
+
+from epx.analysis import closed_forms, elicitation
+from epx.analysis.elicitation import TAUGHT, UNDECIDED, WOKEN, Curve
+
+SIZES = np.array([1, 2, 5, 10, 20, 50, 100, 200, 500, 1000, 2000, 5000, 10_000], float)
+RANDOM = np.random.default_rng(0)
+
+
+def curve(bits):
+    return Curve(SIZES, np.asarray(bits, float))
+
+
+def noisy(bits, share=0.05):
+    return {n: curve(bits * (1 + share * RANDOM.normal(size=len(SIZES)))) for n in range(5)}
+
+
+def test_the_coupon_collector_is_taught_and_its_peak_is_where_the_formula_has_it():
+    """arXiv 2601.04728: EDL/n peaks at n = 1.793 K."""
+    bits = closed_forms.coupon_collector(SIZES, concepts=500)
+    found = elicitation.decide(noisy(bits))
+    assert found.shape == TAUGHT and not found.warnings
+    peak, low, high = found.peak_examples
+    assert peak == 1000 and 500 <= low <= 1000 == high
+
+
+def test_a_gate_is_woken():
+    """What is there already falls like 1/n from the first example."""
+    bits = closed_forms.elicitation(SIZES, gap=2.0, kept=0.25)
+    found = elicitation.decide(noisy(bits))
+    assert found.shape == WOKEN and found.peak_examples == (1, 1, 1)
+
+
+def test_every_seed_has_to_show_the_shape():
+    taught = closed_forms.coupon_collector(SIZES, concepts=500)
+    curves = noisy(taught) | {9: curve(np.full(len(SIZES), 4.0))}
+    found = elicitation.decide(curves)
+    assert found.shape == UNDECIDED
+    assert [found.by_seed[seed] for seed in range(5)] == [TAUGHT] * 5 and found.by_seed[9] == WOKEN
+
+
+def test_what_still_rises_is_undecided():
+    """A peak that was not passed may be higher still."""
+    assert elicitation.shape(curve(SIZES**1.5)) == UNDECIDED
+    assert elicitation.shape(curve(-SIZES)) == UNDECIDED
+
+
+def test_noise_is_hardly_ever_taken_for_a_shape():
+    """Random labels: EDL about 0 with either sign, 200 sets of five seeds."""
+    found = [
+        elicitation.decide({n: curve(RANDOM.normal(size=len(SIZES))) for n in range(5)}).shape
+        for _ in range(200)
+    ]
+    assert np.mean([shape != UNDECIDED for shape in found]) < 0.05
+
+
+def test_too_little_is_said():
+    few = {0: Curve(SIZES[:4] * 100, np.ones(4))}
+    found = elicitation.decide(few)
+    assert found.shape == UNDECIDED and len(found.warnings) == 3
+    assert "1 seeds" in found.warnings[0] and "only 4 numbers" in found.warnings[1]
+    assert "only from 100 examples" in found.warnings[2]
+    harmful = elicitation.decide(noisy(-SIZES))
+    assert "negative at the end" in harmful.warnings[0]
+
+
+def test_curves_of_other_sizes_are_refused():
+    with pytest.raises(ValueError, match="same numbers of examples"):
+        elicitation.decide({0: curve(SIZES), 1: Curve(SIZES[:3], np.ones(3))})
