@@ -119,7 +119,7 @@ def _check_flags() -> None:
 
 
 def _check_alone(flag: str) -> None:
-    """Refuse flags that --claims and --elicit do not use: they have anchors and sets of their own."""
+    """Refuse flags that --claims and --elicit do not use, which have their own."""
     others = (
         "anchor", "test_tokens", "surplus", "compare", "summary", "sensitivity", "claims", "elicit",
         *FIGURES,
