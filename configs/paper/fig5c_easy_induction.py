@@ -42,9 +42,9 @@ def get_config(size: str = "cpu") -> _figure.ConfigDict:
     config.observer.update(depth=3 if paper else 2, width=128 if paper else 32)
     config.observer.head_dim = 64 if paper else 16
     config.optim.warmup_steps = 15
-    config.code.update(name="requential", max_kl=0.01, teacher_steps=3000 if paper else 2500)
-    config.run.update(batch=384 if paper else 64, steps=4000 if paper else 3000)
-    config.eval.update(every=50, examples=4096 if paper else 1024)
+    config.code.update(name="requential", max_kl=0.01, teacher_steps=3000 if paper else 2800)
+    config.run.update(batch=384 if paper else 64, steps=4000 if paper else 3200)
+    config.eval.update(every=200, examples=4096 if paper else 2048)
     config.checkpoint.every = 500
     config.label = dict(generator="{hidden} rows hidden")
     return config
