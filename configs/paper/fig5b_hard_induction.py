@@ -4,7 +4,9 @@
 
 The first h cells of a ring X are hidden, its state Y after some steps of rule 30 is coded.
 
-Claim 13, not measured yet.
+Claim 13; 38 minutes on 2 cores, beside other work. A ring of 12 cells and two steps is the smallest
+that 4500 batches of 64 teach: with 16 cells, or a cap of 0.005 nats, no h came to its floor. Three
+hidden bits end 0.2 bit above theirs, and the gap falls with the steps.
 """
 
 import functools
@@ -101,7 +103,14 @@ def draw(runs: Sequence[Run], path: Path | None = None) -> Figure:
     ]
     return lines.panels(
         [
-            lines.Panel("held-out loss of an example", "steps of the student", "bit", loss, exact),
+            lines.Panel(
+                "held-out loss of an example",
+                "steps of the student",
+                "bit",
+                loss,
+                exact,
+                y_scale="linear",
+            ),
             lines.Panel("structure S", "hidden cells h", "bit", {"S, requential code": s}),
         ],
         path,

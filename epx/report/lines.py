@@ -22,6 +22,7 @@ class Panel(NamedTuple):
       series: x and estimate of each point, by the name of the line.
       references: x and y of exact lines, such as floors, by name.
       scale: `linear` or `log`, of x.
+      y_scale: `linear`, or `auto`: logarithmic where values span two powers of ten or more.
       names: of x = 0, 1, 2, ... where these are no numbers; the points are then not joined.
     """
 
@@ -32,6 +33,7 @@ class Panel(NamedTuple):
     references: Mapping[str, list[tuple[float, float]]] = MappingProxyType({})
     scale: str = "linear"
     names: Sequence[str] = ()
+    y_scale: str = "auto"
 
 
 def panels(shown: Sequence[Panel], path: Path | str | None = None) -> Figure:
@@ -70,5 +72,6 @@ def fill(figure: Figure | SubFigure, shown: Sequence[Panel]) -> None:
         if panel.names:
             upright = max(map(len, panel.names)) > LONGEST_FLAT
             axis.set_xticks(range(len(panel.names)), panel.names, rotation=90 if upright else 0)
-        _style.log_if_wide(axis, np.array(values), factor=100.0)
+        if panel.y_scale == "auto":
+            _style.log_if_wide(axis, np.array(values), factor=100.0)
     _style.legend(figure, axes)
