@@ -152,6 +152,27 @@ def read_arrays(path: Path) -> Arrays:
         raise RecordError(f"{path} is damaged: {error}") from error
 
 
+def check(path: Path, config: dict[str, Any], ignore: tuple[str, ...] = ()) -> dict[str, Any]:
+    """Check that a record is of this config, but for FREE_KEYS and `ignore`; return its own.
+
+    Raises:
+      RecordError: it is of another one; the message lists the differences.
+    """
+    recorded = _read_config(path)
+    changed = difference(_as_written(config), recorded, ignore=(*FREE_KEYS, *ignore))
+    if changed:
+        raise RecordError(
+            f"{path} holds a run of another config; choose another --workdir, or change the keys "
+            "of this command back to those of the record:\n  " + "\n  ".join(changed)
+        )
+    return recorded
+
+
+def _as_written(config: dict[str, Any]) -> dict[str, Any]:
+    """A config in the form of its file: tuples become lists."""
+    return json.loads(json.dumps(config))
+
+
 def begin(path: Path, config: dict[str, Any], env: dict[str, Any]) -> list[str]:
     """Start a record, or check that an existing one may be resumed or extended.
 
@@ -166,7 +187,7 @@ def begin(path: Path, config: dict[str, Any], env: dict[str, Any]) -> list[str]:
       RecordError: the directory holds a run of another config (the message lists the differences),
         a longer run, or files that are no record.
     """
-    config = json.loads(json.dumps(config))  # in the form of the file: tuples become lists
+    config = _as_written(config)
     if not (path / "config.json").exists():
         # Files that an earlier start leaves if it is stopped here.
         leftovers = ("lock", "env.json", "env.json.tmp", "config.json.tmp")
@@ -176,13 +197,7 @@ def begin(path: Path, config: dict[str, Any], env: dict[str, Any]) -> list[str]:
         write_json(path / "env.json", env)
         write_json(path / "config.json", config)
         return []
-    recorded = _read_config(path)
-    changed = difference(config, recorded, ignore=FREE_KEYS)
-    if changed:
-        raise RecordError(
-            f"{path} holds a run of another config; choose another --workdir, or change the keys "
-            "of this command back to those of the record:\n  " + "\n  ".join(changed)
-        )
+    recorded = check(path, config)
     steps, recorded_steps = config["run"]["steps"], recorded["run"]["steps"]
     if steps < recorded_steps:
         raise RecordError(

@@ -178,6 +178,7 @@ class Observer(NamedTuple):
         added to the stream after `layer` layers.
       starts: (key, params of another run) -> params. For an observer around another one.
       learned: numbers that learn; None: all parameters.
+      parameters: their number N, where the pytree of parameters holds other things too.
     """
 
     init: Callable[[jax.Array], PyTree]
@@ -192,6 +193,7 @@ class Observer(NamedTuple):
     edited: Callable[[PyTree, jax.Array, PyTree, int, jax.Array], jax.Array] | None = None
     starts: Callable[[jax.Array, PyTree], PyTree] | None = None
     learned: int | None = None
+    parameters: int | None = None
 
 
 class Hyper(NamedTuple):

@@ -9,7 +9,9 @@ with --config.KEY=VALUE. The same command resumes; with more run.steps it extend
 
 import contextlib
 import os
+import traceback
 from collections.abc import Iterator
+from pathlib import Path
 from typing import Any
 
 import jax
@@ -40,10 +42,15 @@ def main(config: dict[str, Any]) -> int:
     with app.config_errors():
         process = _process(config["run"]["distributed"])
     running.prepare_host(process)
+    with _ends_at_once(process):
+        return _train(config, workdir)
+
+
+def _train(config: dict[str, Any], workdir: Path) -> int:
     with app.config_errors():
         setup = assemble(config)
     _log_start()
-    with _ends_at_once(process), running.run_errors():
+    with running.run_errors():
         with progress.display("train", FLAGS.quiet) as show:
             stopped = progress.follow(train(setup, workdir), show)
         if stopped:
@@ -60,9 +67,11 @@ def _ends_at_once(process: host.Process | None) -> Iterator[None]:
     for this one."""
     try:
         yield
-    except SystemExit as failed:
+    except BaseException as failed:
         if process:
-            os._exit(failed.code)
+            if not isinstance(failed, SystemExit):
+                traceback.print_exc()
+            os._exit(failed.code if isinstance(failed, SystemExit) else 1)
         raise
 
 

@@ -3,15 +3,16 @@
     python -m experiments.sweep --sweep=elicit --workdir=runs/elicit
     python -m experiments.report --records=runs/elicit --elicit
 
-A base learns a language without digits. From it sums of two digits in words are taught (task A).
+A base learns a language without digits. From it sums of three digits in words are taught (task A).
 If the same sums in signs (B) were learned before, A should only be woken. Controls learn, in place
 of B, its format with the answers of other problems, products in signs, or more of the base. EDL(n)
-is that of the first pass over n problems, the same for all n and starts, above the least held-out
-loss. Adapters of rising size learn A from the base and after B.
+is that of the first pass over n of a million problems, in batches of 4, the same for all n and
+starts, above the least held-out loss. Adapters of rising size learn A from the base and after B.
 
 Claims 151 to 154, not measured yet.
 """
 
+import math
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
@@ -35,12 +36,13 @@ CLAIMS = {
     154: "Shuffled answers have less than a hundredth of the EDL of true ones",
 }
 SEEDS = range(5)
-SIZES = (1, 2, 5, 10, 20, 50, 100, 200, 500, 1000, 2000, 5000, 10_000, 20_000)
-BATCH, LENGTH = 32, 24
+SIZES = (4, 8, 20, 40, 100, 200, 400, 1000, 2000, 4000, 10_000, 20_000)
+# A batch is charged before it is learned: it has to be small beside what a task needs to wake.
+BATCH, BATCH_BEFORE, LENGTH = 4, 32, 24
 STEPS_BEFORE = 2000
-LR, ADAPTER_LR = 0.1, 1.0
+LR, ADAPTER_LR = 0.1, 1.0  # to be chosen
 TASK = {
-    "generator.name": "arithmetic", "generator.operation": "add", "generator.digits": 2,
+    "generator.name": "arithmetic", "generator.operation": "add", "generator.digits": 3,
     "generator.notation": "words", "generator.length": LENGTH,
 }  # fmt: skip
 SIGNS = TASK | {"generator.notation": "signs"}
@@ -49,11 +51,11 @@ BEFORE: dict[str, dict[str, Any]] = {
     "sums in signs": SIGNS,
     "format alone": SIGNS | {"generator.labels": "shuffled"},
     "products in signs": SIGNS | {"generator.operation": "multiply"},
-    "more of the base": {"generator.name": "story", "generator.length": LENGTH},
 }
+MORE = "more of the base"
 BASE, WOKEN = "base", "sums in signs"
-STARTS = (BASE, *BEFORE)
-CONTROLS = [start for start in BEFORE if start != WOKEN]
+STARTS = (BASE, *BEFORE, MORE)
+CONTROLS = [start for start in STARTS if start not in (BASE, WOKEN)]
 FULL = "all weights"
 # Rank and entries of the adapters.
 ADAPTERS = ((1, 10), (1, 100), (1, None), (2, None), (4, None), (8, None), (32, None))
@@ -67,8 +69,8 @@ def get_config(size: str = "cpu") -> base.ConfigDict:
     config.generator.update(name="story", length=LENGTH)
     config.observer.update(depth=2, width=64, head_dim=16)
     config.optim.update(lr=LR, warmup_steps=10, ema_steps=10)
-    config.run.update(batch=BATCH, steps=STEPS_BEFORE, chunk=10)
-    config.eval.update(examples=2048)
+    config.run.update(batch=BATCH_BEFORE, steps=STEPS_BEFORE, chunk=10)
+    config.eval.update(examples=4096)
     config.checkpoint.update(every=None, keep=1)
     return config
 
@@ -82,6 +84,12 @@ def sweep() -> list[dict[str, Any]]:
          "label.generator": f"before: {start}", "label.observer": FULL, **keys}
         for start, keys in BEFORE.items()
     ]  # fmt: skip
+    # From the same weights and over the same first examples as the base, and twice as long.
+    more = {
+        "ensemble": _name(MORE), "run.steps": 2 * STEPS_BEFORE,
+        "label.generator": f"before: {MORE}",
+        "label.observer": FULL,
+    }  # fmt: skip
     tasks = [_task(start, n, f"after {start}") for start in STARTS for n in SIZES]
     shuffled = [
         _task(BASE, n, "shuffled answers") | {"generator.labels": "shuffled"} for n in SIZES
@@ -91,7 +99,7 @@ def sweep() -> list[dict[str, Any]]:
         for start in (BASE, WOKEN)
         for rank, entries in ADAPTERS
     ]
-    return product(chain([first], between, tasks, shuffled, adapted), seeds)
+    return product(chain([first], between, [more], tasks, shuffled, adapted), seeds)
 
 
 def _name(start: str) -> str:
@@ -100,12 +108,12 @@ def _name(start: str) -> str:
 
 def _task(start: str, examples: int, label: str) -> dict[str, Any]:
     """The task on so many problems, cycling through them, with evaluations to stop it early."""
-    batch = min(BATCH, examples)
-    steps = 100 if examples <= 50 else 300 if examples <= 200 else 1000 if examples < 5000 else 2500
+    steps = max(200, 10 * math.ceil(math.sqrt(examples) * 4), 3 * examples // (2 * BATCH))
+    steps = -(-steps // 100) * 100
     return TASK | {
-        "run.start": f"ensemble:{_name(start)}", "run.examples": examples, "run.batch": batch,
-        "run.steps": steps, "run.repeats": -(-steps * batch // examples),
-        "eval.every": 10 if steps <= 300 else 50,
+        "run.start": f"ensemble:{_name(start)}", "run.examples": examples, "run.batch": BATCH,
+        "run.steps": steps, "run.repeats": -(-steps * BATCH // examples),
+        "eval.every": 10 if steps <= 300 else 100,
         "label.generator": label, "label.observer": FULL,
     }  # fmt: skip
 
@@ -161,19 +169,21 @@ def _at_most(runs: Sequence[Run], label: str) -> dict[int, float]:
 
 
 def parameters_needed(runs: Sequence[Run], start: str) -> dict[int, float]:
-    """By seed the fewest parameters that close the gap between the base and all weights.
+    """By seed the fewest parameters that close the gap between the start and all weights.
 
-    inf where no adapter does.
+    Where no adapter closes it, twice the largest one: a lower bound.
     """
     label = f"after {start}"
     largest = next(r for r in _of(runs, label) if evidence.config(r)["run.examples"] == SIZES[-1])
     full = _best_bits(largest)
-    # Before the task an answer costs what it costs the base: the first charge.
+    # Before the task an answer costs what its start asks for the first batch.
     first = {seed: float(bits) for seed, bits in _first_bits(largest).items()}
-    needed = dict.fromkeys(full, np.inf)
-    for rank, entries in ADAPTERS:
-        (run,) = _of(runs, label, _adapter(rank, entries)["label.observer"])
-        learned = run.record.config["facts"]["learned_parameters"]
+    adapted = [
+        _of(runs, label, _adapter(rank, entries)["label.observer"])[0] for rank, entries in ADAPTERS
+    ]
+    sizes = [run.record.config["facts"]["learned_parameters"] for run in adapted]
+    needed = dict.fromkeys(full, 2.0 * max(sizes))
+    for run, learned in zip(adapted, sizes):
         for seed, bits in _best_bits(run).items():
             closed = (first[seed] - bits) / (first[seed] - full[seed])
             if closed >= CLOSED:

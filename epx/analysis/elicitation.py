@@ -10,13 +10,13 @@ from typing import NamedTuple
 
 import numpy as np
 
+from epx.analysis.measurement import interval
 from epx.types import require
 
 WOKEN, TAUGHT, UNDECIDED = "woken", "taught", "undecided"
-RISE = 0.25  # of the first value, by which a peak must exceed it to count
 FALL = 0.1  # of the peak, by which the last value must be below it
 FEWEST_POINTS, FEWEST_SEEDS = 6, 5
-LARGEST_FIRST = 10  # examples of the first point, above which a start was not seen
+START = 10  # examples: a peak up to there is at the start
 RESAMPLED = 2000
 
 
@@ -55,23 +55,26 @@ class Verdict(NamedTuple):
 
 
 def shape(curve: Curve) -> str:
-    """Woken, taught or undecided, from one seed.
+    """Woken, taught or undecided, by the place of the peak of one seed.
 
-    Woken: the first point is the highest, and the last one clearly lower. Taught: a later point is
-    clearly higher than the first, and the last one clearly lower than that.
+    Woken: the peak is within the first 10 examples. Taught: it comes later, and the first value is
+    clearly lower. In both cases the last value is clearly lower than the peak.
     """
     values = curve.bits_per_example
     peak = int(np.argmax(values))
     top, first, last = values[peak], values[0], values[-1]
     if top <= 0 or last > (1 - FALL) * top:
         return UNDECIDED
-    if peak == 0:
+    if curve.examples[peak] <= START:
         return WOKEN
-    return TAUGHT if top > first + RISE * abs(first) else UNDECIDED
+    return TAUGHT if first < (1 - FALL) * top else UNDECIDED
 
 
 def decide(curves: Mapping[int, Curve]) -> Verdict:
     """The verdict on curves by seed, all of the same numbers of examples.
+
+    Every seed must show the shape, and over the seeds the intervals must tell the peak of the mean
+    from 0, from the end, and of what is taught from the start: noise has peaks too.
 
     Raises:
       ValueError: no curves, or of different numbers of examples.
@@ -82,21 +85,30 @@ def decide(curves: Mapping[int, Curve]) -> Verdict:
     shapes = set(by_seed.values())
     overall = shapes.pop() if len(shapes) == 1 else UNDECIDED
     warnings = _warnings(curves)
-    if any(warning.startswith("only") for warning in warnings):
+    if any(warning.startswith("only") for warning in warnings) or not _stands_out(curves, overall):
         overall = UNDECIDED
     return Verdict(overall, by_seed, _peak(curves), warnings)
+
+
+def _stands_out(curves: Mapping[int, Curve], overall: str) -> bool:
+    """Whether the seeds tell the peak of their mean from what it has to be above."""
+    values_SxN = np.array([curve.bits_per_example for curve in curves.values()])
+    peak_S = values_SxN[:, values_SxN.mean(0).argmax()]
+    others = [np.zeros_like(peak_S), values_SxN[:, -1]]
+    if overall == TAUGHT:
+        others.append(values_SxN[:, 0])
+    gaps = [interval(peak_S - other_S) for other_S in others]
+    return all(gap.mean > gap.half_width for gap in gaps)  # of a single seed it is not a number
 
 
 def _warnings(curves: Mapping[int, Curve]) -> list[str]:
     found = []
     first = next(iter(curves.values()))
     if len(curves) < FEWEST_SEEDS:
-        found.append(
-            f"{len(curves)} seeds: an interval and a rule of every seed need {FEWEST_SEEDS}"
-        )
+        found.append(f"only {len(curves)} seeds, of {FEWEST_SEEDS} or more")
     if len(first.examples) < FEWEST_POINTS:
         found.append(f"only {len(first.examples)} numbers of examples, of {FEWEST_POINTS} or more")
-    if first.examples[0] > LARGEST_FIRST:
+    if first.examples[0] > START:
         found.append(f"only from {first.examples[0]:g} examples on: the start was not seen")
     negative = sorted(seed for seed, curve in curves.items() if curve.bits[-1] < 0)
     if negative:

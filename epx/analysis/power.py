@@ -21,7 +21,7 @@ def half_width(deviation: float, seeds: int) -> float:
 
 
 def seeds_to_resolve(deviation: float, difference: float) -> int | None:
-    """The fewest seeds whose interval is narrower than a difference; None above 10,000.
+    """The fewest seeds whose interval is narrower than a difference; None above 10,000, or for nan.
 
     With so many, a true difference of this size is seen in half of all studies; twice as large a
     one nearly always.
@@ -29,8 +29,8 @@ def seeds_to_resolve(deviation: float, difference: float) -> int | None:
     >>> seeds_to_resolve(0.3, 0.37), seeds_to_resolve(0.3, 0.16), seeds_to_resolve(0.3, 0.0)
     (6, 16, None)
     """
-    if difference <= 0 or half_width(deviation, MOST_SEEDS) > difference:
-        return None
+    if not (difference > 0 and half_width(deviation, MOST_SEEDS) <= difference):
+        return None  # also of a deviation that is not known
     low, high = 2, MOST_SEEDS
     while low < high:
         middle = (low + high) // 2

@@ -37,8 +37,9 @@ def make(observer: Observer, batch: Batch, readers: int = 3, segment: int = 16) 
       segment: steps that a stream reads in order; the streams go back at different steps.
 
     Returns:
-      Its `init` and `step`. Rows are those of the prequential code; `flops` has the replayed
-      batches, `nats` and `coded_tok` only the new one, under the observer before the step.
+      Its `init` and `step`. Rows are those of the prequential code; `flops` and `all_tok` have
+      the replayed batches, `nats` and `coded_tok` only the new one, under the observer before the
+      step.
 
     Raises:
       ValueError: a counter, or an argument out of range.
@@ -75,7 +76,7 @@ def make(observer: Observer, batch: Batch, readers: int = 3, segment: int = 16) 
         row = {
             "nats": charge.nats,
             "coded_tok": charge.coded_tok,
-            "all_tok": jnp.int32(batch.size * length),
+            "all_tok": jnp.int32(count * length),
             "flops": jnp.float32(flops.step_flops(observer, length, count)),
             "passes": batch.passes(size, state.step),
             "grad_norm": charge.grad_norm,

@@ -20,5 +20,7 @@ def step_flops(observer: Observer, length: int, examples: int, predictions: int 
 
 def parameters(observer: Observer) -> int:
     """Number of parameters N, position table included."""
+    if observer.parameters is not None:
+        return observer.parameters
     shapes = jax.eval_shape(observer.init, jax.random.key(0))
     return sum(math.prod(leaf.shape) for leaf in jax.tree.leaves(shapes))

@@ -1,14 +1,15 @@
 """An adapter around any observer: its weights are frozen, and small matrices beside them learn.
 
-Every matrix W of the observer becomes W + alpha / (2 r) A B, with A of shape IxR and B of shape RxO
-(LoRA, arXiv 2106.09685, with the scale of arXiv 2601.04728). B starts at zero, so that the observer
-starts as it was. With `entries` only that many numbers of all A and B learn, chosen uniformly: a
-choice that carries no information about the task. The number that learn, P, is the unit in which
-what was taught is compared with what there was room for.
+The matrix W of every product (embeddings are none) becomes W + alpha / (2 r) A B, with A of shape
+IxR and B of shape RxO (LoRA, arXiv 2106.09685, with the scale of arXiv 2601.04728). B starts at
+zero, so that the observer starts as it was. With `entries` only that many numbers of all A and B
+learn, chosen uniformly: a choice that carries no information about the task. The number that learn,
+P, is the unit in which what was taught is compared with what there was room for.
 
 The adapter is not a family of its own: `adapter.rank` puts it around the observer of a config.
 """
 
+import math
 from collections.abc import Callable
 from functools import partial
 from typing import Any
@@ -47,6 +48,7 @@ def around(
     require("adapter.rank", rank, learns, "none for an observer that has no gradient")
     require_whole("adapter.rank", rank, 1, MOST_RANK, "a matrix has no higher rank that matters")
     shapes = jax.eval_shape(observer.init, jax.random.key(0))
+    own = sum(math.prod(leaf.shape) for leaf in jax.tree.leaves(shapes))
     total = sum(rank * sum(shape) for shape in _matrices(shapes).values())
     require("adapter.rank", rank, total > 0, "none for an observer without matrices")
     if entries is not None:
@@ -70,6 +72,7 @@ def around(
         edited=of_effective(observer.edited),
         starts=lambda key, params: init(key) | {"base": params},
         learned=total if entries is None else entries,
+        parameters=own + total,
     )
 
 
@@ -131,6 +134,6 @@ def _scales(params: dict[str, PyTree]) -> PyTree:
 def _flops(
     base: Callable[[int], tuple[float, float]], entries: int, length: int
 ) -> tuple[float, float]:
-    """As if A and B were applied to every token; the gradient passes through the frozen weights."""
+    """As if A and B were applied to every token, and the gradient of W were taken too, as it is."""
     forward, update = base(length)
     return forward + 2 * entries * length, update + 4 * entries * length

@@ -6,7 +6,7 @@ from typing import NamedTuple
 import numpy as np
 from tabulate import tabulate
 
-from epx.analysis import elicitation, ledger
+from epx.analysis import elicitation
 from epx.analysis.elicitation import Curve, Verdict
 from epx.analysis.measurement import LN2, Estimate, interval
 from epx.record import RecordError
@@ -38,85 +38,109 @@ def tunings(runs: Sequence[Run]) -> list[Tuning]:
     """The fine-tunings among runs: those with `run.examples`, by data and observer.
 
     Raises:
-      RecordError: there is none.
+      RecordError: there is none, or two runs of one fine-tuning have the same number of examples.
     """
     groups: dict[tuple[str, str], dict[int, Run]] = {}
-    cells = summary.cells(list({id(run.record): run.record for run in runs}.values()))
-    for run, cell in zip(runs, cells):
-        examples = evidence.config(run).get("run.examples")
-        if examples is not None and "missing" not in cell:
-            groups.setdefault((cell["generator"], cell["observer"]), {})[examples] = run
+    records = list({id(run.record): run.record for run in runs}.values())
+    cells = summary.cells(records)
+    named = dict(zip(map(_identity, summary.runs(records)), cells, strict=True))
+    for run in runs:
+        cell, examples = named[_identity(run)], evidence.config(run).get("run.examples")
+        if examples is None or "missing" in cell:
+            continue
+        name = cell["generator"], cell["observer"]
+        if examples in groups.setdefault(name, {}):
+            raise RecordError(f"{', '.join(name)}: two runs have {examples} examples; label them")
+        groups[name][examples] = run
     found = [_tuning(name, of_size) for name, of_size in groups.items() if len(of_size) > 1]
     if not found:
         raise RecordError("no runs that differ in run.examples alone")
     return found
 
 
+def _identity(run: Run) -> tuple[int, tuple[int, ...]]:
+    return id(run.record), tuple(run.members)
+
+
 def _tuning(name: tuple[str, str], by_size: dict[int, Run]) -> Tuning:
-    sizes = sorted(by_size)
-    excess = [excess_bits(by_size[n]) for n in sizes]
+    ordered = [by_size[n] for n in sorted(by_size)]
+    excess = [excess_bits(run) for run in ordered]
     seeds = sorted(set.intersection(*(set(of_seed) for of_seed in excess)))
     if not seeds:
         raise RecordError(f"{', '.join(name)}: no seed has all numbers of examples")
-    curves = {
-        seed: Curve(np.array(sizes, float), np.array([of_seed[seed] for of_seed in excess]))
-        for seed in seeds
-    }
+    sizes = np.array([charged_examples(run) for run in ordered], float)
+    curves = {seed: Curve(sizes, np.array([of_seed[seed] for of_seed in excess])) for seed in seeds}
     verdict = elicitation.decide(curves)
     verdict.warnings.extend(_warnings(by_size))
     total = interval(np.array([curve.bits[-1] for curve in curves.values()]))
-    facts = by_size[sizes[-1]].record.config["facts"]
+    facts = ordered[-1].record.config["facts"]
     learned = facts.get("learned_parameters", facts["parameters"])
     per_parameter = Estimate(total.mean / learned, total.half_width / learned)
     return Tuning(name, curves, total, per_parameter, verdict)
+
+
+def charged_examples(run: Run) -> int:
+    """The examples of the first pass, in whole batches: the n whose charges are in EDL(n)."""
+    return _first_pass_steps(run) * evidence.config(run)["run.batch"]
+
+
+def _first_pass_steps(run: Run) -> int:
+    return int((run.record.rows["passes"][run.members[0]] == 0).sum())
 
 
 def excess_bits(run: Run) -> dict[int, float]:
     """EDL by seed above the held-out loss of the best evaluation after the first pass.
 
     The evaluations stop the training early, as in arXiv 2601.04728: the floor is the least held-out
-    loss, not that of the training.
+    loss, not that of the training. The evaluation is chosen by every other held-out example and its
+    loss is that of the rest, so that the choice does not lower it; of records with the means of
+    evaluations alone it is chosen and read by the same.
     """
-    first_pass = _first_pass_steps(run)
-    found: dict[int, float] = {}
-    for step in sorted(run.record.evals):
-        if step < first_pass:
+    rows, first_pass = run.record.rows, _first_pass_steps(run)
+    steps = [step for step in sorted(run.record.evals) if step >= first_pass]
+    finite = evidence.by_seed(run, evidence.structure_bits, Reading(code="excess", step=steps[-1]))
+    found = {}
+    for seed, member in summary.seeds(run).items():
+        if seed not in finite:
             continue
-        reading = Reading(code="excess", anchor=_anchor(run, step), step=step)
-        for seed, bits in evidence.by_seed(run, evidence.structure_bits, reading).items():
-            found[seed] = max(bits, found.get(seed, -np.inf))
+        losses = np.array([_halves(run, step, member) for step in steps])
+        floor = losses[losses[:, 0].argmin(), 1]
+        charged, coded = (
+            rows[name][member, :first_pass].sum(dtype=np.float64) for name in ("nats", "coded_tok")
+        )
+        found[seed] = float(charged - coded * floor) / LN2
     return found
 
 
-def _anchor(run: Run, step: int) -> str:
+def _halves(run: Run, step: int, member: int) -> tuple[float, float]:
+    """The held-out loss of a member, nats per token, by each half of the held-out examples."""
+    evals = run.record.evals[step]
+    nats_E, coded_E = (evals[name][member] for name in (_weights(run, step), "coded_tok"))
+    halves = [slice(0, None, 2), slice(1, None, 2)] if len(nats_E) > 1 else [slice(None)] * 2
+    first, second = (float(nats_E[half].sum() / coded_E[half].sum()) for half in halves)
+    return first, second
+
+
+def _weights(run: Run, step: int) -> str:
     """The held-out loss: of the averaged weights, or of a counter's."""
-    available = ledger.anchors(run.record, "excess", run.members, step)
-    return "ema" if "ema" in available else "raw"
-
-
-def _first_pass_steps(run: Run) -> int:
-    keys = evidence.config(run)
-    return -(-keys["run.examples"] // keys["run.batch"])
+    return "ema_nats" if "ema_nats" in run.record.evals[step] else "raw_nats"
 
 
 def _warnings(by_size: dict[int, Run]) -> list[str]:
-    """Where the first evaluation is the best: more training did only harm."""
-    worse = []
-    for n, run in by_size.items():
+    """Where the first evaluation is the best, or the only one."""
+    worse, single = [], []
+    for n, run in sorted(by_size.items()):
         steps = sorted(run.record.evals)
-        losses = [
-            run.record.evals[step][f"{_anchor(run, step)}_nats"][run.members].sum(1).mean() / LN2
-            for step in steps
-        ]
-        if len(steps) > 1 and int(np.argmin(losses)) == 0:
-            worse.append(n)
-    last = [n for n, run in by_size.items() if len(run.record.evals) == 1]
+        losses = [run.record.evals[s][_weights(run, s)][run.members].mean() for s in steps]
+        if len(steps) == 1:
+            single.append(str(n))
+        elif int(np.argmin(losses)) == 0:
+            worse.append(str(n))
     found = []
     if worse:
-        named = ", ".join(map(str, worse))
-        found.append(f"at {named} examples the first evaluation is the best: train for less")
-    if last:
-        named = ", ".join(map(str, sorted(last)))
+        found.append(f"at {', '.join(worse)} examples the first evaluation is the best of all")
+    if single:
+        named = ", ".join(single)
         found.append(f"at {named} examples there is one evaluation: eval.every stops it early")
     return found
 

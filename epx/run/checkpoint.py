@@ -122,11 +122,12 @@ def _is_old(path: epath.Path) -> bool:
 
 
 def _checkpointer() -> ocp.StandardCheckpointer:
-    """Of several processes of a run the first alone saves and restores."""
+    """Of several processes of a run each acts alone: they do not wait for each other."""
     if jax.process_count() == 1:
         return ocp.StandardCheckpointer()
+    own = jax.process_index()
     options = ocp.options.MultiprocessingOptions(
-        primary_host=0, active_processes={0}, barrier_sync_key_prefix="epx"
+        primary_host=own, active_processes={own}, barrier_sync_key_prefix=f"epx{own}"
     )
     return ocp.StandardCheckpointer(multiprocessing_options=options)
 

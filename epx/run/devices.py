@@ -67,10 +67,10 @@ def make_layout(parallel: str, devices: int | None, members: int, batch: int) ->
         devices = max(largest_divisor(n, len(visible)) for n in (members, batch))
     count = jax.process_count()
     accepted = f"a number that divides the members or run.batch={batch}: the {len(visible)} devices"
-    whole = count == 1 or (devices == len(visible) and parallel == "jit")
-    require(
-        "run.devices", devices, whole, f"{accepted} of all {count} processes, by run.parallel=jit"
-    )
+    whole = count == 1 or devices == len(visible)
+    require("run.devices", devices, whole, f"{accepted} of all {count} processes")
+    accepted = f"jit for a run of {count} processes"
+    require("run.parallel", parallel, count == 1 or parallel == "jit", accepted)
     divides = members % devices == 0 or batch % devices == 0
     accepted = f"divisors of the {members} members or of run.batch={batch}, or none"
     require("run.devices", devices, divides, accepted)

@@ -184,7 +184,8 @@ def _chunks(setup: Setup, workdir: Path, programs: Programs, members: tuple, ste
             if not rows["finite"][:, -1].any():
                 if saved_step < step:
                     _save(workdir, step, state, plan.keep)
-                raise RunError(_all_failed(workdir))
+                first = processes.is_first()
+                raise RunError(_all_failed(workdir) if first else "no member is finite any more")
             yield Progress(step, plan.steps, compiled - started, _mean_nats(rows))
     except GeneratorExit:
         if saved_step < step:

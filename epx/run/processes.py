@@ -1,7 +1,7 @@
 """Several processes of one run, by `jax.distributed`: the first alone reads and writes the record.
 
 Every process makes its own data, as examples are functions of their index, and runs the same
-programs over the devices of all. With one process each function here does nothing of note.
+programs over the devices of all. With a single process these functions act on it alone.
 """
 
 import contextlib
@@ -27,9 +27,11 @@ def losses() -> Iterator[None]:
     except jax.errors.JaxRuntimeError as error:
         if jax.process_count() == 1:
             raise
+        reason = (str(error).splitlines() or ["no reason"])[0]
         raise LostError(
-            f"process {jax.process_index() + 1} of {jax.process_count()} has lost another one; "
-            "start all of them again: the run goes on from its last state"
+            f"process {jax.process_index() + 1} of {jax.process_count()} has lost another one, or "
+            f"failed itself ({reason:.120}); start all of them again: the run goes on from its "
+            "last state"
         ) from error
 
 
@@ -46,7 +48,7 @@ def of_first(function: Callable[[], PyTree], like: PyTree) -> PyTree:
       like: abstract or concrete.
 
     Raises:
-      RecordError: the function raised; in the first process its own error.
+      RecordError: the function raised; in the first process its own error, whatever it is.
     """
     if jax.process_count() == 1:
         return function()
@@ -54,7 +56,7 @@ def of_first(function: Callable[[], PyTree], like: PyTree) -> PyTree:
     if is_first():
         try:
             value = function()
-        except RecordError as error:
+        except Exception as error:  # others wait for the answer
             failure = error
     if any_of(failure is not None):
         raise failure or RecordError("the first process of this run has failed, and said why")

@@ -19,6 +19,8 @@ from epx.run.devices import Layout
 from epx.run.setup import Setup
 from epx.types import Observer, PyTree, Spec
 
+START_FACTS = ("start_step", "start_sha256")
+
 
 def static_facts(setup: Setup) -> dict[str, Any]:
     """Static facts that the ledger needs and that must not change during a run.

@@ -42,7 +42,7 @@ class Setup(NamedTuple):
       batch: division of the examples of a step.
       layout: division of members and batches over devices.
       plan: steps, evaluations and checkpoints.
-      start: weights of another run, stacked, from which members start; () for new ones.
+      start: weights of another run, stacked, from which members start; None for new ones.
       facts: of that start.
     """
 
@@ -55,7 +55,7 @@ class Setup(NamedTuple):
     batch: Batch
     layout: Layout
     plan: Plan
-    start: PyTree = ()
+    start: PyTree | None = None
     facts: Mapping[str, Any] = MappingProxyType({})
 
     @property
@@ -72,10 +72,10 @@ class Setup(NamedTuple):
         """The arguments of `init` of all members, stacked."""
         return self.generator, self.hyper, self.start
 
-    def init(self, generator: Generator, hyper: Hyper, start: PyTree = ()) -> State:
+    def init(self, generator: Generator, hyper: Hyper, start: PyTree | None = None) -> State:
         """The state of a member before its first step."""
         params = self.known(generator)
-        if start != ():
+        if start is not None:
             key = streams.stream(hyper.seed, "init")
             params = self.observer.starts(key, start) if self.observer.starts else start
         return self.code.init(hyper, params)
@@ -126,6 +126,8 @@ def assemble(config: Config, members: Sequence[Overrides] | None = None) -> Setu
     begun = None
     if run["start"] is not None:
         seeds = [int(hyper.seed) for hyper in hypers]
+        accepted = "none with code.name=blocks, which starts anew in every block"
+        require("run.start", run["start"], config["code"]["name"] != "blocks", accepted)
         begun = start.load(run["start"], seeds, config["observer"], generators[0].spec)
     observer = _adapted(observer, **config["adapter"])
 

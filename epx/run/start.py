@@ -8,8 +8,9 @@ import jax
 import numpy as np
 
 from epx import files, record
+from epx.record import RecordError
 from epx.run import checkpoint
-from epx.types import PyTree, Spec, require
+from epx.types import PyTree, Spec, refusal, require
 
 KEY = "run.start"
 
@@ -49,7 +50,10 @@ def load(reference: str, seeds: Sequence[int], section: dict[str, Any], spec: Sp
     wanted = int(step) if step else (saved or [0])[-1]
     known = f"{accepted}: {', '.join(map(str, saved)) or 'it has none'}"
     require(KEY, reference, wanted in saved, known)
-    params = _params(found, wanted)
+    try:
+        params = _params(found, wanted)
+    except RecordError as error:
+        raise refusal(KEY, reference, f"a record whose state can be read; {error}") from error
     members = _members(reference, found, seeds)
     chosen = jax.tree.map(lambda leaf: leaf[np.array(members)], params)
     digest = files.digest(jax.tree.leaves(chosen), shapes=True)

@@ -73,8 +73,13 @@ def assemble_again(trained: Record) -> Setup:
         raise RecordError(
             f"{trained.path} was made by measure() and has no config from which to repeat it"
         )
-    any_device = {"require_accelerator": False, "devices": None, "microbatch": None}
-    setup = assemble(config | {"run": config["run"] | any_device}, members)
+    # The weights are those of its states, whatever it started from, on any devices.
+    anywhere = {
+        "require_accelerator": False, "devices": None, "microbatch": None, "start": None,
+        "distributed": False,
+    }  # fmt: skip
+    facts = {key: value for key, value in facts.items() if key not in provenance.START_FACTS}
+    setup = assemble(config | {"run": config["run"] | anywhere}, members)
     changed = record.difference(facts, provenance.static_facts(setup))
     if changed:
         raise RecordError(

@@ -81,6 +81,10 @@ def _linked(made: list[Ensemble], names: list[str | None]) -> list[Ensemble]:
             start = ensemble.config["run"]["start"]
             name = start.removeprefix(f"{NAME}:")
             require("run.start", start, name in given, f"{NAME}:NAME of {', '.join(given)}")
+            members = made[names.index(name)].members
+            varied = sorted({key for member in members for key in member} - {"run.seed"})
+            accepted = f"a start whose members differ in their seeds alone, not in {varied}"
+            require("run.start", start, not varied, accepted)
             ensemble = ensemble._replace(needs=(by_name[name],))
         linked.append(ensemble)
     return linked

@@ -9,7 +9,7 @@ from typing import NamedTuple
 from absl import logging
 
 from epx import record
-from epx.run import loop
+from epx.run import loop, provenance
 from epx.run.setup import Setup, assemble
 from epx.sweeps import leases, status
 from epx.sweeps.ensembles import Ensemble, starts_from_another
@@ -102,8 +102,10 @@ def train(ensembles: Sequence[Ensemble], setups: Sequence[Setup], workdir: Path)
       workdir: folder of the records.
 
     Raises:
-      RecordError: as `loop.train`.
+      RecordError: as `loop.train`; also if a record is complete and of another config.
     """
+    for ensemble, setup in zip(ensembles, setups):
+        _check_record(folder(workdir, ensemble), setup)
     flops = {
         ensemble.name: forecast_flops(setup, folder(workdir, ensemble))
         for ensemble, setup in zip(ensembles, setups)
@@ -129,6 +131,17 @@ def train(ensembles: Sequence[Ensemble], setups: Sequence[Setup], workdir: Path)
             time.sleep(leases.SECONDS)
 
 
+def _check_record(path: Path, setup: Setup) -> None:
+    """Refuse a record of another config or of other data, also where it is complete.
+
+    What it starts from may not be done yet; `loop.train` compares that.
+    """
+    if (path / "config.json").exists():
+        config = setup.config | {"facts": provenance.static_facts(setup)}
+        ignored = (*(f"facts.{name}" for name in provenance.START_FACTS), "run.start")
+        record.check(path, config, ignored)
+
+
 def _claimed(
     ensemble: Ensemble, setup: Setup, workdir: Path, owner: str, watch: leases.Watch
 ) -> Iterator[loop.Progress]:
@@ -147,7 +160,7 @@ def _run(
         return
     try:
         setup = _assemble(ensemble, workdir) if starts_from_another(ensemble) else setup
-    except Refusal as error:  # a member of what it starts from has failed
+    except (Refusal, record.RecordError) as error:  # what it starts from has failed or is damaged
         status.note_failure(workdir, ensemble, str(error), held.owner)
         return
     chunks = loop.train(setup, folder(workdir, ensemble))
@@ -187,6 +200,9 @@ def whole_flops(setup: Setup) -> float:
     forward, update = setup.observer.flops(length)
     # A requential step updates two learners, samples, and evaluates the KL.
     step = plan.batch * (forward + update)
-    if setup.config.get("code", {}).get("name") == "requential":
+    code = setup.config.get("code", {})
+    if code.get("name") == "requential":
         step = 2 * step + plan.batch * 3 * forward
+    elif code.get("name") == "replay":
+        step *= 1 + code["readers"]
     return setup.members * (plan.steps * step + 2 * plan.eval_examples * forward)

@@ -9,8 +9,9 @@ from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from epx.record import RecordError
 from epx.sweeps import remote
-from epx.types import require
+from epx.types import refusal, require
 
 if TYPE_CHECKING:
     from epx.sweeps.ensembles import Ensemble
@@ -35,8 +36,9 @@ class Worker:
 
     def work(self, plan: remote.Plan, place: int) -> None:
         """Run ensembles; `place` is the number of this worker among those of its node."""
-        # JAX would take all cores that the process may use, whatever Ray has granted.
-        if hasattr(os, "sched_setaffinity"):  # Linux only
+        # JAX would take all cores that the process may use, whatever Ray has granted. On a GPU
+        # they do no harm.
+        if hasattr(os, "sched_setaffinity") and not os.environ.get("CUDA_VISIBLE_DEVICES"):
             cores = sorted(os.sched_getaffinity(0))
             os.sched_setaffinity(0, {cores[place % len(cores)]})
         remote.work(plan, lambda: self.is_stopping)
@@ -73,10 +75,14 @@ def train(
 
     os.environ.setdefault("RAY_USAGE_STATS_ENABLED", "0")
     variables = {"PYTHONPATH": os.pathsep.join(path for path in sys.path if path)}
-    ray.init(
-        address, include_dashboard=None if address else False, log_to_driver=False,
-        runtime_env={"env_vars": variables},
-    )  # fmt: skip
+    try:
+        ray.init(
+            address, include_dashboard=None if address else False, log_to_driver=False,
+            runtime_env={"env_vars": variables},
+        )  # fmt: skip
+    except (ConnectionError, ValueError) as error:
+        accepted = f"the address of a running cluster; {remote.last_line(error)}"
+        raise refusal("--address", address, accepted) from error
     actors: list[Any] = []
     tasks: list[Any] = []
     try:
@@ -91,7 +97,7 @@ def train(
             max_concurrency=2,
         )(Worker)  # fmt: skip
         actors += [actor.remote() for _ in range(workers or min(most, len(ensembles)))]
-        nodes = ray.get([actor.node.remote() for actor in actors], timeout=START_SECONDS)
+        nodes = _nodes(actors)
         plan = remote.plan(ensembles, workdir, prepare)
         for n, (actor, node) in enumerate(zip(actors, nodes)):
             tasks.append(actor.work.remote(plan, nodes[:n].count(node)))
@@ -102,6 +108,19 @@ def train(
         if tasks:
             ray.wait(tasks, num_returns=len(tasks), timeout=STOP_SECONDS)
         ray.shutdown()
+
+
+def _nodes(actors: Sequence[Any]) -> list[str]:
+    """The node of each worker, once all have started."""
+    import ray
+
+    try:
+        return ray.get([actor.node.remote() for actor in actors], timeout=START_SECONDS)
+    except ray.exceptions.GetTimeoutError as error:
+        raise RecordError(
+            f"{len(actors)} workers did not start within {START_SECONDS:.0f} s: the cluster is "
+            "busy; try fewer --workers"
+        ) from error
 
 
 def _look(tasks: Sequence[Any]) -> Callable[[], remote.Workers]:
@@ -116,7 +135,7 @@ def _look(tasks: Sequence[Any]) -> Callable[[], remote.Workers]:
             try:
                 ray.get(task)
             except Exception as error:  # of the run, or of Ray
-                errors.append(str(error).strip().splitlines()[-1])
+                errors.append(remote.last_line(error))
         return remote.Workers(len(left), errors)
 
     return look

@@ -8,6 +8,7 @@ This module must not import JAX, because a worker chooses its core before.
 """
 
 import contextlib
+import os
 from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, NamedTuple
@@ -26,17 +27,19 @@ class Plan(NamedTuple):
     Attributes:
       ensembles: the fields of each.
       workdir: folder of the sweep, an absolute path.
+      folder: in which the driver runs; relative paths of the config are from there.
       prepare: starts JAX; a function of a module that workers can import.
     """
 
     ensembles: tuple[tuple, ...]
     workdir: str
+    folder: str
     prepare: Callable[[], None]
 
 
 def plan(ensembles: Sequence["Ensemble"], workdir: Path, prepare: Callable[[], None]) -> Plan:
     """The plan of ensembles in the order of `local.in_order`."""
-    return Plan(tuple(map(tuple, ensembles)), str(workdir.absolute()), prepare)
+    return Plan(tuple(map(tuple, ensembles)), str(workdir.absolute()), os.getcwd(), prepare)
 
 
 def work(plan: Plan, is_stopping: Callable[[], bool] = lambda: False) -> None:
@@ -46,6 +49,7 @@ def work(plan: Plan, is_stopping: Callable[[], bool] = lambda: False) -> None:
       plan: from the driver.
       is_stopping: asked after every chunk; the state is then saved.
     """
+    os.chdir(plan.folder)
     plan.prepare()
     from epx.sweeps import local
     from epx.sweeps.ensembles import Ensemble
@@ -84,12 +88,12 @@ def follow(
     while True:
         # What the last worker has done is seen, as the folder is read after it has ended.
         for ensemble in list(waiting):
-            found = status.of(workdir, ensemble)
-            if found.state in (status.DONE, status.FAILED):
+            reason = status.failure(workdir, ensemble)
+            if reason or status.is_done(workdir, ensemble):
                 waiting.remove(ensemble)
-            if found.state == status.FAILED:
+            if reason:
                 done = 1 - len(waiting) / len(ensembles)
-                yield local.Step(ensemble, None, done, failed=found.reason)
+                yield local.Step(ensemble, None, done, failed=reason)
         if not waiting:
             return
         if not workers.left:
@@ -97,6 +101,12 @@ def follow(
             raise RecordError(f"all workers ended before {len(waiting)} ensembles: {reason}")
         yield local.Step(waiting[0], None, 1 - len(waiting) / len(ensembles), waits=True)
         workers = look()
+
+
+def last_line(error: BaseException) -> str:
+    """What an error of an engine comes to."""
+    lines = str(error).strip().splitlines()
+    return lines[-1] if lines else type(error).__name__
 
 
 def require_package(executor: str, package: str) -> None:

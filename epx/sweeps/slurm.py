@@ -6,11 +6,13 @@ A job that is preempted, or reaches its time limit, is queued again and goes on.
 import os
 import shlex
 import sys
+import threading
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import TYPE_CHECKING, Any
 
+from epx.record import RecordError
 from epx.sweeps import remote
 from epx.types import refusal, require
 
@@ -19,6 +21,7 @@ if TYPE_CHECKING:
     from epx.sweeps.local import Step
 
 SECONDS = 2.0  # between two looks at the jobs
+MOST_REQUEUED = 10_000  # times that a job is queued again
 
 
 def options(pairs: Sequence[str]) -> dict[str, Any]:
@@ -26,23 +29,47 @@ def options(pairs: Sequence[str]) -> dict[str, Any]:
     parts = [pair.partition("=") for pair in pairs]
     legal = all(name and sign and value for name, sign, value in parts)
     require("--slurm", list(pairs), legal, "pairs such as partition=cpu,time=60")
-    return {name: int(value) if value.isdigit() else value for name, _, value in parts}
+    found = {name: int(value) if value.isdigit() else value for name, _, value in parts}
+    require("--slurm", list(pairs), "time" in found, "options with time, the minutes of a job")
+    return found
 
 
-class Work(NamedTuple):
+class Work:
     """A job. It holds no path of a state: a job that is queued again finds its own."""
 
-    plan: remote.Plan
+    def __init__(self, plan: remote.Plan) -> None:
+        self.plan = plan
+        self._stops: threading.Event | None = None
+        self._thread: threading.Thread | None = None
 
     def __call__(self) -> None:
-        """Run ensembles until all are done."""
-        remote.work(self.plan)
+        """Run ensembles until all are done, in a thread, so that signals find this one free."""
+        stops, failures = threading.Event(), []
+
+        def run() -> None:
+            try:
+                remote.work(self.plan, stops.is_set)
+            except BaseException as error:  # raised again below
+                failures.append(error)
+
+        self._stops, self._thread = stops, threading.Thread(target=run)
+        self._thread.start()
+        while self._thread.is_alive():
+            self._thread.join(SECONDS)
+        if failures:
+            raise failures[0]
 
     def checkpoint(self) -> Any:
-        """What SLURM runs again after a preemption or a time limit: the same."""
+        """Save the state; what SLURM then runs again, after a preemption or a time limit."""
         from submitit.helpers import DelayedSubmission
 
-        return DelayedSubmission(self)
+        if self._stops and self._thread:
+            self._stops.set()
+            self._thread.join()
+        return DelayedSubmission(Work(self.plan))
+
+    def __getstate__(self) -> dict[str, Any]:
+        return {"plan": self.plan, "_stops": None, "_thread": None}
 
 
 def train(
@@ -71,7 +98,7 @@ def train(
     import submitit
 
     try:
-        executor = submitit.SlurmExecutor(workdir / "slurm")
+        executor = submitit.SlurmExecutor(workdir / "slurm", max_num_timeout=MOST_REQUEUED)
     except RuntimeError as error:
         raise refusal(
             "--executor", "slurm", f"local, as there is no sbatch here: {error}"
@@ -80,12 +107,15 @@ def train(
     own = {"array_parallelism": workers, "setup": [f"export PYTHONPATH={path}"]}
     try:
         executor.update_parameters(**own | dict(options))
-    except (NameError, TypeError) as error:
+    except (NameError, TypeError, ValueError) as error:
         known = ", ".join(sorted(executor._valid_parameters()))
         raise refusal("--slurm", dict(options), f"options {known}") from error
     work = Work(remote.plan(ensembles, workdir, prepare))
-    with executor.batch():
-        jobs = [executor.submit(work) for _ in range(workers)]
+    try:
+        with executor.batch():
+            jobs = [executor.submit(work) for _ in range(workers)]
+    except submitit.core.utils.FailedJobError as error:
+        raise RecordError(f"SLURM did not take the jobs: {remote.last_line(error)}") from error
     try:
         yield from remote.follow(ensembles, workdir, lambda: _look(jobs))
     finally:
@@ -100,5 +130,5 @@ def _look(jobs: Sequence[Any]) -> remote.Workers:
     errors = []
     for job in ended:
         if (error := job.exception()) is not None:
-            errors.append(str(error).strip().splitlines()[-1])
+            errors.append(remote.last_line(error))
     return remote.Workers(len(jobs) - len(ended), errors)

@@ -86,6 +86,12 @@ def is_settled(workdir: Path, ensemble: Ensemble, setup: Setup) -> bool:
     return complete or failure(workdir, ensemble) is not None
 
 
+def is_done(workdir: Path, ensemble: Ensemble) -> bool:
+    """Whether an ensemble is done, by the file that says so alone."""
+    path = folder(workdir, ensemble) / "done.json"
+    return path.exists() and record.read_json(path)["steps"] >= ensemble.config["run"]["steps"]
+
+
 def needs(workdir: Path, ensemble: Ensemble) -> str:
     """Whether all that an ensemble needs is `done`, one has `failed`, or one is not done yet."""
     states = []

@@ -48,12 +48,17 @@ def test_what_still_rises_is_undecided():
     assert elicitation.shape(curve(-SIZES)) == UNDECIDED
 
 
-def test_noise_is_hardly_ever_taken_for_a_shape():
-    """Random labels: EDL about 0 with either sign, 200 sets of five seeds."""
-    found = [
-        elicitation.decide({n: curve(RANDOM.normal(size=len(SIZES))) for n in range(5)}).shape
-        for _ in range(200)
-    ]
+@pytest.mark.parametrize("floor", [0.0, 0.01, 0.1])
+def test_noise_is_hardly_ever_taken_for_a_shape(floor):
+    """Random labels: the charges vary by a bit an example, and the held-out loss, which is divided
+    by no n, by `floor`; 200 sets of five seeds."""
+    steps = np.diff(SIZES, prepend=0)
+
+    def noise():
+        charged = np.cumsum(np.sqrt(steps) * RANDOM.normal(size=len(SIZES)))
+        return curve(charged + SIZES * floor * RANDOM.normal(size=len(SIZES)))
+
+    found = [elicitation.decide({n: noise() for n in range(5)}).shape for _ in range(200)]
     assert np.mean([shape != UNDECIDED for shape in found]) < 0.05
 
 
@@ -61,7 +66,7 @@ def test_too_little_is_said():
     few = {0: Curve(SIZES[:4] * 100, np.ones(4))}
     found = elicitation.decide(few)
     assert found.shape == UNDECIDED and len(found.warnings) == 3
-    assert "1 seeds" in found.warnings[0] and "only 4 numbers" in found.warnings[1]
+    assert "only 1 seeds" in found.warnings[0] and "only 4 numbers" in found.warnings[1]
     assert "only from 100 examples" in found.warnings[2]
     harmful = elicitation.decide(noisy(-SIZES))
     assert "negative at the end" in harmful.warnings[0]

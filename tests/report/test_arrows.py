@@ -70,6 +70,7 @@ def test_seeds_are_the_fewest_that_resolve():
         widths = [power.half_width(deviation, n) for n in (seeds, max(seeds - 1, 2))]
         assert widths[0] <= difference and (seeds == 2 or widths[1] > difference)
     assert power.seeds_to_resolve(10.0, 0.01) is None
+    assert power.seeds_to_resolve(float("nan"), 0.01) is None
 
 
 def test_half_of_the_studies_see_a_difference_of_this_size():

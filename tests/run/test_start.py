@@ -123,4 +123,4 @@ def test_a_start_that_changed_is_another_run(taught, tmp_path):
 
 def test_setups_without_a_start_have_none():
     setup = setups.assemble(config_of())
-    assert setup.start == () and dict(setup.facts) == {}
+    assert setup.start is None and dict(setup.facts) == {}

@@ -94,8 +94,9 @@ def test_workers_import_no_jax_before_they_have_a_core():
 
 def test_options_of_a_job():
     assert slurm.options(["partition=cpu", "time=60"]) == {"partition": "cpu", "time": 60}
-    with pytest.raises(ValueError, match="--slurm"):
-        slurm.options(["partition"])
+    for wrong in (["partition"], ["partition=cpu"]):
+        with pytest.raises(ValueError, match="--slurm"):
+            slurm.options(wrong)
 
 
 def test_flags_of_another_executor_are_refused(tmp_path):
@@ -200,7 +201,7 @@ def test_a_cluster_of_slurm_gives_the_rows_of_one_process(sweep, tmp_path, loss)
                 words, env=environment, cwd=tmp_path, capture_output=True, text=True, check=True
             ).stdout
 
-        flags = ["--executor=slurm", "--workers=2", "--slurm=partition=low"]
+        flags = ["--executor=slurm", "--workers=2", "--slurm=partition=low,time=60"]
         driver = start(sweep, tmp_path / "w", *flags, env=environment)
         wait_for_owners(driver, tmp_path / "w")
         if loss == "a job":

@@ -272,7 +272,7 @@ def test_an_ensemble_starts_from_another(tmp_path, tiny_config):
     assert [group.name for group in groups] == ["00-base", "01-life-linear"]
     assert groups[1].needs == ("00-base",) and "ensemble" not in str(groups[0].members)
     setups = local.prepare(groups)
-    assert setups[1].start == ()
+    assert setups[1].start is None
     for _ in local.train(groups, setups, tmp_path):
         pass
     base, task = (record.load(path) for path in record.find(tmp_path / "records"))
