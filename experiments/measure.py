@@ -7,8 +7,10 @@
 Text is read by character, other files by byte, `.npy` and `.npz` as whole numbers, a folder of
 pictures in patches of 8x8 pixels; --label takes a column of a CSV file, given its other columns.
 Several files are cut to equal tokens. The controls are the same tokens in random order, noise of
-the same frequencies, and a constant. Writes records, summary.json and figure.png below --workdir;
-the same command resumes. --save writes a sweep file for a longer run.
+the same frequencies, and a constant. A line of the table is of the observer with the shortest
+description; rates and observers are chosen by the held-out tenth that is shown. Writes records,
+summary.json and figure.png below --workdir; the same command resumes. --save writes a sweep file
+for a longer run.
 """
 
 import math
@@ -46,6 +48,8 @@ def main(words: list[str], overrides: dict[str, str]) -> int:
     if overrides or not words:
         app.fail("name the files or folders to measure, and flags of --help", 2)
     with app.config_errors():
+        accepted = "none without --label"
+        require("--inputs", FLAGS.inputs, not FLAGS.inputs or bool(FLAGS.label), accepted)
         require("--minutes", FLAGS.minutes, math.isfinite(FLAGS.minutes), "a finite number")
         if FLAGS.save:
             files.output("--save", FLAGS.save, ("py",))
@@ -61,7 +65,7 @@ def main(words: list[str], overrides: dict[str, str]) -> int:
     rates, speed, status = _tune(found, paths, workdir)
     if status:
         return status
-    steps = measuring.fitting_steps(found, speed, FLAGS.minutes)
+    steps = _steps(found, speed, workdir, time.monotonic() - began)
     runs = measuring.sweep(found, paths, rates, steps, FLAGS.minutes)
     app.say(f"measure: {_size(found, steps)}, {measuring.SEEDS} seeds, beside three controls")
     config = measuring.get_config()
@@ -93,7 +97,7 @@ def _announce(found: Sequence[Data]) -> None:
     exact = ", and an exact counter" if measuring.counter(found[0]) else ""
     app.say(
         f"measure: {families}, {small} and {larger}{exact}; first each learner at "
-        f"{len(measuring.RATES)} rates on the start of the data"
+        f"{len(measuring.RATES)} rates on a part of the data"
     )
 
 
@@ -132,10 +136,24 @@ def _tune(
     return tables.chosen_rates(cells), measuring.speed(records), 0
 
 
+def _steps(found: Sequence[Data], speed: measuring.Speed, workdir: Path, elapsed: float) -> int:
+    """The steps of each run: those of the first call, if this one resumes it."""
+    file = workdir / "plan.json"
+    if file.exists():
+        plan = record.read_json(file)
+        accepted = f"{plan['minutes']:g}, for which {workdir} was planned, or another --workdir"
+        with app.config_errors():
+            require("--minutes", FLAGS.minutes, plan["minutes"] == FLAGS.minutes, accepted)
+        return plan["steps"]
+    steps = measuring.fitting_steps(found, speed, FLAGS.minutes, elapsed)
+    record.write_json(file, {"minutes": FLAGS.minutes, "steps": steps})
+    return steps
+
+
 def _size(found: Sequence[Data], steps: int) -> str:
-    tokens = steps * found[0].batch * found[0].coded
-    whole = " (all)" if steps == found[0].steps else ""
-    return f"{len(found)} files, {tokens:,} tokens of each{whole}"
+    """The tokens that are learned from, of each file."""
+    sizes = (f"{steps * data.batch * data.coded:,} tokens of {data.name}" for data in found)
+    return ", ".join(sizes) + " (all)" * (steps == found[0].steps)
 
 
 def _report(

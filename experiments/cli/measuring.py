@@ -1,6 +1,6 @@
 """What `experiments.measure` runs, in the minutes that it has.
 
-Learners of two families choose their rate on the start of the
+Learners of two families choose their rate on a part of the
 data, on a seed of its own; the seconds that this takes say how many tokens fit the time.
 """
 
@@ -22,7 +22,7 @@ SEEDS, LONGER_SEEDS = 3, 5
 TUNING_TOKENS = 400_000
 COUNTS = 2**22  # entries of the table of the exact counter
 LONG_MINUTES = 30
-OVERHEAD = 0.8  # of the time for training; the rest is for evaluations and for states
+TRAINING = 0.8  # of the time that is left; the rest is for evaluations and for states
 COUNTER = "exact counter"
 MOST_SCORED = 512  # different tokens, for the reservoir score
 
@@ -94,7 +94,7 @@ class Speed(NamedTuple):
 
     Attributes:
       seconds_per_step: of a member, by generator and observer.
-      seconds: of all, compilation included.
+      seconds: of training, all runs together.
     """
 
     seconds_per_step: dict[tuple[str, str], float]
@@ -112,12 +112,21 @@ def speed(records: Sequence[Record]) -> Speed:
     return Speed(per_step, sum(float(record.rows["seconds"][0].sum()) for record in records))
 
 
-def fitting_steps(found: Sequence[Data], measured: Speed, minutes: float) -> int:
-    """Steps of each run, as many as fit the minutes, at most one pass."""
+def fitting_steps(
+    found: Sequence[Data], measured: Speed, minutes: float, elapsed_seconds: float
+) -> int:
+    """Steps of each run, as many as fit the minutes, at most one pass.
+
+    Args:
+      found: the data.
+      measured: of the choice of the rates.
+      minutes: for everything.
+      elapsed_seconds: so far. What was no training, above all compilation, comes once more.
+    """
     members = 4 * SEEDS  # the data and three controls
-    # The programs are compiled once more, for more members.
-    left = max(60 * minutes - 2 * measured.seconds, 60 * minutes / 5)
-    steps = OVERHEAD * left / (members * sum(measured.seconds_per_step.values()))
+    again = max(elapsed_seconds - measured.seconds, 0.0)
+    left = max(60 * minutes - elapsed_seconds - again, 60 * minutes / 5)
+    steps = TRAINING * left / (members * sum(measured.seconds_per_step.values()))
     return whole_steps(min(steps, *(data.steps for data in found)))
 
 

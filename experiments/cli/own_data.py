@@ -97,9 +97,9 @@ def _equal(found: list[Data]) -> list[Data]:
     longest = max(result, key=lambda data: data.tokens_NxT.shape[1])
     fewest, length = _train(longest), longest.tokens_NxT.shape[1]
     batch = _even(min(STEP_TOKENS // length, fewest // FEWEST_STEPS))
-    result = [
-        data._replace(batch=_even(batch * length / data.tokens_NxT.shape[1])) for data in result
-    ]
+    # Batches of equal tokens; of files whose examples have one length, also of equal examples.
+    others = [round(batch * length / data.tokens_NxT.shape[1]) for data in result]
+    result = [data._replace(batch=max(1, other)) for data, other in zip(result, others)]
     steps = whole_steps(min(_train(data) // data.batch for data in result))
     return [data._replace(steps=steps) for data in result]
 

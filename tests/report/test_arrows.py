@@ -23,7 +23,7 @@ def run(folder, losses, generator, observer, **keys):
         path, np.ones((len(losses), 2)), np.ones((len(losses), 2)), raw, np.ones(raw.shape, int),
         members=[{"run.seed": seed} for seed in range(len(losses))],
         run={"seed": 0, "steps": 2}, generator=keys,
-        label={"generator": generator, "observer": observer},
+        label={"generator": f"{generator}, {next(iter(keys.values()))}", "observer": observer},
     )  # fmt: skip
 
 

@@ -5,7 +5,7 @@ import numpy as np
 import pytest
 
 from epx import record
-from epx.run import checkpoint, loop
+from epx.run import checkpoint, loop, trained
 from epx.run import setup as setups
 from epx.run.setup import assemble
 from experiments.cli import configs
@@ -83,8 +83,11 @@ def test_an_adapter_freezes_what_was_taught(taught, tmp_path):
     averaged = jax.tree.map(lambda leaf: leaf[:2], state(base, folder, 40).learner.ema)
     for found in (ended.params, ended.ema):
         jax.tree.map(np.testing.assert_array_equal, found["base"], averaged)
-    moved = sum(int((leaf != 0).sum()) for leaf in jax.tree.leaves(ended.params["chosen"]))
-    assert moved == 2 * 9
+    begun = jax.jit(jax.vmap(setup.init))(*setup.stacked).learner.params["low"]
+    moved = jax.tree.map(lambda a, b: np.asarray(a) != b, begun, ended.params["low"])
+    chosen = jax.tree.map(lambda leaf: leaf == 1, ended.params["chosen"])
+    jax.tree.map(lambda m, c: np.testing.assert_array_equal(m & ~c, False), moved, chosen)
+    assert 0 < sum(int(leaf.sum()) for leaf in jax.tree.leaves(moved)) <= 2 * 9
     with pytest.raises(ValueError, match="not an adapter"):
         assemble(config_of(start=str(tmp_path), seeds=2))
 
@@ -124,3 +127,34 @@ def test_a_start_that_changed_is_another_run(taught, tmp_path):
 def test_setups_without_a_start_have_none():
     setup = setups.assemble(config_of())
     assert setup.start is None and dict(setup.facts) == {}
+
+
+def test_blocks_start_anew_and_take_no_start(taught):
+    _, folder = taught
+    config = config_of(start=str(folder), seeds=2, examples=16)
+    config["code"] = {"name": "blocks", "first_block": 8, "stage_steps": 20}
+    with pytest.raises(ValueError, match=r"run\.start=.*accepted none with code\.name=blocks"):
+        assemble(config)
+
+
+def test_a_counter_starts_from_its_counts(tmp_path):
+    config = config_of()
+    config["observer"] = {"name": "counts", "order": 2, "alpha": 0.5}
+    first, _ = train(config, tmp_path / "first")
+    again = with_run(config, start=str(tmp_path / "first"))
+    setup, run = train(again, tmp_path / "again")
+    counted = checkpoint.read(tmp_path / "first/ckpt", 40, first.abstract_state()).learner.params
+    np.testing.assert_array_equal(setup.start, counted)
+    assert run.rows["nats"][:, 0].sum() < record.load(tmp_path / "first").rows["nats"][:, 0].sum()
+
+
+def test_a_started_record_is_read_without_what_it_started_from(taught, tmp_path):
+    """Moved or removed: its weights are in its own states."""
+    _, folder = taught
+    config = config_of(start=str(folder), seeds=2)
+    train(config, tmp_path / "run")
+    (tmp_path / "run/config.json").write_text(
+        (tmp_path / "run/config.json").read_text().replace(str(folder), "/nowhere")
+    )
+    found = trained.load(tmp_path / "run")
+    assert found.step == 40 and found.setup.start is None

@@ -294,3 +294,32 @@ def test_an_ensemble_starts_from_another(tmp_path, tiny_config):
 def test_names_of_ensembles_are_checked(tiny_config, runs, named):
     with pytest.raises(ValueError, match=named):
         ensembles(tiny_config, runs)
+
+
+def test_a_complete_record_of_other_data_is_refused(tmp_path, tiny_config, monkeypatch):
+    """The folder has a record of this name and of as many steps, but of another file."""
+    tokens = np.arange(600) % 5
+    config = tiny_config | {
+        "generator": {"name": "tokens", "path": str(tmp_path / "a.npy"), "length": 4},
+        "observer": {"name": "counts"},
+        "eval": tiny_config["eval"] | {"examples": 8, "every": None},
+    }
+    config["run"] = config["run"] | {"steps": 10, "batch": 4}
+    runs = [{"run.seed": 0}]
+
+    def train():
+        groups = ensembles(config, runs)
+        return list(local.train(groups, local.prepare(groups), tmp_path / "w"))
+
+    np.save(tmp_path / "a.npy", tokens)
+    train()
+    assert not [step for step in train() if step.progress], "the same data are not trained again"
+    np.save(tmp_path / "a.npy", tokens[::-1])
+    with pytest.raises(record.RecordError, match="generator_sha256"):
+        train()
+
+
+def test_what_varies_in_more_than_seeds_is_no_start(tiny_config):
+    runs = [run | {"optim.lr": lr} for lr in (0.1, 0.2) for run in taught("base")]
+    with pytest.raises(ValueError, match=r"seeds alone, not in \['optim.lr'\]"):
+        ensembles(tiny_config, runs)
