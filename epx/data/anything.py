@@ -100,20 +100,25 @@ def _array(path: Path) -> tuple[np.ndarray, int | None, str, float]:
 
 def _pictures(folder: Path) -> tuple[np.ndarray, int, str, float]:
     """Patches of all pictures of a folder, row by row, in a few levels of grey."""
-    from PIL import Image, UnidentifiedImageError  # comes with matplotlib
-
     paths = sorted(p for p in folder.iterdir() if p.suffix.lower().lstrip(".") in PICTURES)
     require(KEY, str(folder), bool(paths), f"a folder of pictures: {', '.join(PICTURES)}")
-    patches = []
-    for path in paths:
-        try:
-            with Image.open(path) as picture:
-                grey = np.asarray(picture.convert("L"))
-        except (OSError, UnidentifiedImageError) as error:
-            raise refusal(KEY, str(path), f"a picture; {str(error).lower()}") from error
-        patches.append(_cut(grey))
-    tokens = np.concatenate(patches) if patches else np.zeros((0, PATCH * PATCH), np.uint8)
-    return tokens // (256 // LEVELS), PATCH * PATCH, "pixel", 0.0
+    return np.concatenate([patches(path) for path in paths]), PATCH * PATCH, "pixel", 0.0
+
+
+def patches(path: Path) -> np.ndarray:
+    """The whole patches of a picture, a row for each, uint8 levels of grey below LEVELS.
+
+    Raises:
+      ValueError: it is no picture.
+    """
+    from PIL import Image, UnidentifiedImageError  # comes with matplotlib
+
+    try:
+        with Image.open(path) as picture:
+            grey_HxW = np.asarray(picture.convert("L"))
+    except (OSError, UnidentifiedImageError) as error:
+        raise refusal(KEY, str(path), f"a picture; {str(error).lower()}") from error
+    return _cut(grey_HxW) // (256 // LEVELS)
 
 
 def _cut(grey_HxW: np.ndarray) -> np.ndarray:

