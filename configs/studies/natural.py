@@ -1,0 +1,128 @@
+"""Text, games, photographs and noise at equal tokens: how much of them is structure.
+
+    python -m experiments.data prepare gnubook
+    python -m experiments.sweep --sweep=natural --workdir=runs/natural
+
+1.8 million tokens of each, in examples of 64 characters: English, code, the moves of chess games
+and their boards, photographs in patches of 8x8 pixels and 16 levels of grey, and noise of as many
+symbols. Three transformers of rising size, so that S and H are seen against compute. After figure
+8a of arXiv 2601.03220, at the size of a laptop. Rates are chosen from RATES for each observer and
+data, on a seed of their own, by the shortest description.
+
+Claims 161 and 162, not measured yet.
+"""
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+from matplotlib.figure import Figure
+
+from configs import base
+from epx.analysis.measurement import Estimate, Measurement
+from epx.report import evidence, lines
+from epx.report.claims import Check
+from epx.report.evidence import Reading
+from epx.report.summary import Run
+from epx.sweeps.grid import product, vary
+
+CLAIMS = {
+    161: "A token of text has more structure than one of photographs, and that more than noise",
+    162: "Of text a larger share of S + H is structure than of photographs, and of those than of "
+    "noise",
+}
+RATES = (0.05, 0.2, 0.8, 1.6)
+TEXT, PHOTOGRAPHS, NOISE = "English", "photographs", "noise"
+DATA: dict[str, dict[str, Any]] = {
+    TEXT: {"generator.name": "text", "generator.corpus": "pydoc"},
+    "code": {"generator.name": "text", "generator.corpus": "code"},
+    "chess": {"generator.name": "chess", "generator.corpus": "gnubook", "generator.rows": "stream"},
+    PHOTOGRAPHS: {"generator.name": "text", "generator.corpus": "photographs"},
+    NOISE: {"generator.name": "iid", "generator.law": "uniform", "generator.vocab": 16},
+}
+# Depth and width, and the rates that were chosen.
+OBSERVERS = {"1 layer of 16": (1, 16), "2 layers of 32": (2, 32), "2 layers of 64": (2, 64)}
+LARGEST = "2 layers of 64"
+CHOSEN = {
+    "1 layer of 16": dict.fromkeys(DATA, 0.8),
+    "2 layers of 32": dict.fromkeys(DATA, 0.4),
+    "2 layers of 64": dict.fromkeys(DATA, 0.4),
+}
+
+
+def get_config(size: str = "cpu") -> base.ConfigDict:
+    """The config shared by all runs."""
+    config = base.get_config(size)
+    config.figure = dict(name="natural", size=size)
+    config.generator.name = "iid"
+    config.observer.head_dim = 16
+    config.optim.update(warmup_steps=50, ema_steps=50)
+    config.run.update(batch=32, steps=900)
+    config.eval.update(examples=2048, every=100)
+    config.checkpoint.update(every=None, keep=1)
+    config.tuning = dict(rates=RATES, seed=1000, chosen_by="smallest S + H")
+    return config
+
+
+def sweep() -> list[dict[str, Any]]:
+    """All data under three transformers."""
+    return product(
+        [
+            keys | {
+                "generator.length": 64, "observer.depth": depth, "observer.width": width,
+                "optim.lr": CHOSEN[observer][name], "label.generator": name,
+                "label.observer": observer,
+            }
+            for name, keys in DATA.items()
+            for observer, (depth, width) in OBSERVERS.items()
+        ],
+        vary("run.seed", range(5)),
+    )  # fmt: skip
+
+
+def _share(measured: Measurement):
+    """S / (S + H) of each member."""
+    s = measured.structure_nats / measured.test_tok
+    return s / (s + measured.anchor_nats)
+
+
+def check(number: int, runs: Sequence[Run]) -> list[Check]:
+    """Neighbours in the order text, photographs, noise, for the largest observer."""
+    quantity = evidence.structure_bits_per_tok if number == 161 else _share
+    what = "S, bit per token" if number == 161 else "S / (S + H)"
+    found = {
+        name: evidence.by_seed(
+            evidence.pick(runs, label__generator=name, label__observer=LARGEST), quantity
+        )
+        for name in (TEXT, PHOTOGRAPHS, NOISE)
+    }
+    pairs = ((TEXT, PHOTOGRAPHS), (PHOTOGRAPHS, NOISE))
+    return [
+        Check(f"{what}, {more} - {less}", evidence.difference(found[more], found[less]), 0)
+        for more, less in pairs
+    ]
+
+
+def draw(runs: Sequence[Run], path: Path | None = None) -> Figure:
+    """S, H and the share of S against compute, all observers of each kind of data."""
+    quantities = {
+        "structure S, bit per token": evidence.structure_bits_per_tok,
+        "entropy H, bit per token": evidence.entropy_bits_per_tok,
+        "S / (S + H)": _share,
+    }
+    panels = []
+    for title, quantity in quantities.items():
+        series: dict[str, list[tuple[float, Estimate]]] = {}
+        for run in runs:
+            name = evidence.config(run)["label.generator"]
+            for step in sorted(run.record.evals):
+                reading = Reading(step=step)
+                flops = evidence.mean(evidence.by_seed(run, _flops, reading)).mean
+                value = evidence.mean(evidence.by_seed(run, quantity, reading))
+                series.setdefault(name, []).append((flops, value))
+        panels.append(lines.Panel(title, "FLOP", "", series, scale="log", y_scale="linear"))
+    return lines.panels(panels, path)
+
+
+def _flops(measured: Measurement):
+    return measured.exact_flops
