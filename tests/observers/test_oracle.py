@@ -9,7 +9,8 @@ from configs import base
 from epx import streams
 from epx.analysis import ledger
 from epx.coders import arithmetic
-from epx.generators import cipher, eca, iid, life, linear, markov
+from epx.generators import arithmetic as problems
+from epx.generators import cipher, eca, iid, life, linear, markov, story
 from epx.learning.batch import Batch
 from epx.observers import oracle
 from epx.run import components
@@ -26,9 +27,13 @@ MORE = {
     "life": [dict(height=4, width=6, patch=2, frames=3, stride=2)],
     "linear": [dict(bits=6, nonzeros=4, order="reverse", coded="all")],
     "iid": [dict(law="repeat", vocab=3, period=3, length=8), dict(law="markov", length=6)],
+    "arithmetic": [dict(digits=2, operation="subtract", notation="words", labels="shuffled")],
     "cipher": [dict(algorithm="chacha", key_bits=6, bits_per_token=2, length=8)],
 }
-MAKERS = dict(cipher=cipher, eca=eca, iid=iid, life=life, linear=linear, markov=markov)
+MAKERS = dict(
+    arithmetic=problems, cipher=cipher, eca=eca, iid=iid, life=life, linear=linear, markov=markov,
+    story=story,
+)  # fmt: skip
 GENERATORS = [
     (name, MAKERS[name].make(KEY, **arguments)) for name in MORE for arguments in MORE[name]
 ] + [(name, tiny.make(name, KEY)) for name in tiny.NAMES]
