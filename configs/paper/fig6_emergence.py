@@ -4,6 +4,8 @@
 
 Rule 54 from X to its state after many steps: directly, or in loops, with the states between as
 tokens that are coded too, so that the loops pay for every state. Both code the same final states.
+Twenty steps are the fewest found at which the direct observer does not come to the end: it is still
+3 bits away when ten loops of two steps have arrived; sixteen steps it learns.
 
 Claim 15, not measured yet.
 """
@@ -28,9 +30,9 @@ CLAIMS = {
     15: "The shortest description is direct at little compute and looped at much, and S falls at "
     "the switch"
 }
-FINAL_TOKENS = {"cpu": 1e7, "paper": 1e9}
-# Loops with the batch that gives each the same coded tokens in a step.
-LOOPS = {"cpu": {1: 64, 8: 8}, "paper": {1: 2304, 16: 144}}
+FINAL_TOKENS = {"cpu": 2e6, "paper": 1e9}
+# Loops with the batch that gives each about the same coded tokens in a step.
+LOOPS = {"cpu": {1: 64, 10: 6}, "paper": {1: 2304, 16: 144}}
 OBSERVERS = {
     "cpu": ((1, 32), (2, 64)),
     "paper": tuple((depth, width) for depth in (1, 2, 4, 8) for width in (32, 64, 128)),
@@ -41,7 +43,7 @@ def get_config(size: str = "cpu") -> _figure.ConfigDict:
     """The config shared by all runs."""
     config = _figure.get_config("fig6_emergence", size)
     paper = size == "paper"
-    cells = 64 if paper else 16
+    cells = 64 if paper else 20
     config.generator.update(name="eca", rule=54, width=cells, steps=cells, burnin=1000)
     config.observer.head_dim = 32 if paper else 16
     config.optim.lr = 0.06
