@@ -41,7 +41,7 @@ def main() -> int:
         workdir = files.folder("--workdir", FLAGS.workdir or f"runs/demo{kind}")
     config = demo.get_config().to_dict()
     runs = sweep.Sweep(config, demo.sweep(FLAGS.fast, FLAGS.tune), demo.RATES)
-    status = sweep.run("demo", runs, workdir, tuned=FLAGS.tune)
+    status = sweep.run("demo", runs, workdir, sweep.Manner(tuned=FLAGS.tune))
     if status <= 1:
         app.say(f"demo: done in {(time.monotonic() - began) / 60:.1f} minutes")
     return status

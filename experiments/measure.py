@@ -39,7 +39,7 @@ flags.DEFINE_string("workdir", None, "where records and results go; none: runs/m
 flags.DEFINE_string("save", None, "write a sweep file for a longer run to this path (.py)")
 flags.DEFINE_bool("quiet", False, "no progress")
 
-FIGURE, RULED_TOKENS = "figure.png", 2**20
+RULED_TOKENS = 2**20  # of each, for compressors and the score
 
 
 def main(words: list[str], overrides: dict[str, str]) -> int:
@@ -168,13 +168,15 @@ def _report(
         cells = [cell | _marks(rulers[cell["generator"]]) for cell in summary.cells(records)]
         record.write_json(workdir / "summary.json", {"cells": cells})
     print(own.table(cells, runs, rulers))
-    own.draw(cells, runs, [data.name for data in found], workdir / FIGURE)
+    own.draw(cells, runs, [data.name for data in found], workdir / sweep.FIGURE)
 
 
-def _marks(ruler: own.Rulers) -> dict[str, float | None]:
+def _marks(ruler: own.Rulers) -> summary.Cell:
     """The rulers as keys of a cell."""
-    bits = {f"{name}_bits_per_tok": value for name, value in ruler.bits_per_tok.items()}
-    return bits | {"reservoir_bits": [ruler.reservoir_bits, None]} if ruler.reservoir_bits else bits
+    marks: summary.Cell = {f"{n}_bits_per_tok": bits for n, bits in ruler.bits_per_tok.items()}
+    if ruler.reservoir_bits is not None:
+        marks["reservoir_bits"] = [ruler.reservoir_bits, None]
+    return marks
 
 
 def _save(found: Sequence[Data], paths: dict[str, Path], rates: dict) -> None:

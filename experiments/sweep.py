@@ -67,7 +67,7 @@ def main() -> int:
         return show(sweep, workdir, FLAGS.tune, with_compute=FLAGS.dry_run)
     with app.config_errors():
         execute = _executor()
-    return run("sweep", sweep, workdir, FLAGS.tune, FLAGS.retry, execute)
+    return run("sweep", sweep, workdir, Manner(FLAGS.tune, FLAGS.retry, execute))
 
 
 def _executor() -> Execute:
@@ -161,23 +161,28 @@ def show(sweep: Sweep, workdir: Path, tuned: bool, with_compute: bool) -> int:
     return 0
 
 
-def run(
-    label: str,
-    sweep: Sweep,
-    workdir: Path,
-    tuned: bool = False,
-    retry: bool = False,
-    execute: Execute = local.train,
-) -> int:
+class Manner(NamedTuple):
+    """How a sweep is run.
+
+    Attributes:
+      tuned: instead run each at every rate, on the seed for tuning.
+      retry: run once more what has failed.
+      execute: runs the ensembles.
+    """
+
+    tuned: bool = False
+    retry: bool = False
+    execute: Execute = local.train
+
+
+def run(label: str, sweep: Sweep, workdir: Path, manner: Manner = Manner()) -> int:
     """Run a sweep and report on it.
 
     Args:
       label: the name of the binary, at the start of every line.
       sweep: its runs and its figure.
       workdir: folder of the records and results.
-      tuned: instead run each at every rate, on the seed for tuning.
-      retry: run once more what has failed.
-      execute: runs the ensembles.
+      manner: how it is run.
 
     Returns:
       0; 1 if an ensemble has no member of finite loss; 128 + the signal that stopped the sweep.
@@ -187,27 +192,22 @@ def run(
         _draw(sweep, [], workdir)
         app.say(f"{label}: nothing to train; figure in {workdir / FIGURE}")
         return 0
-    groups, status = train(label, sweep, workdir, tuned, retry, execute)
+    groups, status = train(label, sweep, workdir, manner)
     if status <= 1:
-        report(label, sweep, groups, workdir, tuned)
+        report(label, sweep, groups, workdir, manner.tuned)
     return status
 
 
 def train(
-    label: str,
-    sweep: Sweep,
-    workdir: Path,
-    tuned: bool = False,
-    retry: bool = False,
-    execute: Execute = local.train,
+    label: str, sweep: Sweep, workdir: Path, manner: Manner = Manner()
 ) -> tuple[list[Ensemble], int]:
     """Run the unfinished ensembles of a sweep; return all of them, and a status as `run`."""
     running.prepare_host()
     with app.config_errors(), running.run_errors():
-        groups = _ensembles(sweep, tuned)
+        groups = _ensembles(sweep, manner.tuned)
         local.check_workdir(groups, workdir)
         setups = local.prepare(groups)
-        if retry:
+        if manner.retry:
             status.forget_failures(workdir, groups)
     count = sum(setup.members for setup in setups)
     app.say(
@@ -218,7 +218,7 @@ def train(
     with (
         app.config_errors(), running.run_errors(), progress.display(label, FLAGS.quiet) as display
     ):  # fmt: skip
-        stopped = progress.follow_sweep(execute(groups, setups, workdir), display, failed)
+        stopped = progress.follow_sweep(manner.execute(groups, setups, workdir), display, failed)
     for line in failed:  # the other ensembles are reported below
         app.say(f"{label}: {line}")
     if stopped:

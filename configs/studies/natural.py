@@ -22,7 +22,6 @@ from configs import base
 from epx.analysis.measurement import Estimate, Measurement
 from epx.report import evidence, lines
 from epx.report.claims import Check
-from epx.report.evidence import Reading
 from epx.report.summary import Run
 from epx.sweeps.grid import product, vary
 
@@ -115,14 +114,6 @@ def draw(runs: Sequence[Run], path: Path | None = None) -> Figure:
         series: dict[str, list[tuple[float, Estimate]]] = {}
         for run in runs:
             name = evidence.config(run)["label.generator"]
-            for step in sorted(run.record.evals):
-                reading = Reading(step=step)
-                flops = evidence.mean(evidence.by_seed(run, _flops, reading)).mean
-                value = evidence.mean(evidence.by_seed(run, quantity, reading))
-                series.setdefault(name, []).append((flops, value))
+            series.setdefault(name, []).extend(evidence.against_compute(run, quantity))
         panels.append(lines.Panel(title, "FLOP", "", series, scale="log", y_scale="linear"))
     return lines.panels(panels, path)
-
-
-def _flops(measured: Measurement):
-    return measured.exact_flops

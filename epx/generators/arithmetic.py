@@ -19,7 +19,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from epx.generators import _laws, _script
+from epx.generators import _decimal, _laws, _script
 from epx.generators._bounds import MAX_LENGTH
 from epx.types import Example, Spec, require, require_whole
 
@@ -72,7 +72,7 @@ class Arithmetic:
         a, b = self._operands(own_key)
         labelled = self._operands(other_key) if self.labels == "shuffled" else (a, b)
         question_T = self._question(a, b)
-        answer = _digits(self._label(*labelled), self.length - len(question_T))
+        answer = _decimal.digits(self._label(*labelled), self.length - len(question_T))
         tokens_T = jnp.concatenate([question_T, answer + _script.DIGIT])
         return Example(tokens_T, jnp.arange(self.length) >= self.spec.given)
 
@@ -89,7 +89,7 @@ class Arithmetic:
             law = self._law_of_shuffled(tokens_T[given:] - _script.DIGIT)
         else:
             a, b = self._operands_in(tokens_T)
-            answer = _digits(self._label(a, b), self.length - given)
+            answer = _decimal.digits(self._label(a, b), self.length - given)
             law = _laws.certain(answer + _script.DIGIT, _script.VOCAB)
         question = jnp.broadcast_to(
             _laws.uniform(_script.VOCAB, _script.VOCAB), (given, law.shape[1])
@@ -115,10 +115,9 @@ class Arithmetic:
 
     def _question(self, a: jax.Array, b: jax.Array) -> jax.Array:
         between, after = _texts(self.operation, self.notation)
-        parts = [
-            _digits(a, self.digits) + _script.DIGIT, jnp.array(_script.tokens(between), jnp.int32),
-            _digits(b, self.digits) + _script.DIGIT, jnp.array(_script.tokens(after), jnp.int32),
-        ]  # fmt: skip
+        first, second = (_decimal.digits(n, self.digits) + _script.DIGIT for n in (a, b))
+        words = [jnp.array(_script.tokens(text), jnp.int32) for text in (between, after)]
+        parts = [first, words[0], second, words[1]]
         left = self.spec.given - sum(map(len, parts))
         return jnp.concatenate([jnp.zeros(left, jnp.int32), *parts])
 
@@ -129,7 +128,7 @@ class Arithmetic:
         second = tokens_T[end - self.digits : end]
         first_end = end - self.digits - len(between)
         first = tokens_T[first_end - self.digits : first_end]
-        return tuple(_number(digits - _script.DIGIT) for digits in (first, second))
+        return tuple(_decimal.number(digits - _script.DIGIT) for digits in (first, second))
 
     def _law_of_shuffled(self, answer_T: jax.Array) -> jax.Array:
         """Log probabilities of each digit given those before it, from the counts of all answers."""
@@ -223,13 +222,3 @@ def _answers_below(operation: str, digits: int) -> jax.Array:
     answers = compute(operation, *_problems(operation, digits))
     counts = np.bincount(answers, minlength=10 ** answer_digits(operation, digits))
     return jnp.asarray(np.concatenate([[0], np.cumsum(counts)]), jnp.int32)
-
-
-def _digits(number: jax.Array, count: int) -> jax.Array:
-    """The decimal digits of a number, the first one first, int32."""
-    return number // jnp.array([10**n for n in range(count - 1, -1, -1)], jnp.int32) % 10
-
-
-def _number(digits_T: jax.Array) -> jax.Array:
-    count = len(digits_T)
-    return (digits_T * jnp.array([10**n for n in range(count - 1, -1, -1)], jnp.int32)).sum()

@@ -23,6 +23,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
+from epx.generators import _decimal
 from epx.types import Example, Spec, require, require_whole
 
 VERSION = 1
@@ -64,9 +65,17 @@ class Primes:
         # n exceeds 32 bits: its last three digits are computed separately.
         low = p * (q % 1000)
         high = p * (q // 1000) + low // 1000
-        n = jnp.concatenate([_digits(high, 2 * self.digits - 3), _digits(low % 1000, 3)])
+        n = jnp.concatenate(
+            [_decimal.digits(high, 2 * self.digits - 3), _decimal.digits(low % 1000, 3)]
+        )
         times, equals = jnp.array([_TIMES], jnp.int32), jnp.array([_EQUALS], jnp.int32)
-        written = (_digits(p, self.digits), times, _digits(q, self.digits), equals, n[::-1])
+        written = (
+            _decimal.digits(p, self.digits),
+            times,
+            _decimal.digits(q, self.digits),
+            equals,
+            n[::-1],
+        )
         tokens_T = jnp.concatenate(written)
         if self.order == "reverse":
             tokens_T = tokens_T[::-1]
@@ -129,11 +138,6 @@ def _primes(digits: int) -> np.ndarray:
     for number in range(2, math.isqrt(10**digits) + 1):
         is_prime[number * number :: number] = False
     return np.flatnonzero(is_prime[10 ** (digits - 1) :]) + 10 ** (digits - 1)
-
-
-def _digits(number: jax.Array, width: int) -> jax.Array:
-    """Decimal digits, int32, the most significant first."""
-    return number // 10 ** jnp.arange(width - 1, -1, -1, dtype=jnp.int32) % 10
 
 
 def _range(digits: list[int], width: int) -> tuple[int, int]:

@@ -10,7 +10,6 @@ from tabulate import tabulate
 
 from epx.analysis import anchors, ledger, rank
 from epx.analysis.measurement import Estimate
-from epx.record import RecordError
 from epx.report import _style, evidence, lines
 from epx.report.evidence import Reading
 from epx.report.summary import Run
@@ -115,22 +114,10 @@ def ladders(
             for run in evidence.select(runs, label__generator=generator):
                 family = evidence.config(run)["observer.name"]
                 if family in families:
-                    series.setdefault(family, []).extend(_points(run, quantity))
+                    series.setdefault(family, []).extend(evidence.against_compute(run, quantity))
             title = f"{generator}: {what}"
             shown.append(lines.Panel(title, "FLOP", "bit per token", series, scale="log"))
     return lines.panels(shown, path)
-
-
-def _points(run: Run, quantity) -> list[tuple[float, Estimate]]:
-    points = []
-    for step in sorted(run.record.evals):
-        reading = Reading(step=step)
-        try:
-            flops = evidence.mean(evidence.by_seed(run, lambda m: m.exact_flops, reading)).mean
-            points.append((flops, evidence.mean(evidence.by_seed(run, quantity, reading))))
-        except RecordError:
-            continue
-    return points
 
 
 class Survival(NamedTuple):

@@ -162,6 +162,19 @@ def accuracy(run: Run) -> dict[int, float]:
     return {s: float(hits_M[m] / coded_M[m]) for s, m in summary.seeds(run).items() if s in finite}
 
 
+def against_compute(run: Run, quantity: Quantity) -> list[tuple[float, Estimate]]:
+    """A quantity at every evaluation that can be measured, with the FLOPs to train and to code."""
+    points = []
+    for step in sorted(run.record.evals):
+        reading = Reading(step=step)
+        try:
+            flops = mean(by_seed(run, lambda measured: measured.exact_flops, reading)).mean
+            points.append((flops, mean(by_seed(run, quantity, reading))))
+        except RecordError:
+            continue
+    return points
+
+
 def flops_to(run: Run, target_bits: float) -> dict[int, float]:
     """By seed the training FLOPs at the first evaluation with an example's loss within a target.
 

@@ -8,9 +8,7 @@ from matplotlib.figure import Figure
 from tabulate import tabulate
 
 from epx.analysis import meter
-from epx.analysis.measurement import Estimate
 from epx.report import _style, bars, evidence, lines
-from epx.report.evidence import Reading
 from epx.report.rounding import rounded
 from epx.report.summary import Cell, Run, measured
 
@@ -126,18 +124,7 @@ def draw(
     for name in data:
         series = {}
         for run in evidence.select(runs, label__generator=name):
-            steps = sorted(run.record.evals)
-            series[evidence.config(run)["label.observer"]] = [
-                (_flops(run, step), _structure(run, step)) for step in steps
-            ]
+            points = evidence.against_compute(run, evidence.structure_bits)
+            series[evidence.config(run)["label.observer"]] = points
         panels.append(lines.Panel(f"{name}: S", _style.COMPUTE, "bit", series, scale="log"))
     return bars.with_panels(cells, panels, path)
-
-
-def _flops(run: Run, step: int) -> float:
-    of_seed = evidence.by_seed(run, lambda measured: measured.exact_flops, Reading(step=step))
-    return evidence.mean(of_seed).mean
-
-
-def _structure(run: Run, step: int) -> Estimate:
-    return evidence.mean(evidence.by_seed(run, evidence.structure_bits, Reading(step=step)))

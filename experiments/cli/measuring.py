@@ -1,7 +1,7 @@
 """What `experiments.measure` runs, in the minutes that it has.
 
-Learners of two families choose their rate on a part of the
-data, on a seed of its own; the seconds that this takes say how many tokens fit the time.
+Learners of two families choose their rate on a part of the data, on a seed of its own; the seconds
+that this takes say how many tokens fit the time.
 """
 
 import math

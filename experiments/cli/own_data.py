@@ -70,8 +70,13 @@ def read(paths: Sequence[str], label: str, inputs: Sequence[str]) -> list[Data]:
 
 def _tokens(source: anything.Source, length: int, tokens: int) -> Data:
     rows_NxT = anything.examples(source, length, tokens // (source.length or length))
-    name, unit, size = source.name, source.unit, source.bytes_per_token
+    name, unit, size = _label(source.name), source.unit, source.bytes_per_token
     return Data(name, rows_NxT, source.vocab, None, size, unit, 0, 0)
+
+
+def _label(name: str) -> str:
+    """The name of a file as a label, in which braces would name keys of the config."""
+    return name.replace("{", "(").replace("}", ")")
 
 
 def _labelled(path: str, label: str, inputs: Sequence[str]) -> Data:
@@ -79,7 +84,7 @@ def _labelled(path: str, label: str, inputs: Sequence[str]) -> Data:
     found = labels.labelled(path, label, tuple(inputs))
     rows_Nx2 = np.stack([np.zeros_like(found.labels_N), found.labels_N], axis=1)[:MOST_TOKENS]
     vectors = found.inputs_NxR[:MOST_TOKENS]
-    return Data(found.name, rows_Nx2, len(found.classes), vectors, 0.0, "label", 0, 0)
+    return Data(_label(found.name), rows_Nx2, len(found.classes), vectors, 0.0, "label", 0, 0)
 
 
 def _equal(found: list[Data]) -> list[Data]:
@@ -114,6 +119,7 @@ def _train(data: Data) -> int:
 
 
 def held_out(data: Data) -> int:
+    """The number of examples that the generator `tokens` keeps for evaluation."""
     return -(-len(data.tokens_NxT) // 10)
 
 
