@@ -175,7 +175,10 @@ class Manner(NamedTuple):
     execute: Execute = local.train
 
 
-def run(label: str, sweep: Sweep, workdir: Path, manner: Manner = Manner()) -> int:
+PLAIN = Manner()
+
+
+def run(label: str, sweep: Sweep, workdir: Path, manner: Manner = PLAIN) -> int:
     """Run a sweep and report on it.
 
     Args:
@@ -199,7 +202,7 @@ def run(label: str, sweep: Sweep, workdir: Path, manner: Manner = Manner()) -> i
 
 
 def train(
-    label: str, sweep: Sweep, workdir: Path, manner: Manner = Manner()
+    label: str, sweep: Sweep, workdir: Path, manner: Manner = PLAIN
 ) -> tuple[list[Ensemble], int]:
     """Run the unfinished ensembles of a sweep; return all of them, and a status as `run`."""
     running.prepare_host()

@@ -65,17 +65,10 @@ class Primes:
         # n exceeds 32 bits: its last three digits are computed separately.
         low = p * (q % 1000)
         high = p * (q // 1000) + low // 1000
-        n = jnp.concatenate(
-            [_decimal.digits(high, 2 * self.digits - 3), _decimal.digits(low % 1000, 3)]
-        )
+        n = [_decimal.digits(high, 2 * self.digits - 3), _decimal.digits(low % 1000, 3)]
         times, equals = jnp.array([_TIMES], jnp.int32), jnp.array([_EQUALS], jnp.int32)
-        written = (
-            _decimal.digits(p, self.digits),
-            times,
-            _decimal.digits(q, self.digits),
-            equals,
-            n[::-1],
-        )
+        factors = [_decimal.digits(factor, self.digits) for factor in (p, q)]
+        written = (factors[0], times, factors[1], equals, jnp.concatenate(n)[::-1])
         tokens_T = jnp.concatenate(written)
         if self.order == "reverse":
             tokens_T = tokens_T[::-1]
