@@ -3,9 +3,11 @@
 Each state holds the digest of its arrays. A damaged state is detected, and the one before is used.
 """
 
+import contextlib
 import hashlib
 import os
 import shutil
+from collections.abc import Iterator
 from pathlib import Path
 
 import jax
@@ -22,33 +24,71 @@ class OldCheckpointError(RecordError):
     """A state whose form this version no longer reads."""
 
 
-def save(folder: Path, step: int, state: State, keep: int | None) -> None:
-    """Write the state after `step` steps and keep only the newest `keep` (None: all).
+class Saver:
+    """Writes states beside the training that goes on; one at a time.
 
     States are written to and removed from the neighbouring folder `*.tmp` and renamed, so that
-    `folder` never has a partial state, even if the process is killed.
-
-    Raises:
-      RecordError: the state could not be written; older ones are intact.
+    `folder` never has a partial state, even if the process is killed. Leaving the context waits for
+    the last state.
     """
-    # A copy, because the buffers are donated to the next chunk.
-    state = jax.tree.map(lambda leaf: np.array(leaf, copy=True), state)
-    aside = _aside(folder)
-    try:
-        folder.mkdir(exist_ok=True)
-        with _checkpointer() as checkpointer:
-            checkpointer.save(_path(aside, step), _sealed(state), force=True)
-        os.rename(_path(aside, step), _path(folder, step))
-    except Exception as error:  # a full disk raises various exceptions in orbax and tensorstore
+
+    def __init__(self, folder: Path, keep: int | None) -> None:
+        """Args: `folder` of the states; `keep` only the newest ones (None: all)."""
+        self._folder, self._keep = folder, keep
+        self._writing: tuple[int, ocp.StandardCheckpointer] | None = None
+
+    def __enter__(self) -> "Saver":
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.finish()
+
+    def save(self, step: int, state: State) -> None:
+        """Start to write the state after `step` steps, when the one before is complete.
+
+        Raises:
+          RecordError: this state or the one before cannot be written; older ones are intact.
+        """
+        self.finish()
+        # A copy, because the buffers are donated to the next chunk.
+        state = jax.tree.map(lambda leaf: np.array(leaf, copy=True), state)
+        with _refusing(self._folder, step):
+            self._folder.mkdir(exist_ok=True)
+            checkpointer = _checkpointer()
+            checkpointer.save(_path(_aside(self._folder), step), _sealed(state), force=True)
+        self._writing = step, checkpointer
+
+    def finish(self) -> None:
+        """Wait until the last state is complete, and remove the ones that are no longer kept.
+
+        Raises:
+          RecordError: the state could not be written; older ones are intact.
+        """
+        if self._writing is None:
+            return
+        (step, checkpointer), self._writing = self._writing, None
+        aside = _aside(self._folder)
+        with _refusing(self._folder, step):
+            with checkpointer:
+                checkpointer.wait_until_finished()
+            os.rename(_path(aside, step), _path(self._folder, step))
+        if self._keep is not None:
+            for old in steps(self._folder)[: -self._keep]:
+                _remove(self._folder, old)
         shutil.rmtree(aside, ignore_errors=True)
+
+
+@contextlib.contextmanager
+def _refusing(folder: Path, step: int) -> Iterator[None]:
+    """Turn an error of writing into a RecordError, and clean up."""
+    try:
+        yield
+    except Exception as error:  # a full disk raises various exceptions in orbax and tensorstore
+        shutil.rmtree(_aside(folder), ignore_errors=True)
         raise RecordError(
             f"cannot write the checkpoint of step {step} in {folder}: {_reason(error)}; everything "
             "saved before it is intact: free disk space and start the same command again"
         ) from error
-    if keep is not None:
-        for old in steps(folder)[:-keep]:
-            _remove(folder, old)
-    shutil.rmtree(aside, ignore_errors=True)
 
 
 def restore(folder: Path, like: State, newest: int) -> tuple[int, State] | None:

@@ -1,7 +1,7 @@
 """The loop of a run: compiled chunks of steps of an ensemble, kept in a record.
 
-The loop is a Python generator that yields after every chunk, when everything so far is on disk. The
-caller can show progress, or stop, after any chunk.
+The loop is a Python generator that yields after every chunk, when its rows are on disk. The caller can
+show progress, or stop, after any chunk. States are written beside the next chunk.
 """
 
 import contextlib
@@ -20,6 +20,7 @@ from jax import lax
 from epx import record
 from epx.analysis import ledger
 from epx.run import checkpoint, evaluation, processes, provenance
+from epx.run.checkpoint import Saver
 from epx.run.devices import compile_over, place
 from epx.run.setup import Setup
 from epx.types import Code, Generator, Hyper, PyTree, State
@@ -118,7 +119,10 @@ def train(
             state = place(setup.layout, state)
         else:
             state = programs.init.result()(*place(setup.layout, setup.stacked))
-        yield from _chunks(setup, workdir, programs, (*members, state), int(step))
+        with Saver(workdir / "ckpt", setup.plan.keep) as saver:
+            yield from _chunks(setup, workdir, programs, (*members, state), int(step), saver)
+            if processes.is_first():
+                record.write_arrays(workdir / "baselines.npz", evaluation.baselines(setup))
         if processes.is_first():
             _complete(setup, workdir)
 
@@ -159,8 +163,10 @@ def scan(code: Code, steps: int) -> Callable:
     return scanned
 
 
-def _chunks(setup: Setup, workdir: Path, programs: Programs, members: tuple, step: int):
-    """Run the chunks; after each, write rows, evaluation and state in this order, then yield."""
+def _chunks(
+    setup: Setup, workdir: Path, programs: Programs, members: tuple, step: int, saver: Saver
+) -> Iterator[Progress]:
+    """Run the chunks; after each, write rows and evaluation, start to save the state, and yield."""
     plan, saved_step = setup.plan, step
     generator, hyper, state = members
     try:
@@ -179,17 +185,17 @@ def _chunks(setup: Setup, workdir: Path, programs: Programs, members: tuple, ste
                 evals = processes.fetch(programs.evaluate.result()(generator, hyper, state))
                 _write(record.eval_path(workdir, step), evals)
             if _is_due(step, plan.checkpoint_every, plan.steps):
-                _save(workdir, step, state, plan.keep)
+                _save(saver, step, state)
                 saved_step = step
             if not rows["finite"][:, -1].any():
                 if saved_step < step:
-                    _save(workdir, step, state, plan.keep)
+                    _save(saver, step, state)
                 first = processes.is_first()
                 raise RunError(_all_failed(workdir) if first else "no member is finite any more")
             yield Progress(step, plan.steps, compiled - started, _mean_nats(rows))
     except GeneratorExit:
         if saved_step < step:
-            _save(workdir, step, state, plan.keep)
+            _save(saver, step, state)
         raise
 
 
@@ -198,10 +204,10 @@ def _write(path: Path, arrays: record.Arrays) -> None:
         record.write_arrays(path, arrays)
 
 
-def _save(workdir: Path, step: int, state: State, keep: int | None) -> None:
+def _save(saver: Saver, step: int, state: State) -> None:
     state = processes.fetch(state)
     if processes.is_first():
-        checkpoint.save(workdir / "ckpt", step, state, keep)
+        saver.save(step, state)
 
 
 def _is_due(step: int, every: int | None, steps: int) -> bool:
@@ -226,8 +232,7 @@ def _all_failed(workdir: Path) -> str:
 
 
 def _complete(setup: Setup, workdir: Path) -> None:
-    """Write what needs a complete run: baselines on the held-out tokens, failures, time."""
-    record.write_arrays(workdir / "baselines.npz", evaluation.baselines(setup))
+    """Write what says that a run is complete: its failures and its time."""
     run = record.load(workdir)
     failed = ledger.failures(run)
     for member, step in failed.items():

@@ -49,7 +49,7 @@ def _trained(folder: Path) -> Rows:
     setups = local.prepare(groups)
     planned, clock = time.perf_counter() - began, Clock()
     with clock.watching(
-        (record, "write_arrays"), (record, "write_json"), (record, "begin"), (checkpoint, "save"),
+        (record, "write_arrays"), (record, "write_json"), (record, "begin"), (checkpoint.Saver, "save"), (checkpoint.Saver, "finish"),
         (status, "is_settled"), (status, "needs"), (leases, "current"), (leases, "_take"),
     ):  # fmt: skip
         for _ in local.train(groups, setups, folder):
@@ -88,8 +88,8 @@ class Clock:
         self._depth = 0
 
     @contextlib.contextmanager
-    def watching(self, *functions: tuple[ModuleType, str]) -> Iterator[None]:
-        """Count the time in these functions, each a module and a name, while the context lasts."""
+    def watching(self, *functions: tuple[ModuleType | type, str]) -> Iterator[None]:
+        """Count the time in these functions, each the name of one in a module or class, while the context lasts."""
         with contextlib.ExitStack() as stack:
             for module, name in functions:
                 timed = self._timed(getattr(module, name))
