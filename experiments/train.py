@@ -81,7 +81,10 @@ def _process(distributed: bool) -> host.Process | None:
     given = [value is not None for value in found]
     accepted = "none without --config.run.distributed=true"
     require("--coordinator", FLAGS.coordinator, distributed or not any(given), accepted)
-    accepted = "a MACHINE:PORT, with --processes and --process; or none of the three under SLURM"
+    accepted = (
+        "a MACHINE:PORT, with --processes and --process; or none of the three under SLURM and Ray "
+        "Train"
+    )
     require("--coordinator", FLAGS.coordinator, all(given) or not any(given), accepted)
     return found if distributed else None
 

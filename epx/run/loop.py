@@ -1,7 +1,7 @@
 """The loop of a run: compiled chunks of steps of an ensemble, kept in a record.
 
-The loop is a Python generator that yields after every chunk, when its rows are on disk. The caller can
-show progress, or stop, after any chunk. States are written beside the next chunk.
+The loop is a Python generator that yields after every chunk, when its rows are on disk. The caller
+can show progress, or stop, after any chunk. States are written beside the next chunk.
 """
 
 import contextlib

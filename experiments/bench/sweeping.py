@@ -49,7 +49,8 @@ def _trained(folder: Path) -> Rows:
     setups = local.prepare(groups)
     planned, clock = time.perf_counter() - began, Clock()
     with clock.watching(
-        (record, "write_arrays"), (record, "write_json"), (record, "begin"), (checkpoint.Saver, "save"), (checkpoint.Saver, "finish"),
+        (record, "write_arrays"), (record, "write_json"), (record, "begin"),
+        (checkpoint.Saver, "save"), (checkpoint.Saver, "finish"),
         (status, "is_settled"), (status, "needs"), (leases, "current"), (leases, "_take"),
     ):  # fmt: skip
         for _ in local.train(groups, setups, folder):
@@ -89,7 +90,7 @@ class Clock:
 
     @contextlib.contextmanager
     def watching(self, *functions: tuple[ModuleType | type, str]) -> Iterator[None]:
-        """Count the time in these functions, each the name of one in a module or class, while the context lasts."""
+        """Count the time in these functions while the context lasts; each a place and its name there."""
         with contextlib.ExitStack() as stack:
             for module, name in functions:
                 timed = self._timed(getattr(module, name))

@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import NamedTuple
 
 from epx.data import cache
+from experiments.cli import ray_train
 
 # Limit of a container: microseconds of CPU time granted, and the period in microseconds.
 _CPU_QUOTA = Path("/sys/fs/cgroup/cpu.max")
@@ -50,7 +51,7 @@ def instructions() -> str:
 
 
 class Process(NamedTuple):
-    """One of several processes of a run; None where the cluster says it, as SLURM does.
+    """One of several processes of a run; None where SLURM or Ray Train say it.
 
     Attributes:
       coordinator: `machine:port` of the first process.
@@ -99,6 +100,10 @@ def prepare(process: Process | None = None) -> None:
 def _join(process: Process) -> None:
     import jax
 
+    if jax.distributed.is_initialized():  # by Ray Train's trainer for JAX, on GPUs
+        return
+    if process == Process() and (found := ray_train.place()):
+        process = Process(*found)
     try:
         jax.distributed.initialize(
             *process, initialization_timeout=START_SECONDS, heartbeat_timeout_seconds=LOST_SECONDS
@@ -107,7 +112,8 @@ def _join(process: Process) -> None:
         reason = (str(error).splitlines() or [type(error).__name__])[0]
         raise HostError(
             f"the processes of run.distributed did not find each other ({reason}); give "
-            "--coordinator=MACHINE:PORT, --processes and --process, which SLURM knows by itself"
+            "--coordinator=MACHINE:PORT, --processes and --process, which SLURM and Ray Train know "
+            "by themselves"
         ) from error
 
 

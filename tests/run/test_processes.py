@@ -101,6 +101,53 @@ def test_members_over_two_processes_give_the_bits_of_one(tmp_path):
     np.testing.assert_array_equal(one.rows["nats"], two.rows["nats"])
 
 
+TRAINER = """
+import os, sys
+from ray.train import RunConfig, ScalingConfig
+from ray.train.v2.jax import JaxTrainer
+
+
+def work(workdir, root):
+    os.chdir(root)
+    from epx.run import train
+    from epx.run.setup import assemble
+    from experiments.cli import configs, host
+
+    os.environ["XLA_FLAGS"] = "--xla_force_host_platform_device_count=2"
+    host.prepare(host.Process())
+    keys = {"run.distributed": True, "run.chunk": 10, "run.steps": 20, "run.seeds": 1,
+            "checkpoint.every": 10, "eval.examples": 32}
+    for _ in train(assemble(configs.load("eca:tiny", keys)), workdir):
+        pass
+
+
+workdir, root = sys.argv[1:]
+JaxTrainer(
+    lambda: work(workdir, root), scaling_config=ScalingConfig(num_workers=2),
+    run_config=RunConfig(storage_path=workdir + "-ray"),
+).fit()
+"""
+
+
+@pytest.mark.slow
+@pytest.mark.timeout(400)
+def test_workers_of_ray_train_find_each_other(tmp_path):
+    pytest.importorskip("ray.train", reason="pip install 'ray[train]'", exc_type=ImportError)
+    file = tmp_path / "trainer.py"
+    file.write_text(TRAINER)
+    environment = os.environ | {"RAY_TRAIN_V2_ENABLED": "1", "PYTHONPATH": str(ROOT)}
+    done = subprocess.run(
+        [sys.executable, file, tmp_path / "two", ROOT], env=environment, text=True,
+        capture_output=True, cwd=tmp_path, timeout=300,
+    )  # fmt: skip
+    assert done.returncode == 0, done.stdout + done.stderr
+    code, err = ends(start(tmp_path / "alone", 4, "--config.run.steps=20"))
+    assert code == 0, err
+    one, two = (record.load(tmp_path / name) for name in ("alone", "two"))
+    assert record.intact_steps(tmp_path / "two") == 20 and two.env["devices"] == 4
+    agree(one, two, steps=20)
+
+
 def test_a_single_process_needs_no_other(tmp_path):
     like = (np.zeros(2, np.float32), np.int32(0))
     value = (np.ones(2, np.float32), np.int32(5))
