@@ -90,7 +90,7 @@ class Clock:
 
     @contextlib.contextmanager
     def watching(self, *functions: tuple[ModuleType | type, str]) -> Iterator[None]:
-        """Count the time in these functions while the context lasts; each a place and its name there."""
+        """Count the time in these functions, each a place and a name, while the context lasts."""
         with contextlib.ExitStack() as stack:
             for module, name in functions:
                 timed = self._timed(getattr(module, name))
