@@ -10,6 +10,7 @@ Legend of dimensions, used as suffixes (`logits_BxTxV`):
     N  any other count: parts,      F  width of an MLP            I, O  inputs and outputs
        windows, tokens of a batch   K  steps in a chunk           H, W  rows and columns of a board
     V  vocabulary                   R  vector of side information
+    P  parts of a mixture
 
 Codelengths are in nats on the device. Reports convert them to bits (nats / ln 2).
 """
@@ -72,11 +73,14 @@ class Example(NamedTuple):
       coded_T: bool, marks the tokens that are charged; the others are context.
       side: free context, float32 of shape TxR with R = `Spec.side`: a vector for each token, read
         with it and neither charged nor predicted; a token without one has zeros. None if R is 0.
+      part_P: bool, one-hot: which of the P parts of a mixture the example is of, so that rows have
+        the charge of each part. None where there are no parts.
     """
 
     tokens_T: jax.Array
     coded_T: jax.Array
     side: jax.Array | None = None
+    part_P: jax.Array | None = None
 
 
 @dataclass(frozen=True)
@@ -123,6 +127,11 @@ class Generator(Protocol):
 
         float32 of shape T; None where the law has no tractable form.
         """
+
+
+# Makes the generators of a text, `name argument=value ...; name ...`, from the key of `make`, the
+# config key that has the text, and the text. Supplied to a generator that is made of others.
+MakeParts = Callable[["jax.Array", str, str], "list[Generator]"]
 
 
 class Readable(Protocol):

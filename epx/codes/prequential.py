@@ -16,7 +16,7 @@ from jax import lax
 
 from epx.learning import flops, nll, optim
 from epx.learning.batch import Batch
-from epx.learning.learner import Charge, Learning, finish, freeze_failed, training_examples
+from epx.learning.learner import Charge, Learning, Sums, finish, freeze_failed, training_examples
 from epx.types import Code, Generator, Hyper, Observer, PyTree, Row, State, require
 
 CHARGED = ("raw", "ema")
@@ -55,15 +55,16 @@ def make(observer: Observer, batch: Batch, positions: bool = False, charged: str
         state, charge = learn(learning, generator, hyper, state)
         length = generator.spec.length
         row = {
-            "nats": charge.nats,
-            "coded_tok": charge.coded_tok,
+            **charge.row(),
             "all_tok": jnp.int32(batch.size * length),
             "flops": jnp.float32(flops.step_flops(observer, length, batch.size, 1 + averaged)),
             "passes": batch.passes(generator.spec.size, state.step),
-            "grad_norm": charge.grad_norm,
         }
         if positions:
-            row |= {"position_nats": charge.nats_T, "position_coded_tok": charge.coded_T}
+            row |= {
+                "position_nats": charge.sums.nats_T,
+                "position_coded_tok": charge.sums.coded_T,
+            }
         return finish(state, row)
 
     return Code(init=learning.init, step=step)
@@ -87,9 +88,9 @@ def _descend(
         window=hyper.ema_steps,
     )
     if averaged:
-        nats_T, _ = learning.charge(state.learner.ema, index_NxB, make_examples)
-        finite = charge.finite & jnp.isfinite(nats_T.sum())
-        charge = charge._replace(nats_T=nats_T, finite=finite)
+        sums = learning.charge(state.learner.ema, index_NxB, make_examples)
+        finite = charge.finite & jnp.isfinite(sums.nats_T.sum())
+        charge = charge._replace(sums=sums, finite=finite)
     return freeze_failed(state, state._replace(learner=learner), charge.finite), charge
 
 
@@ -105,12 +106,11 @@ def _count(
         example = training_examples(generator, hyper, index_B)
         arguments = params, example.tokens_T, example.coded_T, example.side
         params, nats_BxT = learning.observer.update(*arguments)
-        nats_T = nll.coded_sum(nats_BxT, example.coded_T, axis=0)
-        return params, (nats_T, example.coded_T.sum(0, dtype=jnp.int32))
+        return params, Sums.of(example, nats_BxT)
 
     index_NxB = learning.batch.unsharded().indices(generator.spec.size, state.step)
-    params, (nats_NxT, coded_NxT) = lax.scan(microbatch, state.learner.params, index_NxB)
-    nats_T = nll.pairwise_sum(nats_NxT, axis=0)
+    params, sums_N = lax.scan(microbatch, state.learner.params, index_NxB)
+    sums = jax.tree.map(lambda leaf: nll.pairwise_sum(leaf, axis=0), sums_N)
     # Counts are always finite, so `freeze_failed`, which would copy the table, is not needed.
-    charge = Charge(nats_T, coded_NxT.sum(0, dtype=jnp.int32), jnp.float32(0), jnp.bool_(True))
+    charge = Charge(sums, jnp.float32(0), jnp.bool_(True))
     return state._replace(learner=state.learner._replace(params=params)), charge

@@ -54,32 +54,30 @@ def make(observer: Observer, batch: Batch, readers: int = 3, segment: int = 16) 
         size = generator.spec.size
         new_NxB = batch.indices(size, state.step)
         earlier_R = earlier(hyper, state.step, readers, segment)
-        replayed = jax.vmap(lambda other: batch.indices(size, other))(earlier_R)
-        replayed_NxB = replayed.reshape(-1, replayed.shape[-1])
+        replayed_RxNxB = jax.vmap(lambda other: batch.indices(size, other))(earlier_R)
+        replayed_NxB = replayed_RxNxB.reshape(-1, replayed_RxNxB.shape[-1])
 
         def examples(index_B):
             return training_examples(generator, hyper, index_B)
 
         params = state.learner.params
-        grads, nats_T, coded_T = learning.gradient(params, new_NxB, examples)
-        again, replayed_T, recoded_T = learning.gradient(params, replayed_NxB, examples)
+        grads, sums = learning.gradient(params, new_NxB, examples)
+        again, replayed = learning.gradient(params, replayed_NxB, examples)
         # The mean over the coded tokens of all batches.
-        share = coded_T.sum() / jnp.maximum(coded_T.sum() + recoded_T.sum(), 1)
+        coded = sums.coded_T.sum()
+        share = coded / jnp.maximum(coded + replayed.coded_T.sum(), 1)
         grads = jax.tree.map(lambda a, b: share * a + (1 - share) * b, grads, again)
         rate = optim.rate(hyper, state.step)
         learner, update_norm = learning.update(hyper, grads, state.learner, rate, hyper.ema_steps)
         grad_norm = optax.tree.norm(grads)
-        finite = jnp.isfinite(nats_T.sum() + replayed_T.sum() + grad_norm + update_norm)
-        charge = Charge(nats_T, coded_T, grad_norm, finite)
+        finite = jnp.isfinite(sums.nats_T.sum() + replayed.nats_T.sum() + grad_norm + update_norm)
         state = freeze_failed(state, state._replace(learner=learner), finite)
         length, count = generator.spec.length, (1 + readers) * batch.size
         row = {
-            "nats": charge.nats,
-            "coded_tok": charge.coded_tok,
+            **Charge(sums, grad_norm, finite).row(),
             "all_tok": jnp.int32(count * length),
             "flops": jnp.float32(flops.step_flops(observer, length, count)),
             "passes": batch.passes(size, state.step),
-            "grad_norm": charge.grad_norm,
         }
         return finish(state, row)
 

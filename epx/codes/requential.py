@@ -198,7 +198,7 @@ def update_teacher(
         rate,
         window,
     )
-    row = {"nats": charge.nats, "coded_tok": charge.coded_tok, "grad_norm": charge.grad_norm}
+    row = {name: charge.row()[name] for name in TEACHER_ROW}
     return teacher._replace(step=teacher.step + 1), row, charge.finite
 
 
@@ -271,8 +271,8 @@ def update_student(
     # Gradients are not clipped: the only noise in the student's data is the teacher's.
     unclipped = hyper._replace(clip_norm=jnp.float32(jnp.inf))
     student, charge = learning.step(unclipped, student, samples, lambda part: part, rate, window)
-    row = {"sampled_tok": charge.coded_tok, "sampled_nats": charge.nats}
-    return student, row, jnp.isfinite(charge.nats) & charge.finite
+    row = {"sampled_tok": charge.sums.coded_tok, "sampled_nats": charge.sums.nats}
+    return student, row, jnp.isfinite(charge.sums.nats) & charge.finite
 
 
 def _charge(

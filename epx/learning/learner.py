@@ -21,20 +21,35 @@ from epx.types import Example, Generator, Hyper, Learner, Observer, PyTree, Row,
 AnyLearner = TypeVar("AnyLearner")
 
 
-class Charge(NamedTuple):
-    """The charge of a batch, summed over the examples of all devices.
+class Sums(NamedTuple):
+    """Nats and numbers of coded tokens, summed over examples.
 
     Attributes:
-      nats_T: float32, nats of the coded tokens at each position, before the update.
-      coded_T: int32, coded tokens at each position.
-      grad_norm: norm of the gradient of the mean, nats per coded token.
-      finite: bool, whether nats, gradient and update are finite.
+      nats_T: float32, at each position.
+      coded_T: int32, at each position.
+      nats_P: float32, of each part of a mixture; of shape 0 where there are no parts.
+      coded_P: int32, of each part.
     """
 
     nats_T: jax.Array
     coded_T: jax.Array
-    grad_norm: jax.Array
-    finite: jax.Array
+    nats_P: jax.Array
+    coded_P: jax.Array
+
+    @classmethod
+    def of(cls, example: Example, nats_BxT: jax.Array) -> "Sums":
+        """The sums of examples with a leading axis B, at these prices."""
+        coded_BxT, part_BxP = example.coded_T, example.part_P
+        if part_BxP is None:
+            part_BxP = jnp.zeros((len(coded_BxT), 0), bool)
+        nats_B = nll.coded_sum(nats_BxT, coded_BxT, axis=1)
+        coded_B = coded_BxT.sum(1, dtype=jnp.int32)
+        return cls(
+            nll.coded_sum(nats_BxT, coded_BxT, axis=0),
+            coded_BxT.sum(0, dtype=jnp.int32),
+            nll.coded_sum(nats_B[:, None], part_BxP, axis=0),
+            jnp.where(part_BxP, coded_B[:, None], 0).sum(0, dtype=jnp.int32),
+        )
 
     @property
     def nats(self) -> jax.Array:
@@ -45,6 +60,31 @@ class Charge(NamedTuple):
     def coded_tok(self) -> jax.Array:
         """Coded tokens of the batch, int32."""
         return self.coded_T.sum(dtype=jnp.int32)
+
+
+class Charge(NamedTuple):
+    """The charge of a batch, over the examples of all devices.
+
+    Attributes:
+      sums: before the update.
+      grad_norm: norm of the gradient of the mean, nats per coded token.
+      finite: bool, whether nats, gradient and update are finite.
+    """
+
+    sums: Sums
+    grad_norm: jax.Array
+    finite: jax.Array
+
+    def row(self) -> Row:
+        """What a row has of it; `part_nats` and `part_coded_tok`, of shape P, only of a mixture."""
+        row = {
+            "nats": self.sums.nats,
+            "coded_tok": self.sums.coded_tok,
+            "grad_norm": self.grad_norm,
+        }
+        if self.sums.nats_P.size:
+            row |= {"part_nats": self.sums.nats_P, "part_coded_tok": self.sums.coded_P}
+        return row
 
 
 class Learning(NamedTuple):
@@ -87,15 +127,15 @@ class Learning(NamedTuple):
           rate: learning rate.
           window: steps that the average of the weights spans.
         """
-        grads, nats_T, coded_T = self.gradient(learner.params, parts, make_examples)
+        grads, sums = self.gradient(learner.params, parts, make_examples)
         learner, update_norm = self.update(hyper, grads, learner, rate, window)
         grad_norm = optax.tree.norm(grads)
-        finite = jnp.isfinite(nats_T.sum() + grad_norm + update_norm)
-        return learner, Charge(nats_T, coded_T, grad_norm, finite)
+        finite = jnp.isfinite(sums.nats_T.sum() + grad_norm + update_norm)
+        return learner, Charge(sums, grad_norm, finite)
 
     def gradient(
         self, params: PyTree, parts: PyTree, make_examples: Callable[[PyTree], Example]
-    ) -> tuple[PyTree, jax.Array, jax.Array]:
+    ) -> tuple[PyTree, Sums]:
         """Loss and gradient of a batch, accumulated over microbatches.
 
         Args:
@@ -104,47 +144,44 @@ class Learning(NamedTuple):
           make_examples: a microbatch -> its examples, with a leading axis B.
 
         Returns:
-          For the batch of all devices: the gradient of the mean over coded tokens; the nats of the
-          coded tokens and their number, both summed over examples, of shape T.
+          For the batch of all devices: the gradient of the mean over coded tokens, and the sums.
         """
 
         def charge(params: PyTree, example: Example):
-            nats_T, coded_T = self._nats(params, example)
-            return nats_T.sum(), (nats_T, coded_T)
+            sums = self._sums(params, example)
+            return sums.nats_T.sum(), sums
 
         def microbatch(total, part):
-            grads, sums = jax.grad(charge, has_aux=True)(params, make_examples(part))
-            return jax.tree.map(jnp.add, total, (grads, *sums)), None
+            found = jax.grad(charge, has_aux=True)(params, make_examples(part))
+            return jax.tree.map(jnp.add, total, found), None
 
-        zeros = (jax.tree.map(jnp.zeros_like, params), *self._no_nats(parts, make_examples))
-        grads, nats_T, coded_T = self.batch.total(lax.scan(microbatch, zeros, parts)[0])
-        mean = jax.tree.map(lambda g: g / jnp.maximum(coded_T.sum(), 1), grads)
-        return mean, nats_T, coded_T
+        zeros = jax.tree.map(jnp.zeros_like, params), self._none(parts, make_examples)
+        grads, sums = self.batch.total(lax.scan(microbatch, zeros, parts)[0])
+        mean = jax.tree.map(lambda g: g / jnp.maximum(sums.coded_T.sum(), 1), grads)
+        return mean, sums
 
     def charge(
         self, params: PyTree, parts: PyTree, make_examples: Callable[[PyTree], Example]
-    ) -> tuple[jax.Array, jax.Array]:
-        """The nats and the number of the coded tokens of a batch, as `gradient` returns them."""
+    ) -> Sums:
+        """The sums of a batch, as `gradient` returns them."""
 
         def microbatch(total, part):
-            sums = self._nats(params, make_examples(part))
+            sums = self._sums(params, make_examples(part))
             return jax.tree.map(jnp.add, total, sums), None
 
-        zeros = self._no_nats(parts, make_examples)
+        zeros = self._none(parts, make_examples)
         return self.batch.total(lax.scan(microbatch, zeros, parts)[0])
 
-    def _nats(self, params: PyTree, example: Example) -> tuple[jax.Array, jax.Array]:
+    def _sums(self, params: PyTree, example: Example) -> Sums:
         logits_BxTxV = self.observer.logits(params, example.tokens_T, example.side)
-        nats_BxT = nll.nats(logits_BxTxV, example.tokens_T)
-        nats_T = nll.coded_sum(nats_BxT, example.coded_T, axis=0)
-        return nats_T, example.coded_T.sum(0, dtype=jnp.int32)
+        return Sums.of(example, nll.nats(logits_BxTxV, example.tokens_T))
 
-    def _no_nats(
-        self, parts: PyTree, make_examples: Callable[[PyTree], Example]
-    ) -> tuple[jax.Array, jax.Array]:
+    def _none(self, parts: PyTree, make_examples: Callable[[PyTree], Example]) -> Sums:
+        """Sums of zero."""
         first = jax.eval_shape(make_examples, jax.tree.map(lambda leaf: leaf[0], parts))
-        length = first.tokens_T.shape[-1]
-        return jnp.zeros(length, jnp.float32), jnp.zeros(length, jnp.int32)
+        prices = jax.ShapeDtypeStruct(first.tokens_T.shape, jnp.float32)
+        shapes = jax.eval_shape(Sums.of, first, prices)
+        return jax.tree.map(lambda leaf: jnp.zeros(leaf.shape, leaf.dtype), shapes)
 
     def update(
         self, hyper: Hyper, grads: PyTree, learner: AnyLearner, rate: jax.Array, window: jax.Array

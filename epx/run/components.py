@@ -7,20 +7,24 @@ registry. Its config keys are the arguments of its `make`, read from the signatu
 import functools
 import importlib
 import inspect
+import shlex
 import traceback
 from collections.abc import Callable
 from pathlib import Path
 from types import ModuleType
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from epx.run import values
 from epx.types import Generator, Observer, Refusal, Spec, refusal, require
+
+if TYPE_CHECKING:
+    import jax
 
 FOLDERS = {"generator": "epx.generators", "observer": "epx.observers", "code": "epx.codes"}
 
 # Arguments of `make` that the program supplies; all others are config keys.
 SUPPLIED = {
-    "generator": ("key",),
+    "generator": ("key", "make_parts"),
     "observer": ("vocab", "length", "side", "dtype", "generator"),
     "code": ("observer", "batch"),
 }
@@ -147,6 +151,9 @@ def make(kind: str, section: dict[str, Any], **supplied: Any) -> Any:
         for key, parameter in arguments(kind, name).items()
     }
     function = find(kind, name).make
+    if kind == "generator":
+        others = {name: value for name, value in supplied.items() if name != "key"}
+        supplied = supplied | {"make_parts": functools.partial(make_parts, **others)}
     taken = {k: v for k, v in supplied.items() if k in inspect.signature(function).parameters}
     if name in names(kind):
         return function(**taken, **keys)
@@ -162,6 +169,49 @@ def make(kind: str, section: dict[str, Any], **supplied: Any) -> Any:
     accepted = f"a module whose make returns what has {', '.join(parts)}; this is {made!r:.80}"
     require(f"{kind}.name", name, has_all, accepted)
     return made
+
+
+def make_parts(key: "jax.Array", config_key: str, text: str, **supplied: Any) -> list[Generator]:
+    """The generators of a text, for one that is made of others (`epx.types.MakeParts`).
+
+    Raises:
+      ValueError: the text has another form, or a part is not accepted; named by the config key.
+    """
+    accepted = 'parts such as "eca rule=54 width=16; iid vocab=2": a name and arguments'
+    lexer = shlex.shlex(text, posix=True, punctuation_chars=";")
+    lexer.whitespace_split, lexer.commenters = True, ""
+    parts: list[list[str]] = [[]]
+    try:
+        for word in lexer:
+            if set(word) == {";"}:
+                parts.append([])
+            else:
+                parts[-1].append(word)
+    except ValueError as error:  # a quotation without an end
+        raise refusal(config_key, text, f"{accepted}; {error}") from error
+    if len(parts) > 1 and not parts[-1]:
+        parts.pop()
+    made = []
+    for words in parts:
+        pairs = [word.partition("=") for word in words[1:]]
+        require(config_key, text, bool(words) and all(sep for _, sep, _ in pairs), accepted)
+        section = {name: value for name, _, value in pairs} | {"name": words[0]}
+        draw = values.convert(f"{config_key}: draw", section.pop("draw", 0), int)
+        require(f"{config_key}: draw", draw, 0 <= draw < 2**32, "whole numbers of 32 bits")
+        try:
+            part_supplied = supplied | {"key": _drawn(key, draw)}
+            made.append(make("generator", section, **part_supplied))
+        except Refusal as error:
+            accepted = f"parts that are accepted themselves; {error}"
+            raise refusal(config_key, " ".join(words), accepted) from error
+    return made
+
+
+def _drawn(key: "jax.Array", draw: int) -> "jax.Array":
+    """The key of another draw of the same law; 0 is the first."""
+    import jax  # not before a generator is made, as reports and sweeps read this module too
+
+    return jax.random.fold_in(key, draw) if draw else key
 
 
 def make_observer(section: dict[str, Any], generator: Generator, dtype: str) -> Observer:

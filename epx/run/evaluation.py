@@ -30,7 +30,8 @@ def make_evaluator(observer: Observer, batch: Batch, examples: int) -> Callable:
 
     The arrays are `coded_tok`; the nats of the coded tokens under the last weights, `raw_nats`, and
     under their average, `ema_nats` (gradient learners only); and `raw_hits` and `ema_hits`, the
-    coded tokens that have the largest probability. With the requential code, whose learner is the
+    coded tokens that have the largest probability. Of a mixture also `part`, the number of the
+    part of each example. With the requential code, whose learner is the
     student, also those of the teacher, `teacher_raw_nats` and so on.
     """
     at_once = batch.microbatch * batch.shards
@@ -46,6 +47,8 @@ def make_evaluator(observer: Observer, batch: Batch, examples: int) -> Callable:
         def charge(index_B):
             example = held_out_examples(generator, hyper, index_B)
             sums = {"coded_tok": example.coded_T.sum(1, dtype=jnp.int32)}
+            if example.part_P is not None:
+                sums["part"] = example.part_P.argmax(1).astype(jnp.int32)
             for name, params in weights.items():
                 logits_BxTxV = observer.logits(params, example.tokens_T, example.side)
                 nats_BxT = nll.nats(logits_BxTxV, example.tokens_T)

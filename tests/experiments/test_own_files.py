@@ -14,7 +14,7 @@ from experiments.cli import configs
 from tests.binaries import refused, run
 
 SHIPPED = (
-    "arithmetic, chess, cipher, compress, eca, iid, life, linear, lorenz, markov, primes, story, "
+    "arithmetic, chess, cipher, compress, eca, iid, life, linear, lorenz, markov, mixture, primes, story, "
     "text, tokens"
 )
 START = """from configs import base

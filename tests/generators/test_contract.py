@@ -14,6 +14,7 @@ import pytest
 
 from epx.learning.batch import Batch
 from epx.observers import counts
+from epx.run import components
 from epx.run.devices import AXIS, compile_over, make_layout
 from epx.streams import example_key, stream
 from tests.generators import tiny
@@ -86,8 +87,9 @@ def test_the_contract_covers_the_generators():
 
 def test_every_argument_is_a_config_key_with_a_plain_default(name):
     module = tiny.module_of(name)
-    key, *arguments = inspect.signature(module.make).parameters.values()
-    assert key.name == "key" and key.default is key.empty
+    parameters = inspect.signature(module.make).parameters
+    assert next(iter(parameters)) == "key" and parameters["key"].default is inspect.Parameter.empty
+    arguments = [p for p in parameters.values() if p.name not in components.SUPPLIED["generator"]]
     for argument in arguments:
         assert type(argument.default) in (int, float, str, bool), argument
         assert argument.name in module.make.__doc__
@@ -240,7 +242,7 @@ def test_whole_numbers_beyond_any_machine_are_refused_with_a_bound(name):
             for value in (-1, 2**140, 2.5):
                 arguments = tiny.arguments(name) | {argument.name: value}
                 with pytest.raises(ValueError, match=rf"^generator\.\w+={value}: accepted .*\d"):
-                    module.make(GENERATOR_KEY, **arguments)
+                    module.make(GENERATOR_KEY, **tiny.supplied(name), **arguments)
 
 
 def test_the_stream_is_that_of_its_version(name, generator):

@@ -12,6 +12,7 @@ from pathlib import Path
 import numpy as np
 
 import epx.generators
+from epx.run import components
 
 _MODULES = pkgutil.iter_modules(epx.generators.__path__)
 FOLDER = Path(tempfile.mkdtemp(prefix="epx-tests-"))
@@ -35,5 +36,12 @@ def arguments(name) -> dict:
     return module.TINY | {"path": str(path)}
 
 
+def supplied(name) -> dict:
+    """What the program supplies to the module's make beside its key."""
+    known = {"make_parts": components.make_parts}
+    parameters = inspect.signature(module_of(name).make).parameters
+    return {argument: value for argument, value in known.items() if argument in parameters}
+
+
 def make(name, key):
-    return module_of(name).make(key, **arguments(name))
+    return module_of(name).make(key, **supplied(name), **arguments(name))

@@ -85,6 +85,12 @@ GENERATORS = {
         "inputs": ["maybe"],
     },
     "markov": {"states": [1, 27], "hidden": [-1, 4], "length": [1, 2**31]},
+    "mixture": {
+        "parts": ["eca rule", "nothing", "iid law", "iid vocab=1 law=none"],
+        "weights": ["1", "0 0", "-1 2", "a b"],
+        "held_out": ["1 0"],
+        "size": [-1, 2**32],
+    },
     "primes": {"digits": [0, 99], "order": ["backward"], "coded": ["some"]},
     "text": {
         "corpus": ["zenn"],
