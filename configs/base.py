@@ -44,6 +44,7 @@ MEANING = {
     "run.repeats": "allowed passes over a finite corpus, or over run.examples",
     "run.examples": "train only on this many first examples, cycling through them; none: all",
     "run.start": "start from the weights of RECORD or RECORD:STEP, seed by seed; none: anew",
+    "run.start_keeps": "all of them, or the body: what does not depend on vocabulary and length",
     "run.distributed": "one of several processes of this run, on one machine or many",
     "run.require_accelerator": "refuse to run on a CPU",
     "eval.every": "steps between evaluations, a multiple of run.chunk; none: only at the end",
@@ -96,6 +97,7 @@ def get_config(size: str = "cpu") -> ConfigDict:
             repeats=1,
             examples=config_dict.placeholder(int),
             start=config_dict.placeholder(str),
+            start_keeps="all",
             distributed=False,
             require_accelerator=False,
         )

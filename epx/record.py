@@ -35,6 +35,7 @@ FREE_KEYS = (
     "run.microbatch",
     "run.chunk",
     "run.start",  # its weights are a fact, which must not change
+    "run.start_keeps",
     "run.distributed",
     "run.require_accelerator",
     "eval.every",
@@ -49,6 +50,7 @@ ADDED = {
     "eval.rulers": False,
     "run.distributed": False,
     "run.start": None,
+    "run.start_keeps": "all",
     "adapter.rank": None,
     "adapter.alpha": 32.0,
     "adapter.entries": None,

@@ -64,7 +64,8 @@ def tiny_config():
         ),
         "run": dict(
             seed=0, seeds=2, steps=40, batch=8, microbatch=None, chunk=10, parallel="jit",
-            devices=2, dtype="float32", repeats=1, examples=None, start=None, distributed=False,
+            devices=2, dtype="float32", repeats=1, examples=None, start=None,
+            start_keeps="all", distributed=False,
             require_accelerator=False,
         ),
         "eval": dict(every=20, examples=32, test_tokens=None, rulers=False),

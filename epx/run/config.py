@@ -36,6 +36,7 @@ KEYS: dict[str, Any] = {
     "run.repeats": int,
     "run.examples": int | None,
     "run.start": str | None,
+    "run.start_keeps": str,
     "run.distributed": bool,
     "run.require_accelerator": bool,
     "adapter.rank": int | None,

@@ -124,11 +124,12 @@ def assemble(config: Config, members: Sequence[Overrides] | None = None) -> Setu
     observer = components.make_observer(config["observer"], generators[0], run["dtype"])
     contracts.check(generators[0], observer, config)
     begun = None
+    start.check_keeps(run["start_keeps"], observer)
     if run["start"] is not None:
         seeds = [int(hyper.seed) for hyper in hypers]
         accepted = "none with code.name=blocks, which starts anew in every block"
         require("run.start", run["start"], config["code"]["name"] != "blocks", accepted)
-        begun = start.load(run["start"], seeds, config["observer"], generators[0].spec)
+        begun = start.load(config, seeds, observer, generators[0])
     observer = _adapted(observer, **config["adapter"])
 
     def make_code(observer: Observer, batch: Batch) -> Code:

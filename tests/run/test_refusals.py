@@ -91,6 +91,16 @@ GENERATORS = {
         "held_out": ["1 0"],
         "size": [-1, 2**32],
     },
+    "nca": {
+        "states": [1, 257],
+        "height": [2, 2**31],
+        "width": [2, 2**31],
+        "frames": [1, 2**31],
+        "stride": [0, 2**31],
+        "burnin": [-1, 2**31],
+        "hidden": [0, 1025],
+        "rules": ["some"],
+    },
     "primes": {"digits": [0, 99], "order": ["backward"], "coded": ["some"]},
     "text": {
         "corpus": ["zenn"],

@@ -4,7 +4,7 @@ import jax
 import numpy as np
 import pytest
 
-from epx import record
+from epx import record, streams
 from epx.run import checkpoint, loop, trained
 from epx.run import setup as setups
 from epx.run.setup import assemble
@@ -112,6 +112,36 @@ def test_entries_without_a_rank_are_refused():
     config = config_of() | {"adapter": dict(rank=None, alpha=32.0, entries=3)}
     with pytest.raises(ValueError, match=r"adapter\.entries=3: accepted none without"):
         assemble(config)
+
+
+def test_the_body_is_taken_to_examples_of_another_shape(taught, tmp_path):
+    """Tables of tokens and places, and the head, are new; everything between is what was taught."""
+    base, folder = taught
+    config = config_of(start=str(folder), start_keeps="body", seeds=2)
+    config["generator"] = {"name": "iid", "law": "markov", "vocab": 5, "length": 9}
+    begun = assemble(config).start
+    other = assemble(config | {"run": config["run"] | {"start": None}}).observer
+    keys = jax.vmap(lambda seed: streams.stream(seed, "init"))(np.arange(2))
+    new = jax.vmap(other.init)(keys)
+    averaged = state(base, folder, 40).learner.ema
+    kept = {}
+    for path, leaf in jax.tree_util.tree_leaves_with_path(begun):
+        name = jax.tree_util.keystr(path)
+        old = dict(jax.tree_util.tree_leaves_with_path(averaged))[path][:2]
+        fresh = dict(jax.tree_util.tree_leaves_with_path(new))[path]
+        kept[name] = old.shape == leaf.shape and (old == leaf).all()
+        assert kept[name] or (leaf == fresh).all(), name
+    tables = {name for name in kept if not kept[name]}
+    assert tables == {"['embedding']", "['head']['kernel']", "['positions']"}
+    assert sum(kept.values()) > len(tables)
+    _, run = train(config, tmp_path)
+    assert np.isfinite(run.rows["nats"]).all()
+
+
+@pytest.mark.parametrize("keeps", ["head", ""])
+def test_only_all_or_the_body_is_kept(keeps):
+    with pytest.raises(ValueError, match=r"run\.start_keeps=.*accepted all or body"):
+        assemble(config_of(start_keeps=keeps))
 
 
 def test_a_start_that_changed_is_another_run(taught, tmp_path):
