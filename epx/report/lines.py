@@ -24,6 +24,7 @@ class Panel(NamedTuple):
       scale: `linear` or `log`, of x.
       y_scale: `linear`, or `auto`: logarithmic where values span two powers of ten or more.
       names: of x = 0, 1, 2, ... where these are no numbers; the points are then not joined.
+      joined: whether the points of a series are.
     """
 
     title: str
@@ -34,6 +35,7 @@ class Panel(NamedTuple):
     scale: str = "linear"
     names: Sequence[str] = ()
     y_scale: str = "auto"
+    joined: bool = True
 
 
 def panels(shown: Sequence[Panel], path: Path | str | None = None) -> Figure:
@@ -60,7 +62,9 @@ def fill(figure: Figure | SubFigure, shown: Sequence[Panel]) -> None:
         for name, points in panel.series.items():
             x, estimates = zip(*sorted(points))
             mean, half = np.array(estimates, float).T
-            look = _style.line(names.index(name)) | ({"linestyle": "none"} if panel.names else {})
+            look = _style.line(names.index(name)) | (
+                {} if panel.joined and not panel.names else {"linestyle": "none"}
+            )
             axis.errorbar(
                 x, mean, yerr=np.nan_to_num(half), capsize=2, elinewidth=0.9, label=name, **look
             )

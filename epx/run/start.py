@@ -71,12 +71,23 @@ def load(config: Config, seeds: Sequence[int], observer: Observer, generator: Ge
     members = _members(reference, found, seeds)
     chosen = jax.tree.map(lambda leaf: leaf[np.array(members)], params)
     if not keeps_all:
-        kept = _body(config, generator)
         new = jax.vmap(lambda seed: observer.init(streams.stream(seed, "init")))(np.array(seeds))
-        chosen = jax.tree.map(lambda keep, old, leaf: old if keep else leaf, kept, chosen, new)
-        chosen = jax.device_get(chosen)
+        chosen = _with_body(chosen, jax.device_get(new), _body(config, generator))
     digest = files.digest(jax.tree.leaves(chosen), shapes=True)
     return Start(chosen, {"start_step": wanted, "start_sha256": digest})
+
+
+def _with_body(theirs: PyTree, new: PyTree, body: PyTree) -> PyTree:
+    """New weights, with those of the record in the body, where both have them.
+
+    Only one of the two may read side information.
+    """
+    old = dict(jax.tree_util.tree_leaves_with_path(theirs))
+
+    def leaf(path: tuple, new: np.ndarray, in_body: bool) -> np.ndarray:
+        return old[path] if in_body and path in old else new
+
+    return jax.tree_util.tree_map_with_path(leaf, new, body)
 
 
 def _body(config: Config, generator: Generator) -> PyTree:
