@@ -129,9 +129,10 @@ class Generator(Protocol):
         """
 
 
-# Makes the generators of a text, `name argument=value ...; name ...`, from the key of `make`, the
-# config key that has the text, and the text. Supplied to a generator that is made of others.
-MakeParts = Callable[["jax.Array", str, str], "list[Generator]"]
+# Makes the generators of a text, `name argument=value ...; name ...`, from a function of the part's
+# argument `draw`, 0 if it has none, to its key; the config key of the text; and the text. Supplied
+# to a generator that is made of others.
+MakeParts = Callable[[Callable[[int], "jax.Array"], str, str], "list[Generator]"]
 
 
 class Readable(Protocol):

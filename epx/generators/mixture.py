@@ -115,7 +115,11 @@ def make(
     Raises:
       ValueError: a part or a number that is not accepted.
     """
-    generators = make_parts(key, "generator.parts", parts)
+
+    def key_of(draw: int) -> jax.Array:
+        return jax.random.fold_in(key, draw) if draw else key
+
+    generators = make_parts(key_of, "generator.parts", parts)
     require_whole("generator.size", size, 0, MOST_EXAMPLES)
     smallest = _least([generator.spec.size for generator in generators])
     accepted = "0 where a part is finite, which fixes the number of examples"

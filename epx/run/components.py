@@ -12,13 +12,10 @@ import traceback
 from collections.abc import Callable
 from pathlib import Path
 from types import ModuleType
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from epx.run import values
 from epx.types import Generator, Observer, Refusal, Spec, refusal, require
-
-if TYPE_CHECKING:
-    import jax
 
 FOLDERS = {"generator": "epx.generators", "observer": "epx.observers", "code": "epx.codes"}
 
@@ -171,7 +168,7 @@ def make(kind: str, section: dict[str, Any], **supplied: Any) -> Any:
     return made
 
 
-def make_parts(key: "jax.Array", config_key: str, text: str, **supplied: Any) -> list[Generator]:
+def make_parts(key_of: Callable, config_key: str, text: str, **supplied: Any) -> list[Generator]:
     """The generators of a text, for one that is made of others (`epx.types.MakeParts`).
 
     Raises:
@@ -196,22 +193,14 @@ def make_parts(key: "jax.Array", config_key: str, text: str, **supplied: Any) ->
         pairs = [word.partition("=") for word in words[1:]]
         require(config_key, text, bool(words) and all(sep for _, sep, _ in pairs), accepted)
         section = {name: value for name, _, value in pairs} | {"name": words[0]}
-        draw = values.convert(f"{config_key}: draw", section.pop("draw", 0), int)
-        require(f"{config_key}: draw", draw, 0 <= draw < 2**32, "whole numbers of 32 bits")
+        draw = values.convert(f"{config_key}.draw", section.pop("draw", 0), int)
+        require(f"{config_key}.draw", draw, 0 <= draw < 2**32, "whole numbers of 32 bits")
         try:
-            part_supplied = supplied | {"key": _drawn(key, draw)}
-            made.append(make("generator", section, **part_supplied))
+            made.append(make("generator", section, **supplied | {"key": key_of(draw)}))
         except Refusal as error:
             accepted = f"parts that are accepted themselves; {error}"
             raise refusal(config_key, " ".join(words), accepted) from error
     return made
-
-
-def _drawn(key: "jax.Array", draw: int) -> "jax.Array":
-    """The key of another draw of the same law; 0 is the first."""
-    import jax  # not before a generator is made, as reports and sweeps read this module too
-
-    return jax.random.fold_in(key, draw) if draw else key
 
 
 def make_observer(section: dict[str, Any], generator: Generator, dtype: str) -> Observer:

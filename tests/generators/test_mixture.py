@@ -105,7 +105,7 @@ def test_the_charges_of_the_parts_add_up(name):
         (dict(parts="nothing"), "generator.parts='nothing'"),
         (dict(parts="eca rule=256"), "generator.rule=256"),
         (dict(parts="iid lenght=3"), "did you mean length"),
-        (dict(parts="iid draw=-1"), "generator.parts: draw=-1"),
+        (dict(parts="iid draw=-1"), "generator.parts.draw=-1"),
         (dict(parts=PARTS, weights="1"), "generator.weights='1': accepted 2 numbers"),
         (dict(parts=PARTS, weights="0 0"), "generator.weights='0 0'"),
         (dict(parts=PARTS, weights="1 -1"), "generator.weights='1 -1'"),

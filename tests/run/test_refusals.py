@@ -171,6 +171,7 @@ KEYS = {
     "run.repeats": [0, 2**31],
     "run.examples": [0, 2**31],
     "run.start": ["nowhere"],
+    "run.start_keeps": ["head", ""],
     "run.distributed": [],
     "run.require_accelerator": [True],
     "adapter.rank": [0, 2**13],
