@@ -27,6 +27,7 @@ from epx import streams
 from epx.data import catalogue, paths
 from epx.data.chess.games import RESULTS, Games, take
 from epx.data.chess.notation import NOTATIONS, boards, moves_text
+from epx.generators import _chess_text
 from epx.types import Example, Spec, require
 
 VERSION = 2
@@ -36,10 +37,6 @@ _LOG = logging.getLogger(__name__)
 
 _ORDERS = ("moves_board", "board_moves", "moves", "board")
 _ROWS = ("stream", "game")
-# All characters of the notations and of FEN.
-_WRITTEN = " #*+-/0123456789=BKNOPQRabcdefghknpqrwx"
-_BEGIN, _END = 0, 1
-_HELD_OUT = 0.1
 _MOST_GAMES = 10**7  # a game takes about 200 bytes
 _MOST_PLIES = 20_000  # the rules end every game earlier
 _LONGEST = 2**20  # tokens in a row
@@ -136,10 +133,7 @@ def make(
     require("generator.plies", plies, 0 <= plies <= _MOST_PLIES, accepted)
     accepted = f"1 token or more, at most {_LONGEST}: an observer reads them at once"
     require("generator.length", length, 1 <= length <= _LONGEST, accepted)
-    legal = len(separators) == 3 and separators.isascii() and separators.isprintable()
-    legal = legal and not set(separators) & set(_WRITTEN[1:])
-    accepted = "three printable ASCII characters that no notation uses"
-    require("generator.separators", separators, legal, accepted)
+    _chess_text.check_separators(separators)
     layout = _Layout(notation, order, separators, bool(result))
     loaded = _load(corpus, games, plies, layout, rows, length, paths.modified_ns(corpus))
     count = len(loaded.tokens_NxT)
@@ -147,7 +141,7 @@ def make(
         tokens_NxT=loaded.tokens_NxT,
         coded_N=loaded.coded_N,
         order_N=streams.permutation(key, loaded.size, count - loaded.size),
-        alphabet=_alphabet(separators),
+        alphabet=_chess_text.alphabet(separators),
         length=length,
         size=loaded.size,
         held_out=count - loaded.size,
@@ -181,14 +175,10 @@ def _load(
     count = len(loaded.results_G)
     accepted = "a file with at least 2 legal games, as one is held out; this one has 1"
     require(paths.KEY, corpus, count >= 2, accepted)
-    first_held_out = count - max(1, round(_HELD_OUT * count))
-    # Shuffled, because a file may join collections of different kinds of games. RandomState gives
-    # the same permutation in every version of numpy.
-    shuffled_G = np.random.RandomState(0).permutation(count)
     fill = {"stream": _fill_rows, "game": _row_per_game}[rows]
     parts = [
         fill(_tokens(take(loaded, part_G), layout), length)
-        for part_G in np.split(shuffled_G, [first_held_out])
+        for part_G in _chess_text.shuffled_parts(count)
     ]
     for (tokens_NxT, _), name in zip(parts, ("training", "held-out")):
         accepted = (
@@ -198,11 +188,6 @@ def _load(
         require("generator.length", length, len(tokens_NxT) > 0, accepted)
     tokens_NxT, coded_N = (np.concatenate(arrays) for arrays in zip(*parts))
     return _Rows(jnp.asarray(tokens_NxT), jnp.asarray(coded_N), size=len(parts[0][0]))
-
-
-def _alphabet(separators: str) -> str:
-    """The character of each token; the first two, begin and end, occur in no game."""
-    return "\N{RIGHT TACK}\n" + "".join(sorted(set(separators + _WRITTEN)))
 
 
 def _tokens(games: Games, layout: _Layout) -> list[np.ndarray]:
@@ -219,12 +204,8 @@ def _tokens(games: Games, layout: _Layout) -> list[np.ndarray]:
         fields.append(boards(games))
     if layout.order == "board_moves":
         fields.reverse()
-    alphabet = _alphabet(layout.separators)
-    token = np.zeros(128, np.uint8)
-    token[[ord(character) for character in alphabet[2:]]] = np.arange(2, len(alphabet))
     texts = map(between.encode().join, zip(*fields))
-    begin, end = np.array([_BEGIN], np.uint8), np.array([_END], np.uint8)
-    return [np.concatenate([begin, token[np.frombuffer(text, np.uint8)], end]) for text in texts]
+    return [_chess_text.tokens(text, layout.separators) for text in texts]
 
 
 def _fill_rows(games: list[np.ndarray], length: int) -> tuple[np.ndarray, np.ndarray]:
@@ -242,7 +223,7 @@ def _row_per_game(games: list[np.ndarray], length: int) -> tuple[np.ndarray, np.
             "%d of %d games are longer than %d tokens and left out",
             len(games) - len(fitting), len(games), length,
         )  # fmt: skip
-    tokens_NxT = np.full((len(fitting), length), _END, np.uint8)
+    tokens_NxT = np.full((len(fitting), length), _chess_text.END, np.uint8)
     for row_T, tokens in zip(tokens_NxT, fitting):
         row_T[: len(tokens)] = tokens
     return tokens_NxT, np.array([len(tokens) for tokens in fitting], np.int32)

@@ -15,7 +15,7 @@ from tests.binaries import refused, run
 
 SHIPPED = (
     "arithmetic, chess, cipher, compress, eca, iid, life, linear, lorenz, markov, mixture, nca, "
-    "primes, story, text, tokens"
+    "positions, primes, story, text, tokens"
 )
 START = """from configs import base
 def get_config(size="cpu"):

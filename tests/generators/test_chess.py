@@ -9,7 +9,7 @@ import pytest
 from epx.data import catalogue
 from epx.data.chess import games, notation
 from epx.data.chess.games import RESULTS
-from epx.generators import chess
+from epx.generators import _chess_text, chess
 from epx.run import setup as setups
 from epx.sweeps import grid
 from tests.data.chess.test_games import OPERA
@@ -229,7 +229,7 @@ def test_every_character_of_a_notation_has_a_token(form, long_games):
     """Promotions to each piece, by either side, with check and mate; and every result."""
     text = "".join(records(long_games, form=form))
     assert set("KQRBNkqrbnpP-/ 0123456789abcdefghw*,;|") <= set(text)
-    alphabet = chess._alphabet(",;|")
+    alphabet = _chess_text.alphabet(",;|")
     assert set(text) <= set(alphabet[2:])
     (tokens,) = chess._tokens(
         games.take(long_games.games, slice(1)), chess._Layout("san", "board", ",;|", 0)

@@ -233,9 +233,9 @@ def test_64_bit_mode_does_not_change_the_stream_or_the_oracle(name, generator):
 
 
 def test_whole_numbers_beyond_any_machine_are_refused_with_a_bound(name):
-    """Before anything is allocated; text and chess have tests of their own."""
-    if name in ("chess", "text"):
-        pytest.skip("see test_chess.py and test_text.py")
+    """Before anything is allocated; those of corpora have tests of their own."""
+    if name in ("chess", "positions", "text"):
+        pytest.skip("see test_chess.py, test_positions.py and test_text.py")
     module = tiny.module_of(name)
     for argument in inspect.signature(module.make).parameters.values():
         if type(argument.default) is int:

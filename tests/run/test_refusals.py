@@ -101,6 +101,14 @@ GENERATORS = {
         "hidden": [0, 1025],
         "rules": ["some"],
     },
+    "positions": {
+        "corpus": ["zenn"],
+        "games": [-1, 1, 2**31],
+        "nodes": [0, 2**31],
+        "task": ["worst"],
+        "separators": [",;", "abc"],
+        "length": [0, 9, 2**31],
+    },
     "primes": {"digits": [0, 99], "order": ["backward"], "coded": ["some"]},
     "text": {
         "corpus": ["zenn"],

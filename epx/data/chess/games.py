@@ -67,9 +67,14 @@ def field(moves: np.ndarray, name: str) -> np.ndarray:
 
 def truncate(games: Games, plies: int) -> Games:
     """The first `plies` half-moves of every game; a longer game loses its result."""
+    return prefixes(games, np.minimum(games.plies_G, plies))
+
+
+def prefixes(games: Games, plies_G: np.ndarray) -> Games:
+    """The first half-moves of every game, as many as it has; a longer game loses its result."""
     unfinished = RESULTS.index("*")
-    results_G = np.where(games.plies_G > plies, unfinished, games.results_G).astype(np.uint8)
-    return _gather(games, games.starts_G[:-1], np.minimum(games.plies_G, plies), results_G)
+    results_G = np.where(games.plies_G > plies_G, unfinished, games.results_G).astype(np.uint8)
+    return _gather(games, games.starts_G[:-1], plies_G, results_G)
 
 
 def take(games: Games, numbers: np.ndarray | slice) -> Games:

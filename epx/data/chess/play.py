@@ -1,17 +1,21 @@
-"""Games that a simple player plays against itself."""
+"""Games that a simple player plays against itself, and judgements of positions."""
 
+import itertools
 import os
 import random
 import shutil
+from collections.abc import Iterator
 
 import chess
 import chess.engine
+import numpy as np
 
 from epx.data.chess.encode import encode
-from epx.data.chess.games import Games
+from epx.data.chess.games import Games, field
 from epx.types import refusal
 
 NODES = 500  # that Stockfish searches for a move
+MATE = 10_000  # centipawns
 OPENING = 6  # random half-moves before Stockfish plays, so that its games differ
 
 _GAIN = (0, 1, 3, 3, 5, 9, 0)  # of a capture, by the piece's number; of a promotion, minus a pawn
@@ -43,6 +47,45 @@ def play(player: str, first: int, last: int, plies: int) -> Games:
         chooser = {"random": _Random, "greedy": _Greedy}[player]
         played = [_play(chooser(f"{player} {i}"), plies) for i in range(first, last)]
     return encode(played)
+
+
+def judge(positions: Games, nodes: int) -> tuple[Games, np.ndarray]:
+    """Stockfish's best move and score of the last position of each game.
+
+    Args:
+      positions: games that are not over.
+      nodes: searched for each, from an empty memory.
+
+    Returns:
+      The games with the best move appended, and the scores, int32 centipawns for White; a forced
+      mate is MATE minus the moves to it.
+
+    Raises:
+      ValueError: Stockfish is not installed, or it failed.
+    """
+    moves, scores = [], []
+    try:
+        with _engine() as engine:
+            for board in _boards(positions):
+                found = engine.analyse(board, chess.engine.Limit(nodes=nodes), game=object())
+                scores.append(found["score"].white().score(mate_score=MATE))
+                moves.append([*board.move_stack, found["pv"][0]])
+    except chess.engine.EngineError as error:
+        accepted = f"a task without judgements: the program stockfish failed ({error})"
+        raise refusal("generator.name", "positions", accepted) from error
+    return encode((game, "*") for game in moves), np.array(scores, np.int32)
+
+
+def _boards(games: Games) -> Iterator[chess.Board]:
+    """The last position of each game."""
+    for begin, end in itertools.pairwise(games.starts_G):
+        board = chess.Board()
+        for move in games.moves_P[begin:end]:
+            source, target, promotion = (
+                int(field(move, name)) for name in ("source", "target", "promotion")
+            )
+            board.push(chess.Move(source, target, promotion or None))
+        yield board
 
 
 def _play(choose, plies: int) -> tuple[list[chess.Move], str]:
