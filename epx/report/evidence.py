@@ -162,6 +162,24 @@ def accuracy(run: Run) -> dict[int, float]:
     return {s: float(hits_M[m] / coded_M[m]) for s, m in summary.seeds(run).items() if s in finite}
 
 
+def all_right(run: Run) -> dict[int, float]:
+    """By seed the share of the held-out examples whose coded tokens were all predicted best."""
+    last = run.record.evals[max(run.record.evals)]
+    hits_MxE = last["ema_hits" if "ema_hits" in last else "raw_hits"]
+    right_M = (hits_MxE == last["coded_tok"]).mean(1)
+    finite = by_seed(run, entropy_bits_per_tok)
+    return {seed: float(right_M[m]) for seed, m in summary.seeds(run).items() if seed in finite}
+
+
+def training_flops(run: Run, step: int) -> dict[int, float]:
+    """By seed the FLOPs of the first steps."""
+    flops_MxK = run.record.rows["flops"][:, :step]
+    return {
+        seed: float(flops_MxK[member].sum(dtype=np.float64))
+        for seed, member in summary.seeds(run).items()
+    }
+
+
 def against_compute(run: Run, quantity: Quantity) -> list[tuple[float, Estimate]]:
     """A quantity at every evaluation that can be measured, with the FLOPs to train and to code."""
     points = []
@@ -181,11 +199,10 @@ def flops_to(run: Run, target_bits: float) -> dict[int, float]:
     nan for a seed that does not come to `target_bits` in this run.
     """
     reached: dict[int, float] = {}
-    members = summary.seeds(run)
     for step in sorted(run.record.evals, reverse=True):
+        flops = training_flops(run, step)
         for seed, bits in example_bits(run, Reading(step=step)).items():
-            flops = run.record.rows["flops"][members[seed], :step].sum(dtype=np.float64)
-            reached[seed] = float(flops) if bits <= target_bits else reached.get(seed, math.nan)
+            reached[seed] = flops[seed] if bits <= target_bits else reached.get(seed, math.nan)
     return reached
 
 

@@ -3,6 +3,7 @@
 import json
 import re
 from collections.abc import Sequence
+from pathlib import Path
 from typing import Any, NamedTuple
 
 import jax
@@ -13,7 +14,8 @@ from epx.run import config as run_config
 from epx.run.config import Config, Overrides
 from epx.types import refusal, require
 
-# In overrides, the name of the ensemble; in `run.start`, `ensemble:NAME` starts from its record.
+# In overrides, the name of the ensemble; in `run.start`, `ensemble:NAME` starts from its record,
+# and `ensemble:NAME:STEP` from one of its saved states.
 NAME = "ensemble"
 # Sections that the members of an ensemble may vary, as long as no shape changes.
 _FREE = ("optim", "generator", "label")
@@ -42,7 +44,7 @@ def ensembles(config: Config, sweep: Sequence[Overrides]) -> list[Ensemble]:
       config: sections of plain values that all runs share.
       sweep: the overrides of each run. Without `run.seed` a run has the seed of the config. Runs
         with the override `ensemble` share one that has this name, and others may start from it:
-        `run.start=ensemble:NAME`.
+        `run.start=ensemble:NAME` or `ensemble:NAME:STEP`.
 
     Returns:
       Ensembles in the order of their first runs, named by their number and their components, or by
@@ -79,7 +81,7 @@ def _linked(made: list[Ensemble], names: list[str | None]) -> list[Ensemble]:
     for ensemble in made:
         if starts_from_another(ensemble):
             start = ensemble.config["run"]["start"]
-            name = start.removeprefix(f"{NAME}:")
+            name = start.split(":")[1]
             require("run.start", start, name in given, f"{NAME}:NAME of {', '.join(given)}")
             members = made[names.index(name)].members
             varied = sorted({key for member in members for key in member} - {"run.seed"})
@@ -93,6 +95,12 @@ def _linked(made: list[Ensemble], names: list[str | None]) -> list[Ensemble]:
 def starts_from_another(ensemble: Ensemble) -> bool:
     """Whether an ensemble starts from the weights of another one of its sweep."""
     return (ensemble.config["run"].get("start") or "").startswith(f"{NAME}:")
+
+
+def start_in(ensemble: Ensemble, records: Path) -> str:
+    """The `run.start` of an ensemble that starts from another one, in the folder of the records."""
+    step = ensemble.config["run"]["start"].split(":")[2:]
+    return ":".join([str(records / ensemble.needs[0]), *step])
 
 
 def _may_vary(key: str) -> bool:

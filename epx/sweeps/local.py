@@ -12,7 +12,7 @@ from epx import record
 from epx.run import loop, provenance
 from epx.run.setup import Setup, assemble
 from epx.sweeps import leases, status
-from epx.sweeps.ensembles import Ensemble, starts_from_another
+from epx.sweeps.ensembles import Ensemble, start_in, starts_from_another
 from epx.sweeps.status import folder
 from epx.types import Refusal, refusal, require
 
@@ -71,8 +71,7 @@ def _assemble(ensemble: Ensemble, workdir: Path | None) -> Setup:
     """The setup of an ensemble; without a folder, without what it needs, which may not be done."""
     config = ensemble.config
     if starts_from_another(ensemble):
-        (name,) = ensemble.needs
-        start = str(workdir / "records" / name) if workdir else None
+        start = start_in(ensemble, workdir / "records") if workdir else None
         config = config | {"run": config["run"] | {"start": start}}
     return assemble(config, ensemble.members)
 

@@ -199,7 +199,10 @@ def test_a_folder_of_another_sweep_is_refused(tmp_path):
 
 def test_an_unknown_sweep_is_named(tmp_path):
     done = run("sweep", "--sweep=cods", f"--workdir={tmp_path}")
-    refused(done, "finite_data, life_frames, natural, rates, thm9_generators (did you mean codes?)")
+    refused(
+        done,
+        "finite_data, life_frames, natural, rates, thm9_generators, transfer (did you mean codes?)",
+    )
 
 
 def test_an_ensemble_that_diverges_does_not_stop_the_others(tiny_config, tmp_path):
