@@ -9,9 +9,10 @@ symbols. Three transformers of rising size, so that S and H are seen against com
 8a of arXiv 2601.03220, at the size of a laptop. Rates are chosen from RATES for each observer and
 data, on a seed of their own, by the shortest description.
 
-Claims 161 and 162, not measured yet.
+Claims 18, 161 and 162, not measured yet.
 """
 
+import itertools
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
@@ -26,16 +27,17 @@ from epx.report.summary import Run
 from epx.sweeps.grid import product, vary
 
 CLAIMS = {
+    18: "Text has more structure than chess, and chess more than images (figure 8a)",
     161: "A token of text has more structure than one of photographs, and that more than noise",
     162: "Of text a larger share of S + H is structure than of photographs, and of those than of "
     "noise",
 }
 RATES = (0.05, 0.2, 0.8, 1.6)
-TEXT, PHOTOGRAPHS, NOISE = "English", "photographs", "noise"
+TEXT, CHESS, PHOTOGRAPHS, NOISE = "English", "chess", "photographs", "noise"
 DATA: dict[str, dict[str, Any]] = {
     TEXT: {"generator.name": "text", "generator.corpus": "pydoc"},
     "code": {"generator.name": "text", "generator.corpus": "code"},
-    "chess": {"generator.name": "chess", "generator.corpus": "gnubook", "generator.rows": "stream"},
+    CHESS: {"generator.name": "chess", "generator.corpus": "gnubook", "generator.rows": "stream"},
     PHOTOGRAPHS: {"generator.name": "text", "generator.corpus": "photographs"},
     NOISE: {"generator.name": "iid", "generator.law": "uniform", "generator.vocab": 16},
 }
@@ -86,19 +88,19 @@ def _share(measured: Measurement):
 
 
 def check(number: int, runs: Sequence[Run]) -> list[Check]:
-    """Neighbours in the order text, photographs, noise, for the largest observer."""
-    quantity = evidence.structure_bits_per_tok if number == 161 else _share
-    what = "S, bit per token" if number == 161 else "S / (S + H)"
+    """Neighbours in the order of the claim, for the largest observer."""
+    quantity = _share if number == 162 else evidence.structure_bits_per_tok
+    what = "S / (S + H)" if number == 162 else "S, bit per token"
+    order = (TEXT, CHESS, PHOTOGRAPHS) if number == 18 else (TEXT, PHOTOGRAPHS, NOISE)
     found = {
         name: evidence.by_seed(
             evidence.pick(runs, label__generator=name, label__observer=LARGEST), quantity
         )
-        for name in (TEXT, PHOTOGRAPHS, NOISE)
+        for name in order
     }
-    pairs = ((TEXT, PHOTOGRAPHS), (PHOTOGRAPHS, NOISE))
     return [
         Check(f"{what}, {more} - {less}", evidence.difference(found[more], found[less]), 0)
-        for more, less in pairs
+        for more, less in itertools.pairwise(order)
     ]
 
 

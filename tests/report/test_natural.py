@@ -11,7 +11,8 @@ from tests import records
 
 SEEDS = 5
 # S and H of a token, in nats.
-KNOWN = {natural.TEXT: (0.6, 1.5), natural.PHOTOGRAPHS: (0.3, 1.2), natural.NOISE: (0.0, 2.77)}
+KNOWN = {natural.TEXT: (0.6, 1.5), natural.CHESS: (0.4, 1.1), natural.PHOTOGRAPHS: (0.3, 1.2),
+         natural.NOISE: (0.0, 2.77)}  # fmt: skip
 
 
 def cell(folder, name, observer, s, h):
