@@ -15,7 +15,9 @@ from collections.abc import Sequence
 
 from ml_collections import ConfigDict, config_dict
 
-SECTIONS = ("generator", "observer", "adapter", "code", "optim", "run", "eval", "checkpoint")
+SECTIONS = (
+    "generator", "observer", "adapter", "code", "policy", "optim", "run", "eval", "checkpoint"
+)  # fmt: skip
 SIZES = ("tiny", "cpu", "paper")
 
 MEANING = {
@@ -25,6 +27,7 @@ MEANING = {
     "adapter.alpha": "the matrices of an adapter are scaled by alpha / (2 rank)",
     "adapter.entries": "numbers of the adapter that learn, chosen at random; none: all",
     "code.name": "how bits are charged: a module of epx.codes, or the import path of your own",
+    "policy.name": "changes the weights of a mixture between chunks: a module of epx.policies",
     "optim.lr": "base learning rate; a matrix learns at lr / fan-in (muP)",
     "optim.warmup_steps": "steps of linear warm-up, after which the rate is constant",
     "optim.b1": "Adam's decay of the first moment",
@@ -80,6 +83,7 @@ def get_config(size: str = "cpu") -> ConfigDict:
         dict(rank=config_dict.placeholder(int), alpha=32.0, entries=config_dict.placeholder(int))
     )
     config.code = ConfigDict({"name": "prequential"})
+    config.policy = ConfigDict({"name": "fixed"})
     config.optim = ConfigDict(
         dict(lr=0.03, warmup_steps=50, b1=0.9, b2=0.95, eps=1e-20, clip_norm=1.0, ema_steps=50)
     )

@@ -58,6 +58,7 @@ def tiny_config():
         "generator": {"name": "life", "height": 3, "width": 3, "burnin": 1},
         "observer": {"name": "tests.linear"},
         "code": {"name": "prequential"},
+        "policy": {"name": "fixed"},
         "adapter": dict(rank=None, alpha=32.0, entries=None),
         "optim": dict(
             lr=0.03, warmup_steps=5, b1=0.9, b2=0.95, eps=1e-20, clip_norm=1.0, ema_steps=10

@@ -16,7 +16,7 @@ FLOORS = [
     {"types"},
     {"streams", "files"},
     {"observers", "learning", "data", "record"},
-    {"generators", "codes", "analysis", "export"},
+    {"generators", "codes", "policies", "analysis", "export"},
     {"run", "coders", "report"},
     {"sweeps"},
 ]
@@ -39,7 +39,7 @@ ONLY_IN = {
     "ray": "sweeps/ray.py",
     "submitit": "sweeps/slurm.py",
 }
-NO_SIBLINGS = ("generators", "observers", "codes")
+NO_SIBLINGS = ("generators", "observers", "codes", "policies")
 
 
 def imported(file):

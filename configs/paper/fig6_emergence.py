@@ -31,8 +31,10 @@ CLAIMS = {
     "the switch"
 }
 FINAL_TOKENS = {"cpu": 2e6, "paper": 1e9}
-# Loops with the batch that gives each about the same coded tokens in a step.
+# Loops with the batch that gives each about the same coded tokens in a step, and the steps that
+# bring both to about the same compute.
 LOOPS = {"cpu": {1: 64, 10: 6}, "paper": {1: 2304, 16: 144}}
+STEPS = {"cpu": {1: 7000, 10: 5000}, "paper": {1: 6781, 16: 6781}}
 OBSERVERS = {
     "cpu": ((1, 32), (2, 64)),
     "paper": tuple((depth, width) for depth in (1, 2, 4, 8) for width in (32, 64, 128)),
@@ -48,7 +50,6 @@ def get_config(size: str = "cpu") -> _figure.ConfigDict:
     config.observer.head_dim = 32 if paper else 16
     config.optim.lr = 0.06
     config.code.name = "requential"
-    config.run.steps = 6781 if paper else 5000
     config.eval.update(every=100, examples=2048 if paper else 512)
     config.checkpoint.every = 500
     config.label = dict(generator="{loops} loops", observer="{depth} layers of {width}")
@@ -57,7 +58,11 @@ def get_config(size: str = "cpu") -> _figure.ConfigDict:
 
 def sweep(size: str = "cpu") -> list[dict[str, Any]]:
     """Direct and looped, under observers of rising size."""
-    loops = zipped(vary("generator.loops", LOOPS[size]), vary("run.batch", LOOPS[size].values()))
+    loops = zipped(
+        vary("generator.loops", LOOPS[size]),
+        vary("run.batch", LOOPS[size].values()),
+        vary("run.steps", STEPS[size].values()),
+    )
     observers = [{"observer.depth": d, "observer.width": w} for d, w in OBSERVERS[size]]
     return product(loops, observers, vary("run.seed", range(5)))
 

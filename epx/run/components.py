@@ -17,13 +17,21 @@ from typing import Any
 from epx.run import values
 from epx.types import Generator, Observer, Refusal, Spec, refusal, require
 
-FOLDERS = {"generator": "epx.generators", "observer": "epx.observers", "code": "epx.codes"}
+FOLDERS = {
+    "generator": "epx.generators",
+    "observer": "epx.observers",
+    "code": "epx.codes",
+    "policy": "epx.policies",
+}
+# Where a config has no name.
+DEFAULTS = {"policy": "fixed"}
 
 # Arguments of `make` that the program supplies; all others are config keys.
 SUPPLIED = {
     "generator": ("key", "make_parts"),
     "observer": ("vocab", "length", "side", "dtype", "generator"),
     "code": ("observer", "batch"),
+    "policy": ("prior_MxP",),
 }
 
 # The parts that the value of `make` has at least.
@@ -31,12 +39,13 @@ MADE: dict[str, dict[str, Any]] = {
     "generator": {"spec": Spec, "example": Callable, "oracle_nats": Callable},
     "observer": {"init": Callable, "logits": Callable, "flops": Callable},
     "code": {"init": Callable, "step": Callable},
+    "policy": {"__call__": Callable},
 }
 
 
 @functools.cache
 def names(kind: str) -> list[str]:
-    """The modules with a `make` for a kind: `generator`, `observer` or `code`."""
+    """The modules with a `make` for a kind: `generator`, `observer`, `code` or `policy`."""
     folder = importlib.import_module(FOLDERS[kind])
     files = [file for path in folder.__path__ for file in Path(path).glob("*.py")]
     return sorted(
@@ -118,7 +127,7 @@ def complete(kind: str, section: dict[str, Any]) -> dict[str, Any]:
     Raises:
       ValueError: an unknown name, or a key that is no argument of `make`.
     """
-    name = section.get("name", "")
+    name = section.get("name", DEFAULTS.get(kind, ""))
     keys = arguments(kind, name)
     for key, value in section.items():
         if key != "name":

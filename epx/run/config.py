@@ -68,8 +68,9 @@ def resolve(config: Config, overrides: Overrides) -> Config:
     config = {section: dict(values) for section, values in config.items()}
     for kind in FOLDERS:
         section = config.setdefault(kind, {})
-        name = overrides.get(f"{kind}.name", section.get("name", ""))
-        same = name == section.get("name")
+        given = section.get("name", components.DEFAULTS.get(kind, ""))
+        name = overrides.get(f"{kind}.name", given)
+        same = name == given
         config[kind] = components.complete(kind, section if same else {"name": name})
     for dotted, value in overrides.items():
         section, _, key = dotted.partition(".")

@@ -5,6 +5,7 @@ can show progress, or stop, after any chunk. States are written beside the next 
 """
 
 import contextlib
+import dataclasses
 import functools
 import time
 from collections.abc import Callable, Iterator
@@ -169,16 +170,18 @@ def _chunks(
     """Run the chunks; after each, write rows and evaluation, start to save the state, and yield."""
     plan, saved_step = setup.plan, step
     generator, hyper, state = members
+    mixed = _Mixed(setup, workdir, step)
     try:
         yield Progress(step, plan.steps, 0.0, np.full(setup.members, np.nan))
         while step < plan.steps:
             started = time.perf_counter()
             program = programs.chunk(min(plan.chunk, plan.steps - step)).result()
             compiled = time.perf_counter()
-            state, rows = program(generator, hyper, state)
+            state, rows = program(mixed.generator(generator), hyper, state)
             rows = processes.fetch(rows)
             seconds = time.perf_counter() - compiled
             rows["seconds"] = np.full(rows["nats"].shape, seconds / rows["nats"].shape[1])
+            mixed.add(rows)
             _write(record.row_path(workdir, step), rows)
             step += rows["nats"].shape[1]
             if _is_due(step, plan.eval_every, plan.steps):
@@ -197,6 +200,36 @@ def _chunks(
         if saved_step < step:
             _save(saver, step, state)
         raise
+
+
+class _Mixed:
+    """The generator of each chunk, where a policy changes it by the rows so far."""
+
+    def __init__(self, setup: Setup, workdir: Path, step: int) -> None:
+        self._setup, self._weights = setup, None
+        self._rows: record.Arrays = {}
+        if setup.policy and step:
+            self._rows = record.load(workdir).rows
+
+    def generator(self, first: Generator) -> Generator:
+        """The generator of the next chunk; `first` is that of the config."""
+        if self._setup.policy is None:
+            return first
+        changed = self._setup.policy(self._rows)
+        placed = place(self._setup.layout, {k: np.float32(v) for k, v in changed.items()})
+        self._weights = changed["weights_P"]
+        return dataclasses.replace(first, **placed)
+
+    def add(self, rows: record.Arrays) -> None:
+        """Note the rows of a chunk, and in them the weights that it had."""
+        if self._setup.policy is None:
+            return
+        steps = rows["nats"].shape[1]
+        rows["part_weights"] = np.repeat(np.float32(self._weights)[:, None], steps, axis=1)
+        self._rows = {
+            name: np.concatenate([self._rows[name], value], axis=1) if self._rows else value
+            for name, value in rows.items()
+        }
 
 
 def _write(path: Path, arrays: record.Arrays) -> None:

@@ -10,6 +10,7 @@ from typing import Any, NamedTuple
 
 import jax
 import jax.numpy as jnp
+import numpy as np
 
 from epx import streams
 from epx.learning import optim
@@ -20,7 +21,18 @@ from epx.run import config as run_config
 from epx.run.config import Config, Overrides
 from epx.run.devices import AXIS, Layout, largest_divisor, make_layout
 from epx.run.plan import MOST_MEMBERS, Plan, make_plan
-from epx.types import Code, Generator, Hyper, Observer, PyTree, Spec, State, refusal, require
+from epx.types import (
+    Code,
+    Generator,
+    Hyper,
+    Observer,
+    Policy,
+    PyTree,
+    Spec,
+    State,
+    refusal,
+    require,
+)
 
 DTYPES = ("float32", "bfloat16")
 # Tokens that a core processes at once, so that the activations of a layer fit its cache. Best of
@@ -42,6 +54,7 @@ class Setup(NamedTuple):
       batch: division of the examples of a step.
       layout: division of members and batches over devices.
       plan: steps, evaluations and checkpoints.
+      policy: changes the generator between two chunks; None leaves it.
       start: weights of another run, stacked, from which members start; None for new ones.
       facts: of that start.
     """
@@ -55,6 +68,7 @@ class Setup(NamedTuple):
     batch: Batch
     layout: Layout
     plan: Plan
+    policy: Policy | None = None
     start: PyTree | None = None
     facts: Mapping[str, Any] = MappingProxyType({})
 
@@ -137,7 +151,20 @@ def assemble(config: Config, members: Sequence[Overrides] | None = None) -> Setu
 
     described = config | {"members": list(members)}
     setup = make_setup(generators, hypers, observer, make_code, plan, described)
+    setup = setup._replace(policy=_policy(config, setup.generator))
     return setup._replace(start=begun.params, facts=begun.facts) if begun else setup
+
+
+def _policy(config: Config, generator: Generator) -> Policy | None:
+    """The policy of a config, whose prior are the weights of the stacked generator."""
+    section, prior_MxP = config["policy"], getattr(generator, "weights_P", None)
+    fixed = section["name"] == "fixed"
+    accepted = "fixed with a generator that has no weights"
+    require("policy.name", section["name"], fixed or prior_MxP is not None, accepted)
+    accepted = "fixed with run.distributed=true, as a policy reads the rows in every process"
+    require("policy.name", section["name"], fixed or not config["run"]["distributed"], accepted)
+    prior_MxP = None if prior_MxP is None else np.asarray(prior_MxP, np.float64)
+    return components.make("policy", section, prior_MxP=prior_MxP)
 
 
 def _adapted(observer: Observer, rank: int | None, alpha: float, entries: int | None) -> Observer:

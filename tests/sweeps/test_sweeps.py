@@ -201,7 +201,7 @@ def test_an_unknown_sweep_is_named(tmp_path):
     done = run("sweep", "--sweep=cods", f"--workdir={tmp_path}")
     refused(
         done,
-        "finite_data, life_frames, natural, rates, thm9_generators, transfer (did you mean codes?)",
+        "mixing, natural, rates, thm9_generators, transfer (did you mean codes?)",
     )
 
 

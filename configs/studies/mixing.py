@@ -1,0 +1,165 @@
+"""Which data next? Policies over the parts of a mixture with noise, repeats and duplicates.
+
+    python -m experiments.sweep --sweep=mixing --workdir=runs/mixing
+
+Eight parts: a constant, repeated blocks, noise, letters of a Markov language twice, hidden chains,
+and pairs of states of rule 54; pairs of rule 110 are never trained on. The natural proportions have
+much noise and many letters. A policy changes the proportions after every 100 of 1500 steps. All
+arms see as many tokens; the held-out examples have equal parts.
+
+Claims 201 to 205, not measured yet.
+"""
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from matplotlib.figure import Figure
+
+from configs import base
+from epx.analysis.measurement import LN2, Estimate, interval
+from epx.report import evidence, lines, summary
+from epx.report.claims import Check
+from epx.report.summary import Run
+from epx.sweeps.grid import product, vary
+
+CLAIMS = {
+    201: "The policy that takes the highest loss drowns in noise",
+    202: "ADO and EpiSelect draw less noise than the natural proportions have",
+    203: "EpiSelect describes the parts with structure more shortly than equal proportions do",
+    204: "ADO describes the parts with structure more shortly than equal proportions do",
+    205: "A fitted matrix of what parts are worth to each other helps EpiSelect",
+}
+SEEDS = range(10)
+LENGTH, BATCH, STEPS, PERIOD = 32, 32, 1500, 100
+LR = 0.2  # to be chosen
+# Name, text, natural weight; of what is evaluated only the weight is 0.
+PARTS: dict[str, tuple[str, float]] = {
+    "constant": (f"iid law=constant length={LENGTH}", 2),
+    "repeats": (f"iid law=repeat vocab=16 period=8 length={LENGTH}", 2),
+    "noise": (f"iid law=uniform vocab=16 length={LENGTH}", 4),
+    "letters": (f"story length={LENGTH}", 3),
+    "letters again": (f"story length={LENGTH}", 3),
+    "hidden chains": (f"markov states=8 hidden=8 length={LENGTH - 1}", 1),
+    "rule 54": ("eca rule=54 width=16 steps=2", 1),
+    "rule 110, unseen": ("eca rule=110 width=16 steps=2", 0),
+}
+NAMES = list(PARTS)
+STRUCTURED = ("repeats", "letters", "hidden chains", "rule 54")
+NATURAL, EQUAL, ORACLE = "natural", "equal", "oracle"
+HIGHEST, ADO, EPISELECT, CROSS = "highest loss", "ADO", "EpiSelect", "EpiSelect, fitted matrix"
+_PERIOD = {"policy.period": PERIOD}
+ARMS: dict[str, dict[str, Any]] = {
+    NATURAL: {},
+    EQUAL: {"generator.weights": "1 1 1 1 1 1 1 0"},
+    ORACLE: {"generator.weights": "0 1 0 1 0 1 1 0"},
+    HIGHEST: {"policy.name": "highest_loss", **_PERIOD},
+    ADO: {"policy.name": "ado", "policy.warmup": 50, "policy.bounded": False, **_PERIOD},
+    EPISELECT: {"policy.name": "episelect", **_PERIOD},
+    CROSS: {"policy.name": "episelect", "policy.cross": "full", **_PERIOD},
+}
+
+
+def get_config(size: str = "cpu") -> base.ConfigDict:
+    """The config shared by all runs."""
+    config = base.get_config(size)
+    config.figure = dict(name="mixing", size=size)
+    config.generator.update(
+        name="mixture",
+        parts="; ".join(text for text, _ in PARTS.values()),
+        weights=" ".join(str(weight) for _, weight in PARTS.values()),
+        held_out="1 1 1 1 0 1 1 1",
+        size=2**24,  # never reached
+    )
+    config.observer.update(depth=2, width=32, head_dim=16)
+    config.optim.update(lr=LR, warmup_steps=50, ema_steps=50)
+    config.run.update(batch=BATCH, steps=STEPS, chunk=PERIOD)
+    config.eval.update(examples=3500, every=500)
+    config.checkpoint.update(every=500, keep=1)
+    config.label = dict(generator="eight parts")
+    return config
+
+
+def sweep() -> list[dict[str, Any]]:
+    """The arms."""
+    arms = [keys | {"label.observer": name} for name, keys in ARMS.items()]
+    return product(arms, vary("run.seed", SEEDS))
+
+
+def losses(run: Run, step: int | None = None) -> dict[int, dict[str, float]]:
+    """By seed the held-out loss of each part, in bits per token."""
+    last = run.record.evals[max(run.record.evals) if step is None else step]
+    found: dict[int, dict[str, float]] = {}
+    for seed, member in summary.seeds(run).items():
+        part_E = last["part"][member]
+        nats_E, coded_E = (last[name][member] for name in ("ema_nats", "coded_tok"))
+        found[seed] = {
+            name: float(nats_E[part_E == n].sum() / coded_E[part_E == n].sum()) / LN2
+            for n, name in enumerate(NAMES)
+            if (part_E == n).any()
+        }
+    return found
+
+
+def score(run: Run) -> dict[int, float]:
+    """By seed the mean held-out loss of the parts with structure, in bits per token."""
+    return {
+        seed: float(np.mean([of_part[name] for name in STRUCTURED]))
+        for seed, of_part in losses(run).items()
+    }
+
+
+def shares(run: Run) -> np.ndarray:
+    """The share of each part in the tokens of each member, MxP."""
+    tokens_MxP = run.record.rows["part_coded_tok"][run.members].sum(1, dtype=np.float64)
+    return tokens_MxP / tokens_MxP.sum(1, keepdims=True)
+
+
+def _arm(runs: Sequence[Run], name: str) -> Run:
+    return evidence.pick(runs, label__observer=name)
+
+
+def check(number: int, runs: Sequence[Run]) -> list[Check]:
+    """Differences are paired by seed."""
+    if number in (201, 202):
+        noise, natural = NAMES.index("noise"), shares(_arm(runs, NATURAL))
+        arms = [HIGHEST] if number == 201 else [ADO, EPISELECT]
+        checks = []
+        for arm in arms:
+            gap = interval(shares(_arm(runs, arm))[:, noise] - natural[:, noise])
+            bounds = {"low": 0.0} if number == 201 else {"high": 0.0}
+            checks.append(Check(f"share of noise, {arm} - {NATURAL}", gap, **bounds))
+        if number == 201:
+            gap = evidence.difference(score(_arm(runs, HIGHEST)), score(_arm(runs, EQUAL)))
+            checks.append(Check(f"loss, {HIGHEST} - {EQUAL}, bit per token", gap, 0))
+        return checks
+    first, second = {203: (EPISELECT, EQUAL), 204: (ADO, EQUAL), 205: (CROSS, EPISELECT)}[number]
+    gap = evidence.difference(score(_arm(runs, first)), score(_arm(runs, second)))
+    return [Check(f"loss, {first} - {second}, bit per token", gap, high=0)]
+
+
+def draw(runs: Sequence[Run], path: Path | None = None) -> Figure:
+    """The held-out loss of every part in each arm, and the shares of the parts over time."""
+    panels = []
+    kept = [name for name in NAMES if name != "letters again"]
+    series: dict[str, list[tuple[float, Estimate]]] = {}
+    for arm in ARMS:
+        found = list(losses(_arm(runs, arm)).values())
+        series[arm] = [
+            (n, interval(np.array([of_part[name] for of_part in found])))
+            for n, name in enumerate(kept)
+        ]
+    title = "held-out loss at equal tokens"
+    panels.append(lines.Panel(title, "", "bit per token", series, names=kept, y_scale="linear"))
+    for arm in (HIGHEST, ADO, EPISELECT, CROSS):
+        weights = _arm(runs, arm).record.rows["part_weights"]
+        over_time = {
+            name: [
+                (float(step), interval(weights[:, step, n].astype(np.float64)))
+                for step in range(0, weights.shape[1], PERIOD)
+            ]
+            for n, name in enumerate(NAMES[:-1])
+        }
+        panels.append(lines.Panel(arm, "steps", "share", over_time, y_scale="linear"))
+    return lines.panels(panels, path)

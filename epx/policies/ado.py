@@ -1,0 +1,64 @@
+"""Adaptive data optimisation (ADO, arXiv 2410.11820): where the loss still falls fast.
+
+Each part has a power law of its loss against the tokens of all parts together, which ADO counts
+alike for all. A part is drawn by the speed of its law, its prior share and its recent share.
+"""
+
+import numpy as np
+
+from epx.policies import _curves, _laws
+from epx.types import Policy, require_whole
+
+EVERY = 10  # points of a curve that are fitted
+LEAST_EXPONENT, LEAST_WEIGHT = 0.05, 0.01
+HISTORY_DECAY, HISTORY_POWER, NEW = 0.9, 0.5, 0.1
+
+
+def make(
+    prior_MxP: np.ndarray,
+    period: int = 1000,
+    warmup: int = 500,
+    window: int = 101,
+    bounded: bool = True,
+) -> Policy:
+    """ADO as its code has it.
+
+    Args:
+      prior_MxP: the weights of the config: those of the first period, and the prior.
+      period: steps between two fits.
+      warmup: first steps that are not fitted; fewer than a period.
+      window: steps of the filter that smooths a curve.
+      bounded: whether an irreducible loss below exp(0.5) = 1.65 nats is penalised. That is right
+        for text, and wrong for data that are learned completely.
+
+    Raises:
+      ValueError: an argument outside its bounds.
+    """
+    require_whole("policy.period", period, 20, 2**31 - 1, "steps, of which a law is fitted")
+    require_whole("policy.warmup", warmup, 0, period - 1, "steps before the first fit")
+    require_whole("policy.window", window, 1, 2**31 - 1, "steps")
+
+    def choose(curves: _curves.Curves, weights_KxP: np.ndarray) -> np.ndarray:
+        prior_P = weights_KxP[0]
+        tokens = curves.tokens_PxK[:, -1].sum() / len(prior_P)
+        speeds = [_speed(nats_K, tokens) for nats_K in curves.nats_PxK]
+        recent_P = prior_P
+        for weights_P in weights_KxP[::period]:
+            recent_P = HISTORY_DECAY * recent_P + (1 - HISTORY_DECAY) * weights_P
+        score_P = np.array(speeds) * prior_P * recent_P**HISTORY_POWER
+        fresh_P = _curves.floored(score_P if score_P.sum() > 0 else prior_P, LEAST_WEIGHT)
+        return (1 - NEW) * weights_KxP.mean(0) + NEW * fresh_P
+
+    def _speed(nats_K: np.ndarray, tokens: float) -> float:
+        """How fast the law of a part falls, in nats per token and token."""
+        steps = len(nats_K)
+        seen = np.flatnonzero(np.isfinite(nats_K) & (np.arange(steps) >= warmup))
+        if len(seen) < 2 * EVERY:
+            return 0.0
+        smooth = _laws.smoothed(nats_K[seen], window)
+        at = tokens * (seen + 1) / steps
+        law = _laws.fit(at[::EVERY], smooth[::EVERY], bounded)
+        exponent = max(law.exponent, LEAST_EXPONENT)
+        return float(exponent * max(smooth[-1] - law.irreducible, 0) / tokens)
+
+    return _curves.every(period, prior_MxP, choose)

@@ -1,0 +1,190 @@
+"""Policies: laws that are known, where they send the next chunk, and runs that are resumed."""
+
+import numpy as np
+import pytest
+
+from epx import record
+from epx.policies import _curves, _laws, ado, episelect, highest_loss
+from epx.run.setup import assemble
+from experiments.cli import configs
+from tests.runs import rows, same
+
+PRIOR = np.full((1, 3), 1 / 3)
+K, TOKENS = 600, 30.0
+# Irreducible loss, slope and exponent of each part: noise, what is learned, and what was learned.
+NOISE, LEARNED, KNOWN = (2.0, 3.0, 0.8), (0.3, 6.0, 0.4), (0.1, 5.0, 0.8)
+
+
+def history(*laws, weights=None, period=100):
+    """Rows of a run whose parts follow these laws; all are drawn alike."""
+    tokens_K = TOKENS * np.arange(1, K + 1)
+    nats = [
+        TOKENS * (entropy + slope * tokens_K**-exponent)[None, :]
+        for entropy, slope, exponent in laws
+    ]
+    weights = np.full(len(laws), 1 / len(laws)) if weights is None else np.array(weights)
+    return {
+        "nats": np.ones((1, K)),
+        "part_nats": np.stack(nats, axis=-1),
+        "part_coded_tok": np.full((1, K, len(laws)), TOKENS),
+        "part_weights": np.broadcast_to(weights, (1, K, len(laws))).copy(),
+    }
+
+
+@pytest.mark.parametrize("law", [(0.5, 1.0, 0.5), (-1.0, 2.0, 0.3), (1.2, 0.0, 0.1)])
+def test_a_law_without_noise_is_found(law):
+    tokens = np.geomspace(50, 20_000, 60)
+    entropy, slope, exponent = law
+    nats = np.exp(entropy) + np.exp(slope) * tokens**-exponent
+    found = _laws.fit(tokens, nats, bounded=False)
+    predicted = np.exp(found.entropy) + np.exp(found.slope) * tokens**-found.exponent
+    np.testing.assert_allclose(predicted, nats, rtol=0.01)
+
+
+def test_bounds_keep_the_irreducible_loss_up():
+    tokens = np.geomspace(50, 20_000, 60)
+    nats = 0.2 + 3 * tokens**-0.4
+    assert _laws.fit(tokens, nats, bounded=False).irreducible < 0.5
+    assert _laws.fit(tokens, nats, bounded=True).irreducible > 0.7
+
+
+def test_weights_between_two_choices_are_those_of_the_rows():
+    policy = highest_loss.make(PRIOR, period=K + 1)
+    given = history(NOISE, LEARNED, KNOWN, weights=[0.2, 0.5, 0.3])
+    np.testing.assert_array_equal(policy(given)["weights_P"], given["part_weights"][:, -1])
+    np.testing.assert_array_equal(policy({})["weights_P"], PRIOR)
+
+
+def test_the_highest_loss_is_that_of_noise():
+    policy = highest_loss.make(PRIOR, period=100, least=0.05)
+    found = policy(history(NOISE, LEARNED, KNOWN))["weights_P"]
+    np.testing.assert_allclose(found, [[0.9, 0.05, 0.05]])
+
+
+@pytest.mark.parametrize("module", [highest_loss, ado, episelect])
+def test_a_part_without_a_prior_is_never_drawn(module):
+    arguments = {"period": 100} | ({"warmup": 50} if module is ado else {})
+    policy = module.make(np.array([[0.5, 0.0, 0.5]]), **arguments)
+    (weights_P,) = policy(history(NOISE, LEARNED, KNOWN, weights=[0.5, 0.0, 0.5]))["weights_P"]
+    assert weights_P[1] == 0 and weights_P.sum() == pytest.approx(1)
+
+
+@pytest.mark.parametrize(
+    "make",
+    [
+        lambda: ado.make(PRIOR, period=100, warmup=50, bounded=False),
+        lambda: episelect.make(PRIOR, period=100),
+        lambda: episelect.make(PRIOR, period=100, cross="full"),
+    ],
+    ids=["ado", "episelect", "full"],
+)
+def test_what_is_being_learned_gets_most(make):
+    (weights_P,) = make()(history(NOISE, LEARNED, KNOWN))["weights_P"]
+    assert weights_P.argmax() == 1 and weights_P.sum() == pytest.approx(1)
+    assert (weights_P > 0).all()
+
+
+def test_ado_is_that_of_its_formula():
+    """exponent x reducible loss / n, times prior and root of the recent share; then the mean."""
+    policy = ado.make(PRIOR, period=K, warmup=0, bounded=False)
+    given = history((0.5, 3.0, 0.5), (0.5, 6.0, 0.5), (0.5, 3.0, 0.8))
+    last = TOKENS * K
+    speeds = np.array([0.5 * 3 * last**-0.5, 0.5 * 6 * last**-0.5, 0.8 * 3 * last**-0.8])
+    fresh = _curves.floored(speeds, 0.01)
+    expected = 0.9 / 3 + 0.1 * fresh
+    np.testing.assert_allclose(policy(given)["weights_P"][0], expected, rtol=0.02)
+
+
+def test_episelect_is_that_of_its_formula():
+    """With gamma the identity a gain is exponent x reducible loss: ADO's speed times n."""
+    policy = episelect.make(PRIOR, period=K)
+    given = history((0.5, 3.0, 0.5), (0.5, 60.0, 0.5), (0.5, 3.0, 0.8))
+    last = TOKENS * K
+    gains = np.array([0.5 * 3 * last**-0.5, 0.5 * 60 * last**-0.5, 0.8 * 3 * last**-0.8])
+    fresh = np.exp(gains) / np.exp(gains).sum()
+    np.testing.assert_allclose(policy(given)["weights_P"][0], 0.9 / 3 + 0.1 * fresh, rtol=0.02)
+
+
+def test_a_part_that_helps_another_is_found():
+    """The loss of the first part falls with the tokens of the second, and its own are few."""
+    tokens = np.stack([np.linspace(10, 20, 60), np.geomspace(50, 20_000, 60)])
+    nats = 0.5 + 3 * tokens[1] ** -0.4
+    own = _laws.fit(tokens[0], nats, bounded=False)
+    _, gamma = episelect.fit_cross(tokens, nats, 0, own)
+    assert gamma[1] > gamma[0]
+
+
+KEYS = {
+    "generator.parts": "iid law=constant length=6; iid law=markov vocab=2 length=6",
+    "optim.lr": "0.3",
+    "observer.width": "8", "observer.depth": "1", "run.steps": "60", "run.chunk": "10",
+    "run.batch": "8", "eval.examples": "16", "run.seeds": "2", "generator.weights": "1 1",
+    "checkpoint.every": "20",
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("name", ["highest_loss", "ado", "episelect"])
+def test_a_run_follows_its_policy_and_is_resumed_bit_for_bit(name, tmp_path):
+    config = configs.load("mixture:tiny", KEYS | {"policy.name": name, "policy.period": "30"}
+                          | ({"policy.warmup": "0"} if name == "ado" else {}))  # fmt: skip
+    whole = rows(config, tmp_path / "whole")
+    rows(config, tmp_path / "parts", stop_after=4)
+    same(rows(config, tmp_path / "parts"), whole)
+    weights = whole.rows["part_weights"]
+    assert weights.shape == (2, 60, 2)
+    np.testing.assert_array_equal(weights[:, :30], 0.5)
+    assert np.allclose(weights.sum(2), 1)
+    # Of 30 steps ADO fits three points, which may say nothing.
+    assert name == "ado" or (weights[:, 30:] != 0.5).any()
+    if name == "highest_loss":
+        share = whole.rows["part_coded_tok"][:, 30:].sum(1)
+        assert (share.max(1) > 0.9 * share.sum(1)).all()
+
+
+def test_held_out_examples_keep_their_weights(tmp_path):
+    config = configs.load("mixture:tiny", KEYS | {"policy.name": "highest_loss"})
+    found = rows(config | {"policy": config["policy"] | {"period": 10}}, tmp_path)
+    parts = found.evals[60]["part"]
+    assert 0.1 < parts.mean() < 0.9
+
+
+@pytest.mark.parametrize(
+    ("keys", "named"),
+    [
+        ({"policy.name": "best"}, "policy.name='best': accepted ado, episelect, fixed"),
+        ({"policy.name": "ado", "policy.warmup": "1000"}, "policy.warmup=1000"),
+        ({"policy.name": "ado", "policy.period": "3"}, "policy.period=3"),
+        ({"policy.name": "highest_loss", "policy.least": "0.9"}, "policy.least=0.9"),
+        ({"policy.name": "episelect", "policy.cross": "some"}, "policy.cross='some'"),
+        ({"policy.name": "episelect", "policy.temperature": "0"}, "policy.temperature=0"),
+        ({"policy.name": "ado", "run.distributed": "true"}, "policy.name='ado'"),
+    ],
+)
+def test_what_is_not_accepted_is_named(keys, named):
+    with pytest.raises(ValueError) as refused:
+        assemble(configs.load("mixture:tiny", KEYS | keys))
+    assert named in str(refused.value)
+
+
+def test_a_policy_needs_a_mixture():
+    with pytest.raises(ValueError, match=r"policy\.name='ado': accepted fixed with a generator"):
+        assemble(configs.load("eca:tiny", {"policy.name": "ado"}))
+
+
+def test_records_without_the_key_are_those_of_no_policy(tmp_path, tiny_config):
+    done = rows(tiny_config, tmp_path)
+    assert done.config["policy"] == {"name": "fixed"} and record.load(tmp_path).done
+
+
+def test_slopes_are_those_of_differences():
+    rng = np.random.default_rng(0)
+    log_n, log_loss = np.log(np.geomspace(50, 2e4, 30)), rng.normal(size=30)
+    point, step = np.array([0.3, 1.1, 0.4]), 1e-6
+    _, slopes, of_log_n = _laws.misfit(point, log_n, log_loss)
+    for n, slope in enumerate(slopes):
+        moved = [point + sign * step * (np.arange(3) == n) for sign in (1, -1)]
+        high, low = (_laws.misfit(at, log_n, log_loss)[0] for at in moved)
+        assert (high - low) / (2 * step) == pytest.approx(slope, rel=1e-4)
+    moved = [log_n + sign * step * (np.arange(30) == 4) for sign in (1, -1)]
+    high, low = (_laws.misfit(point, at, log_loss)[0] for at in moved)
+    assert (high - low) / (2 * step) == pytest.approx(of_log_n[4], rel=1e-3)
