@@ -135,6 +135,11 @@ class Generator(Protocol):
 MakeParts = Callable[[Callable[[int], "jax.Array"], str, str], "list[Generator]"]
 
 
+# The learner that a record has trained, of the seed of the member: (config key, reference of the
+# record, generator of examples of its shape) -> observer and weights. Supplied to a generator.
+LearnerOf = Callable[[str, str, "Generator"], "tuple[Observer, PyTree]"]
+
+
 class Readable(Protocol):
     """Optional methods of a generator, on the host, that make its tokens readable.
 

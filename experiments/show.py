@@ -17,6 +17,7 @@ from epx.analysis import compressors, floors
 from epx.analysis.measurement import LN2
 from epx.report.rounding import rounded
 from epx.run import components, evaluation
+from epx.run.references import Learners
 from epx.types import Example, Generator, require
 from experiments.cli import app, configs, rendering, running
 
@@ -50,7 +51,10 @@ def show(reference: str, overrides: dict[str, str], count: int) -> int:
         name = config["generator"]["name"]
         known = not FLAGS.floors or name in floors.GENERATORS
         require("--floors", name, known, "the generators " + " and ".join(floors.GENERATORS))
-        generator = components.make("generator", config["generator"], key=key)
+        learner_of = Learners().of_seed(seed)
+        generator = components.make(
+            "generator", config["generator"], key=key, learner_of=learner_of
+        )
     size = generator.spec.size
     drawn = SAMPLE if size is None else min(SAMPLE, size)
     batch = sample(generator, seed, drawn)

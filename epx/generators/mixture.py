@@ -20,6 +20,7 @@ from dataclasses import dataclass, field
 import jax
 import jax.numpy as jnp
 
+from epx.generators import _parts
 from epx.types import Example, Generator, MakeParts, Spec, refusal, require, require_whole
 
 VERSION = 1
@@ -115,11 +116,7 @@ def make(
     Raises:
       ValueError: a part or a number that is not accepted.
     """
-
-    def key_of(draw: int) -> jax.Array:
-        return jax.random.fold_in(key, draw) if draw else key
-
-    generators = make_parts(key_of, "generator.parts", parts)
+    generators = _parts.several(make_parts, key, "generator.parts", parts)
     require_whole("generator.size", size, 0, MOST_EXAMPLES)
     smallest = _least([generator.spec.size for generator in generators])
     accepted = "0 where a part is finite, which fixes the number of examples"

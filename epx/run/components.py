@@ -28,7 +28,7 @@ DEFAULTS = {"policy": "fixed"}
 
 # Arguments of `make` that the program supplies; all others are config keys.
 SUPPLIED = {
-    "generator": ("key", "make_parts"),
+    "generator": ("key", "make_parts", "learner_of"),
     "observer": ("vocab", "length", "side", "dtype", "generator"),
     "code": ("observer", "batch"),
     "policy": ("prior_MxP",),

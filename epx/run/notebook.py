@@ -16,6 +16,7 @@ from epx.learning import optim
 from epx.run import components, contracts, provenance
 from epx.run.loop import train
 from epx.run.plan import Plan
+from epx.run.references import Learners
 from epx.run.setup import make_setup
 from epx.types import Generator, Observer
 
@@ -32,7 +33,8 @@ def generator(name: str, seed: int = 0, **arguments: Any) -> Generator:
       ValueError: an unknown name or argument, or a value that is not accepted.
     """
     section = {"name": name, **arguments}
-    return components.make("generator", section, key=streams.stream(seed, "world"))
+    supplied = {"key": streams.stream(seed, "world"), "learner_of": Learners().of_seed(seed)}
+    return components.make("generator", section, **supplied)
 
 
 def observer(name: str, generator: Generator, dtype: str = "float32", **arguments: Any) -> Observer:

@@ -21,6 +21,7 @@ from epx.run import config as run_config
 from epx.run.config import Config, Overrides
 from epx.run.devices import AXIS, Layout, largest_divisor, make_layout
 from epx.run.plan import MOST_MEMBERS, Plan, make_plan
+from epx.run.references import NOWHERE, Learners, Place
 from epx.types import (
     Code,
     Generator,
@@ -103,7 +104,9 @@ class Setup(NamedTuple):
         return jax.eval_shape(jax.vmap(self.init), *self.stacked)
 
 
-def assemble(config: Config, members: Sequence[Overrides] | None = None) -> Setup:
+def assemble(
+    config: Config, members: Sequence[Overrides] | None = None, place: Place = NOWHERE
+) -> Setup:
     """The setup of the run that a config describes.
 
     Args:
@@ -111,6 +114,7 @@ def assemble(config: Config, members: Sequence[Overrides] | None = None) -> Setu
         and code that are left out have their defaults.
       members: overrides of each member of the ensemble: `run.seed`, keys of `optim`, keys of
         `generator` that change no shapes, and `label`. None: `run.seeds` consecutive seeds.
+      place: where references to other records lead.
 
     Raises:
       ValueError: a key or value that is not accepted, before anything is compiled.
@@ -131,8 +135,14 @@ def assemble(config: Config, members: Sequence[Overrides] | None = None) -> Setu
     for member_config in varied:
         _check_label(member_config)
     hypers = [optim.make_hyper(c["run"]["seed"], **c["optim"]) for c in varied]
+    learners = Learners(place)
     generators = [
-        components.make("generator", c["generator"], key=streams.stream(hyper.seed, "world"))
+        components.make(
+            "generator",
+            c["generator"],
+            key=streams.stream(hyper.seed, "world"),
+            learner_of=learners.of_seed(int(hyper.seed)),
+        )
         for c, hyper in zip(varied, hypers)
     ]
     observer = components.make_observer(config["observer"], generators[0], run["dtype"])
@@ -143,7 +153,7 @@ def assemble(config: Config, members: Sequence[Overrides] | None = None) -> Setu
         seeds = [int(hyper.seed) for hyper in hypers]
         accepted = "none with code.name=blocks, which starts anew in every block"
         require("run.start", run["start"], config["code"]["name"] != "blocks", accepted)
-        begun = start.load(config, seeds, observer, generators[0])
+        begun = start.load(config, seeds, observer, generators[0], place)
     observer = _adapted(observer, **config["adapter"])
 
     def make_code(observer: Observer, batch: Batch) -> Code:

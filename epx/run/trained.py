@@ -8,6 +8,7 @@ import jax
 from epx import record
 from epx.record import Record, RecordError
 from epx.run import checkpoint, provenance
+from epx.run.references import Place
 from epx.run.setup import Setup, assemble
 from epx.types import Generator, Hyper, PyTree, State, require
 
@@ -79,7 +80,8 @@ def assemble_again(trained: Record) -> Setup:
         "distributed": False,
     }  # fmt: skip
     facts = {key: value for key, value in facts.items() if key not in provenance.START_FACTS}
-    setup = assemble(config | {"run": config["run"] | anywhere}, members)
+    again = config | {"run": config["run"] | anywhere}
+    setup = assemble(again, members, Place(records=trained.path.parent))
     changed = record.difference(facts, provenance.static_facts(setup))
     if changed:
         raise RecordError(

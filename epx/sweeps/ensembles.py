@@ -3,15 +3,15 @@
 import json
 import re
 from collections.abc import Sequence
-from pathlib import Path
 from typing import Any, NamedTuple
 
 import jax
 
 from epx import streams
-from epx.run import components, contracts
+from epx.run import components, contracts, references
 from epx.run import config as run_config
 from epx.run.config import Config, Overrides
+from epx.run.references import Learners, Place
 from epx.types import refusal, require
 
 # In overrides, the name of the ensemble; in `run.start`, `ensemble:NAME` starts from its record,
@@ -54,6 +54,7 @@ def ensembles(config: Config, sweep: Sequence[Overrides]) -> list[Ensemble]:
       ValueError: an empty sweep, a key or value that is not accepted, or two ensembles of a name.
     """
     require("sweep", list(sweep), len(sweep) > 0, "a list with at least one set of overrides")
+    learners = Learners(Place(planned=_planned(config, sweep)))
     shapes: dict[str, str] = {}
     groups: dict[str, list[Overrides]] = {}
     for overrides in sweep:
@@ -63,7 +64,7 @@ def ensembles(config: Config, sweep: Sequence[Overrides]) -> list[Ensemble]:
         section = run_config.resolve(config, keys)["generator"]
         arguments = json.dumps(section, sort_keys=True, default=str)
         if arguments not in shapes:
-            shapes[arguments] = _shape(section)
+            shapes[arguments] = _shape(section, learners)
         fixed = {key: value for key, value in overrides.items() if not _may_vary(key)}
         group = json.dumps([fixed, shapes[arguments]], sort_keys=True, default=str)
         groups.setdefault(group, []).append(overrides)
@@ -71,36 +72,40 @@ def ensembles(config: Config, sweep: Sequence[Overrides]) -> list[Ensemble]:
     return _linked(made, [members[0].get(NAME) for members in groups.values()])
 
 
-def _linked(made: list[Ensemble], names: list[str | None]) -> list[Ensemble]:
-    """The ensembles with what each needs: the one that it starts from."""
-    given = [name for name in names if name is not None]
-    twice = sorted({name for name in given if given.count(name) > 1})
-    require(NAME, given, not twice, f"names of one shape each; {', '.join(twice)} has two or more")
-    by_name = dict(zip(names, (ensemble.name for ensemble in made)))
+def _planned(config: Config, sweep: Sequence[Overrides]) -> dict[str, Config]:
+    """The configs of the named ensembles, as far as references need them."""
+    named = [overrides for overrides in sweep if isinstance(overrides, dict) and NAME in overrides]
+    return {
+        overrides[NAME]: run_config.resolve(
+            config, {key: value for key, value in overrides.items() if key != NAME}
+        )
+        for overrides in {run[NAME]: run for run in named}.values()
+    }
+
+
+def _linked(made: list[Ensemble], given: list[str | None]) -> list[Ensemble]:
+    """The ensembles with what each needs: those that its config refers to."""
+    own = [name for name in given if name is not None]
+    twice = sorted({name for name in own if own.count(name) > 1})
+    require(NAME, own, not twice, f"names of one shape each; {', '.join(twice)} has two or more")
+    by_name = {name: ensemble for name, ensemble in zip(given, made) if name is not None}
     linked = []
     for ensemble in made:
-        if starts_from_another(ensemble):
-            start = ensemble.config["run"]["start"]
-            name = start.split(":")[1]
-            require("run.start", start, name in given, f"{NAME}:NAME of {', '.join(given)}")
-            members = made[names.index(name)].members
-            varied = sorted({key for member in members for key in member} - {"run.seed"})
-            accepted = f"a start whose members differ in their seeds alone, not in {varied}"
-            require("run.start", start, not varied, accepted)
-            ensemble = ensemble._replace(needs=(by_name[name],))
-        linked.append(ensemble)
+        needed = references.names(ensemble.config)
+        for name, key in needed.items():
+            known = f"ensemble:NAME of {', '.join(own)}"
+            require(key, f"{NAME}:{name}", name in by_name, known)
+            members = by_name[name].members
+            varied = sorted({varied for member in members for varied in member} - {"run.seed"})
+            accepted = f"an ensemble whose members differ in their seeds alone, not in {varied}"
+            require(key, f"{NAME}:{name}", not varied, accepted)
+        linked.append(ensemble._replace(needs=tuple(by_name[name].name for name in needed)))
     return linked
 
 
-def starts_from_another(ensemble: Ensemble) -> bool:
-    """Whether an ensemble starts from the weights of another one of its sweep."""
-    return (ensemble.config["run"].get("start") or "").startswith(f"{NAME}:")
-
-
-def start_in(ensemble: Ensemble, records: Path) -> str:
-    """The `run.start` of an ensemble that starts from another one, in the folder of the records."""
-    step = ensemble.config["run"]["start"].split(":")[2:]
-    return ":".join([str(records / ensemble.needs[0]), *step])
+def by_given_name(ensembles: Sequence[Ensemble]) -> dict[str, Config]:
+    """The configs of ensembles by the names that references have: without their numbers."""
+    return {ensemble.name.partition("-")[2]: ensemble.config for ensemble in ensembles}
 
 
 def _may_vary(key: str) -> bool:
@@ -109,9 +114,10 @@ def _may_vary(key: str) -> bool:
     return key == "run.seed" or (section in _FREE and key != "generator.name")
 
 
-def _shape(section: dict[str, Any]) -> str:
+def _shape(section: dict[str, Any], learners: Learners) -> str:
     """The structure, shapes and dtypes of a section's generator, as text."""
-    generator = components.make("generator", section, key=streams.stream(0, "world"))
+    supplied = {"key": streams.stream(0, "world"), "learner_of": learners.of_seed(0)}
+    generator = components.make("generator", section, **supplied)
     leaves, structure = jax.tree.flatten(contracts.shapes(generator))
     return f"{structure} {leaves}"
 

@@ -10,9 +10,10 @@ from absl import logging
 
 from epx import record
 from epx.run import loop, provenance
+from epx.run.references import Place
 from epx.run.setup import Setup, assemble
 from epx.sweeps import leases, status
-from epx.sweeps.ensembles import Ensemble, start_in, starts_from_another
+from epx.sweeps.ensembles import Ensemble, by_given_name
 from epx.sweeps.status import folder
 from epx.types import Refusal, refusal, require
 
@@ -64,16 +65,8 @@ def prepare(ensembles: Sequence[Ensemble]) -> list[Setup]:
         distributed = ensemble.config["run"].get("distributed", False)
         accepted = "false in a sweep, whose workers share the ensembles instead"
         require("run.distributed", distributed, not distributed, accepted)
-    return [_assemble(ensemble, None) for ensemble in ensembles]
-
-
-def _assemble(ensemble: Ensemble, workdir: Path | None) -> Setup:
-    """The setup of an ensemble; without a folder, without what it needs, which may not be done."""
-    config = ensemble.config
-    if starts_from_another(ensemble):
-        start = start_in(ensemble, workdir / "records") if workdir else None
-        config = config | {"run": config["run"] | {"start": start}}
-    return assemble(config, ensemble.members)
+    place = Place(planned=by_given_name(ensembles))
+    return [assemble(ensemble.config, ensemble.members, place) for ensemble in ensembles]
 
 
 def check_workdir(ensembles: Sequence[Ensemble], workdir: Path) -> None:
@@ -104,7 +97,7 @@ def train(ensembles: Sequence[Ensemble], setups: Sequence[Setup], workdir: Path)
       RecordError: as `loop.train`; also if a record is complete and of another config.
     """
     for ensemble, setup in zip(ensembles, setups):
-        _check_record(folder(workdir, ensemble), setup)
+        _check_record(folder(workdir, ensemble), setup, bool(ensemble.needs))
     flops = {
         ensemble.name: forecast_flops(setup, folder(workdir, ensemble))
         for ensemble, setup in zip(ensembles, setups)
@@ -130,15 +123,15 @@ def train(ensembles: Sequence[Ensemble], setups: Sequence[Setup], workdir: Path)
             time.sleep(leases.SECONDS)
 
 
-def _check_record(path: Path, setup: Setup) -> None:
+def _check_record(path: Path, setup: Setup, needs_others: bool) -> None:
     """Refuse a record of another config or of other data, also where it is complete.
 
-    What it starts from may not be done yet; `loop.train` compares that.
+    What it takes from others may not be there yet; `loop.train` compares that.
     """
     if (path / "config.json").exists():
         config = setup.config | {"facts": provenance.static_facts(setup)}
-        ignored = (*(f"facts.{name}" for name in provenance.START_FACTS), "run.start")
-        record.check(path, config, ignored)
+        taken = (*provenance.START_FACTS, "generator_sha256") if needs_others else ()
+        record.check(path, config, tuple(f"facts.{name}" for name in taken))
 
 
 def _claimed(
@@ -158,7 +151,8 @@ def _run(
         status.note_failure(workdir, ensemble, "what it needs has failed", held.owner)
         return
     try:
-        setup = _assemble(ensemble, workdir) if starts_from_another(ensemble) else setup
+        if ensemble.needs:
+            setup = assemble(ensemble.config, ensemble.members, Place(workdir / "records"))
     except (Refusal, record.RecordError) as error:  # what it starts from has failed or is damaged
         status.note_failure(workdir, ensemble, str(error), held.owner)
         return

@@ -9,9 +9,11 @@ import shutil
 import tempfile
 from pathlib import Path
 
+import jax
 import numpy as np
 
 import epx.generators
+from epx.observers import mlp
 from epx.run import components
 
 _MODULES = pkgutil.iter_modules(epx.generators.__path__)
@@ -36,9 +38,24 @@ def arguments(name) -> dict:
     return module.TINY | {"path": str(path)}
 
 
+@functools.cache
+def _observer(vocab, length):
+    return mlp.make(vocab, length, depth=1, width=8)
+
+
+def untrained(key, reference, like):
+    """In place of the learner of a record: one that was never trained, with weights of its own."""
+    observer = _observer(like.spec.vocab, like.spec.length)
+    params = observer.init(jax.random.key(5))
+    leaves, structure = jax.tree.flatten(params)
+    keys = jax.random.split(jax.random.key(6), len(leaves))
+    moved = [leaf + jax.random.normal(k, leaf.shape, leaf.dtype) for k, leaf in zip(keys, leaves)]
+    return observer, jax.tree.unflatten(structure, moved)
+
+
 def supplied(name) -> dict:
     """What the program supplies to the module's make beside its key."""
-    known = {"make_parts": components.make_parts}
+    known = {"make_parts": components.make_parts, "learner_of": untrained}
     parameters = inspect.signature(module_of(name).make).parameters
     return {argument: value for argument, value in known.items() if argument in parameters}
 

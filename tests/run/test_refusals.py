@@ -110,6 +110,14 @@ GENERATORS = {
         "length": [0, 9, 2**31],
     },
     "primes": {"digits": [0, 99], "order": ["backward"], "coded": ["some"]},
+    "sampled": {"record": ["nowhere"], "like": ["nothing"], "temperature": [0.0, -1.0]},
+    "filtered": {
+        "of": ["nothing"],
+        "law": ["nothing", "cipher length=8"],
+        "keeps": [-0.1, 1.1],
+        "errs": [-0.1, 1.1],
+        "tries": [0, 1025],
+    },
     "text": {
         "corpus": ["zenn"],
         "direction": ["backward"],
