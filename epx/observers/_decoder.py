@@ -13,6 +13,7 @@ import jax
 import jax.numpy as jnp
 from jax import lax
 
+from epx.observers import _attention
 from epx.observers._layers import (
     ACTIVATIONS,
     Dense,
@@ -83,10 +84,11 @@ class Layer(nn.Module):
         # 8/sqrt(d_h) times the usual 1/sqrt(d_h): the muP scale, equal to the usual at d_h = 64.
         keys = (LayerNorm(name="norm_keys")(keys) * (8 / keys.shape[-1])).astype(self.dtype)
         queries = LayerNorm(name="norm_queries")(queries).astype(self.dtype)
+        seen_T = None if past is None else positions_T
         if past is not None:
             write = partial(lax.dynamic_update_slice_in_dim, start_index=positions_T[0], axis=1)
             keys, values = write(past[0], keys), write(past[1], values)
-        mixed_NxD = _attend(queries, keys, values, positions_T).reshape(-1, D)
+        mixed_NxD = _attention.attend(queries, keys, values, seen_T).reshape(-1, D)
         h_NxD = dense(D, kernel_init=zeros, name="out")(mixed_NxD)
         x_NxD += h_NxD / self.applied
         h_NxF = dense(4 * D, kernel_init=fan_in, name="up")(LayerNorm(name="norm_mlp")(x_NxD))
@@ -259,16 +261,6 @@ def _read(
 
 def _positions(length: int) -> jax.Array:
     return jnp.arange(length, dtype=jnp.int32)
-
-
-def _attend(
-    queries: jax.Array, keys: jax.Array, values: jax.Array, positions_T: jax.Array
-) -> jax.Array:
-    """Attention over the positions up to each of `positions_T`; arrays are BxTxHxd_h."""
-    scores = jnp.einsum("bthd,bshd->bhts", queries, keys, preferred_element_type=jnp.float32)
-    earlier_TxS = positions_T[:, None] >= jnp.arange(keys.shape[1])
-    weights = nn.softmax(jnp.where(earlier_TxS, scores, -1e30)).astype(values.dtype)
-    return jnp.einsum("bhts,bshd->bthd", weights, values)
 
 
 def _flops(model: Decoder, length: int) -> tuple[float, float]:

@@ -127,7 +127,7 @@ KEYS = {
 
 
 def test_generations_follow_each_other_in_a_sweep(tmp_path):
-    """Each samples from the one before, the third within a mixture; seeds have their own learners."""
+    """Each samples from the one before, the third in a mixture; seeds have their own learners."""
     second = {"generator.name": "sampled", "generator.like": LIKE}
     parts = f'sampled record=ensemble:second like="{LIKE}"; {LIKE}'
     third = {"generator.name": "mixture", "generator.parts": parts}
