@@ -18,8 +18,8 @@ import numpy as np
 from matplotlib.figure import Figure
 
 from configs import base
-from epx.analysis.measurement import LN2, Estimate, interval
-from epx.report import evidence, lines, summary
+from epx.analysis.measurement import Estimate, interval
+from epx.report import evidence, lines, parts
 from epx.report.claims import Check
 from epx.report.summary import Run
 from epx.sweeps.grid import product, vary
@@ -87,27 +87,10 @@ def sweep() -> list[dict[str, Any]]:
     return product(arms, vary("run.seed", SEEDS))
 
 
-def losses(run: Run, step: int | None = None) -> dict[int, dict[str, float]]:
-    """By seed the held-out loss of each part, in bits per token."""
-    last = run.record.evals[max(run.record.evals) if step is None else step]
-    found: dict[int, dict[str, float]] = {}
-    for seed, member in summary.seeds(run).items():
-        part_E = last["part"][member]
-        nats_E, coded_E = (last[name][member] for name in ("ema_nats", "coded_tok"))
-        found[seed] = {
-            name: float(nats_E[part_E == n].sum() / coded_E[part_E == n].sum()) / LN2
-            for n, name in enumerate(NAMES)
-            if (part_E == n).any()
-        }
-    return found
-
-
 def score(run: Run) -> dict[int, float]:
     """By seed the mean held-out loss of the parts with structure, in bits per token."""
-    return {
-        seed: float(np.mean([of_part[name] for name in STRUCTURED]))
-        for seed, of_part in losses(run).items()
-    }
+    places = [NAMES.index(name) for name in STRUCTURED]
+    return {seed: float(loss_P[places].mean()) for seed, loss_P in parts.losses(run).items()}
 
 
 def shares(run: Run) -> np.ndarray:
@@ -145,10 +128,9 @@ def draw(runs: Sequence[Run], path: Path | None = None) -> Figure:
     kept = [name for name in NAMES if name != "letters again"]
     series: dict[str, list[tuple[float, Estimate]]] = {}
     for arm in ARMS:
-        found = list(losses(_arm(runs, arm)).values())
+        found_MxP = np.array(list(parts.losses(_arm(runs, arm)).values()))
         series[arm] = [
-            (n, interval(np.array([of_part[name] for of_part in found])))
-            for n, name in enumerate(kept)
+            (n, interval(found_MxP[:, NAMES.index(name)])) for n, name in enumerate(kept)
         ]
     title = "held-out loss at equal tokens"
     panels.append(lines.Panel(title, "", "bit per token", series, names=kept, y_scale="linear"))

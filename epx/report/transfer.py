@@ -7,8 +7,8 @@ import numpy as np
 from tabulate import tabulate
 
 from epx.analysis import rank
-from epx.analysis.measurement import LN2, Estimate
-from epx.report import evidence, summary
+from epx.analysis.measurement import Estimate
+from epx.report import evidence, parts
 from epx.report.rounding import rounded
 from epx.report.summary import Run
 
@@ -127,25 +127,9 @@ def mixtures(
         run = _run(runs, source, SOURCE)
         found[source] = Mixed(
             evidence.by_seed(run, evidence.structure_bits),
-            part_structure_bits(run, 0),
+            parts.structure_bits(run, 0),
             _saved(_run(runs, target, scratch), _run(runs, target, after(source))),
         )
-    return found
-
-
-def part_structure_bits(run: Run, part: int) -> dict[int, float]:
-    """The charges of a part of a mixture above its held-out loss at the end, by seed."""
-    last = run.record.evals[max(run.record.evals)]
-    found = {}
-    for seed, member in summary.seeds(run).items():
-        nats, tokens = (
-            run.record.rows[name][member, :, part].sum(dtype=np.float64)
-            for name in ("part_nats", "part_coded_tok")
-        )
-        of_part_E = last["part"][member] == part
-        loss = last["ema_nats"][member][of_part_E].sum(dtype=np.float64)
-        loss /= last["coded_tok"][member][of_part_E].sum()
-        found[seed] = float(nats - tokens * loss) / LN2
     return found
 
 

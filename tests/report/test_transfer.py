@@ -7,7 +7,7 @@ from configs.studies import transfer as study
 from epx import record
 from epx.analysis import ledger
 from epx.analysis.measurement import LN2
-from epx.report import evidence, summary, transfer
+from epx.report import evidence, parts, summary, transfer
 from epx.run.setup import assemble
 from epx.sweeps.ensembles import ensembles
 from tests import records
@@ -129,7 +129,7 @@ def test_the_claims_fail_and_hold_as_they_should(runs):
 def test_the_structure_of_a_part_is_its_own(runs):
     run = evidence.pick(runs, label__generator=study.RICH, label__observer=transfer.SOURCE)
     for part, bits in enumerate((200, 3000)):
-        found = transfer.part_structure_bits(run, part)
+        found = parts.structure_bits(run, part)
         assert list(found.values()) == pytest.approx([bits] * SEEDS, rel=1e-4)
     total = ledger.measure(run.record, "prequential", "ema").structure_bits.mean
     assert total == pytest.approx(3200, rel=0.02)

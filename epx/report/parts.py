@@ -1,0 +1,57 @@
+"""Numbers of the parts of a mixture: their held-out losses, and what was charged for each."""
+
+import numpy as np
+
+from epx.analysis.measurement import LN2
+from epx.report import summary
+from epx.report.summary import Run
+
+
+def losses(run: Run, step: int | None = None) -> dict[int, np.ndarray]:
+    """By seed the held-out loss of each part, in bits per token; nan where it has no example.
+
+    Args:
+      run: of a mixture.
+      step: of an evaluation; None: the last.
+    """
+    evals = run.record.evals[max(run.record.evals) if step is None else step]
+    count = run.record.rows["part_nats"].shape[2]
+    return {
+        seed: np.array([_loss(evals, member, part) for part in range(count)]) / LN2
+        for seed, member in summary.seeds(run).items()
+    }
+
+
+def charges(run: Run, part: int) -> dict[int, tuple[float, float]]:
+    """By seed the bits that were charged for a part in the first pass, and its coded tokens."""
+    rows = run.record.rows
+    first = rows["passes"] == 0
+    found = {}
+    for seed, member in summary.seeds(run).items():
+        nats, tokens = (
+            rows[name][member, first[member], part].sum(dtype=np.float64)
+            for name in ("part_nats", "part_coded_tok")
+        )
+        found[seed] = float(nats) / LN2, float(tokens)
+    return found
+
+
+def structure_bits(run: Run, part: int, above: int | None = None) -> dict[int, float]:
+    """By seed the charges of a part above its held-out loss at the end, or above that of another.
+
+    Above the loss of real data it says whether a learner of other data is taught falsehoods: it is
+    then negative.
+    """
+    floors = losses(run)
+    return {
+        seed: bits - tokens * float(floors[seed][part if above is None else above])
+        for seed, (bits, tokens) in charges(run, part).items()
+    }
+
+
+def _loss(evals: dict[str, np.ndarray], member: int, part: int) -> float:
+    of_part_E = evals["part"][member] == part
+    if not of_part_E.any():
+        return float("nan")
+    nats = evals["ema_nats"][member][of_part_E].sum(dtype=np.float64)
+    return float(nats / evals["coded_tok"][member][of_part_E].sum())
