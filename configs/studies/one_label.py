@@ -4,10 +4,10 @@
 
 arXiv 2601.04728 says of one label that selects one of 1024 hypotheses both that it adds log2 of
 the number of labels, 1 bit (proposition 5.2), and log2 1024 = 10 bits (appendix B.2). Both are
-right, of two things. *Once it is seen*, the label of the one hypothesis that says yes costs 10 bits under the
-mixture of all, and what it costs is the EDL of that example. *Before it is asked*, nearly all
-hypotheses say no: its expected code length is the entropy of a coin of 1/1024, 0.0112 bits, and no
-label of two classes is worth more than 1 bit in expectation.
+right, of two things. *Once it is seen*, the label of the one hypothesis that says yes costs 10 bits
+under the mixture of all, and what it costs is the EDL of that example. *Before it is asked*, nearly
+all hypotheses say no: its expected code length is the entropy of a coin of 1/1024, 0.0112 bits, and
+no label of two classes is worth more than 1 bit in expectation.
 
 Labels without a meaning teach nothing: the EDL of a coder that knows that they are uniform is 0.
 One that counts pays a few bits for learning the frequencies. One that memorises and is sure of
