@@ -14,8 +14,8 @@ from experiments.cli import configs
 from tests.binaries import refused, run
 
 SHIPPED = (
-    "arithmetic, chess, cipher, compress, eca, iid, life, linear, lorenz, markov, mixture, nca, "
-    "positions, primes, story, text, tokens"
+    "arithmetic, chess, cipher, compress, eca, game, iid, life, linear, lorenz, markov, mixture, "
+    "nca, positions, primes, story, text, tokens"
 )
 START = """from configs import base
 def get_config(size="cpu"):

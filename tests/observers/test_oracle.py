@@ -10,7 +10,7 @@ from epx import streams
 from epx.analysis import ledger
 from epx.coders import arithmetic
 from epx.generators import arithmetic as problems
-from epx.generators import cipher, eca, iid, life, linear, markov, nca, story
+from epx.generators import cipher, eca, game, iid, life, linear, markov, nca, story
 from epx.learning.batch import Batch
 from epx.observers import oracle
 from epx.run import components
@@ -28,12 +28,13 @@ MORE = {
     "linear": [dict(bits=6, nonzeros=4, order="reverse", coded="all")],
     "iid": [dict(law="repeat", vocab=3, period=3, length=8), dict(law="markov", length=6)],
     "arithmetic": [dict(digits=2, operation="subtract", notation="words", labels="shuffled")],
+    "game": [dict(player="optimal"), dict(player="optimal", view="moves"), dict()],
     "nca": [dict(states=3, height=3, width=4, frames=3, stride=2, hidden=5)],
     "cipher": [dict(algorithm="chacha", key_bits=6, bits_per_token=2, length=8)],
 }
 MAKERS = dict(
-    arithmetic=problems, cipher=cipher, eca=eca, iid=iid, life=life, linear=linear, markov=markov,
-    nca=nca, story=story,
+    arithmetic=problems, cipher=cipher, eca=eca, game=game, iid=iid, life=life, linear=linear,
+    markov=markov, nca=nca, story=story,
 )  # fmt: skip
 GENERATORS = [
     (name, MAKERS[name].make(KEY, **arguments)) for name in MORE for arguments in MORE[name]

@@ -91,6 +91,11 @@ GENERATORS = {
         "held_out": ["1 0"],
         "size": [-1, 2**32],
     },
+    "game": {
+        "game": ["go"],
+        "player": ["best"],
+        "view": ["boards"],
+    },
     "nca": {
         "states": [1, 257],
         "height": [2, 2**31],
