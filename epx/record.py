@@ -48,6 +48,7 @@ FREE_KEYS = (
 # Keys that earlier versions did not have, with the values of what they did.
 ADDED = {
     "eval.rulers": False,
+    "facts.masked": False,
     "policy.name": "fixed",
     "run.distributed": False,
     "run.start": None,

@@ -18,7 +18,7 @@ Codelengths are in nats on the device. Reports convert them to bits (nats / ln 2
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from numbers import Integral
 from typing import TYPE_CHECKING, Any, NamedTuple, Protocol
 
@@ -97,6 +97,8 @@ class Spec:
         evaluated on an independent stream.
       given: leading tokens that are coded in no example; a sampler reads them in one pass.
       side: length R of the vector that an observer reads with each token, or 0.
+      masked: whether the vector of a token, if it is not 0, marks which of the last R tokens of the
+        vocabulary may occur in its place. An observer then does not read it.
     """
 
     vocab: int
@@ -106,6 +108,7 @@ class Spec:
     held_out: int = 0
     given: int = 0
     side: int = 0
+    masked: bool = field(default=False, repr=False)
 
 
 class Generator(Protocol):

@@ -2,7 +2,7 @@
 
 View `games`: the moves of a game, one after the other, all coded. View `moves`: the cells of one
 position of a game, as the player who moves sees them, which are given, and the move, which is coded
-and comes with a vector that marks the legal ones. The `random` player makes any legal move, the
+and comes with a mask of the legal ones. The `random` player makes any legal move, the
 `optimal` one any that leads to the best outcome that can be forced.
 
 >>> generator = make(jax.random.key(0), view="games")
@@ -60,7 +60,7 @@ class Played:
         if self.view == "games":
             return Spec(moves + 1, cells, size=None, version=VERSION)
         vocab, length = FIRST_MOVE + moves, cells + 1
-        return Spec(vocab, length, size=None, version=VERSION, given=cells, side=moves)
+        return Spec(vocab, length, None, VERSION, given=cells, side=moves, masked=True)
 
     def example(self, key: jax.Array, index: jax.Array) -> Example:
         """A game, or one of its positions; `index` is not used."""

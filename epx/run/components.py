@@ -224,11 +224,17 @@ def make_observer(section: dict[str, Any], generator: Generator, dtype: str) -> 
       ValueError: as `make`, or an observer that reads no side information, where there is some.
     """
     spec = generator.spec
+    read = 0 if spec.masked else spec.side
     reads = "side" in inspect.signature(find("observer", section.get("name", "")).make).parameters
     accepted = (
         f"an observer whose make has the argument side: each token of this generator comes with a "
         f"vector of {spec.side} numbers"
     )
-    require("observer.name", section["name"], reads or not spec.side, accepted)
-    supplied = dict(vocab=spec.vocab, length=spec.length, side=spec.side, dtype=dtype)
-    return make("observer", section, generator=generator, **supplied)
+    require("observer.name", section["name"], reads or not read, accepted)
+    supplied = dict(vocab=spec.vocab, length=spec.length, side=read, dtype=dtype)
+    made = make("observer", section, generator=generator, **supplied)
+    if not spec.masked:
+        return made
+    from epx.observers import masked  # which imports JAX
+
+    return masked.around(made)

@@ -21,6 +21,7 @@ from epx.run import checkpoint, components
 from epx.run.config import Config
 from epx.types import Generator, Observer, PyTree, refusal, require
 
+SHAPE = ("vocab", "length", "side", "masked")  # of examples, on which an observer depends
 _NAMED = re.compile(r"ensemble:([\w-]+)(?::\d+)?")
 
 
@@ -150,7 +151,7 @@ class Learners:
         """
 
         def learner(key: str, reference: str, like: Generator) -> tuple[Observer, PyTree]:
-            shape = f"{like.spec.vocab} {like.spec.length} {like.spec.side}"
+            shape = str([getattr(like.spec, name) for name in SHAPE])
             if (reference, shape) not in self._read:
                 self._read[reference, shape] = self._load(key, reference, like)
             found, observer, params = self._read[reference, shape]
@@ -184,5 +185,5 @@ def _check_shape(key: str, reference: str, found: Record, like: Generator) -> No
 def shape_difference(found: Record, like: Generator) -> str:
     """How the shape of a record's examples differs from that of a generator's, or ''."""
     spec, facts = like.spec, found.config["facts"]
-    wanted: dict[str, Any] = {"vocab": spec.vocab, "length": spec.length, "side": spec.side}
+    wanted: dict[str, Any] = {name: getattr(spec, name) for name in SHAPE}
     return "; ".join(record.difference({name: facts.get(name, 0) for name in wanted}, wanted))

@@ -67,7 +67,8 @@ def load(
         accepted = f"a record of examples of this shape: {changed}; or run.start_keeps=body"
         require(KEY, reference, not keeps_all, accepted)
         facts = found.config["facts"]
-        own = _of_shape(config, Spec(facts["vocab"], facts["length"], None, 0, side=facts["side"]))
+        shape = {name: facts.get(name, 0) for name in ("vocab", "length", "side", "masked")}
+        own = _of_shape(config, Spec(size=None, version=0, **shape))
     chosen = references.members(KEY, reference, found, seeds)
     averaged = references.averaged(KEY, found, step, own)
     params = jax.tree.map(lambda leaf: leaf[np.array(chosen)], averaged)
