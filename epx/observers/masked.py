@@ -31,12 +31,10 @@ def around(observer: Observer) -> Observer:
     Raises:
       ValueError: an exact counter, whose prices have no mask.
     """
-    accepted = "an observer that learns by gradient: tokens of this generator are masked"
-    require(
-        "observer.name", "counts", observer.update is None or observer.knows is not None, accepted
-    )
     if observer.knows is not None:
         return observer
+    accepted = "an observer that learns by gradient: tokens of this generator are masked"
+    require("observer.name", "counts", observer.update is None, accepted)
 
     def logits(params: PyTree, tokens_BxT: jax.Array, side: jax.Array) -> jax.Array:
         return masked(observer.logits(params, tokens_BxT, None), side[:, : tokens_BxT.shape[1]])

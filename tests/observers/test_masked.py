@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 
 import epx
+from epx import streams
 from epx.analysis import ledger
 from epx.analysis.measurement import LN2
 from epx.codes import prequential
@@ -77,9 +78,10 @@ def test_random_play_has_no_structure():
     observer = make_observer({"name": "mlp", "depth": 1, "width": 8}, generator, "float32")
     code = prequential.make(observer, Batch(64, 16))
     hyper = optim.make_hyper(0, lr=1e-6)
-    state, row = jax.jit(lambda state: code.step(generator, hyper, state))(code.init(hyper))
-    examples = jax.vmap(lambda i: generator.example(
-        epx.streams.example_key(epx.streams.stream(0, "train"), i), i))(jnp.arange(64))  # fmt: skip
+    _, row = jax.jit(lambda state: code.step(generator, hyper, state))(code.init(hyper))
+    train = streams.stream(0, "train")
+    draw = jax.vmap(lambda i: generator.example(streams.example_key(train, i), i))
+    examples = draw(jnp.arange(64))
     exact = jnp.log(examples.side[:, -1].sum(-1)).sum()
     assert float(row["nats"]) == pytest.approx(float(exact), rel=1e-5)
 
