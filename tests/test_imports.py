@@ -34,6 +34,7 @@ ONLY_IN = {
     "flax": "observers/",
     "orbax": "run/checkpoint.py",
     "chess": "data/chess/",
+    "mctx": "generators/_search.py",
     "constriction": "coders/arithmetic.py",
     "zstandard": "analysis/compressors.py",
     "ray": "sweeps/ray.py",

@@ -15,7 +15,7 @@ from types import ModuleType
 from typing import Any
 
 from epx.run import values
-from epx.types import Generator, Observer, Refusal, Spec, refusal, require
+from epx.types import Generator, Refusal, Spec, refusal, require
 
 FOLDERS = {
     "generator": "epx.generators",
@@ -210,31 +210,3 @@ def make_parts(key_of: Callable, config_key: str, text: str, **supplied: Any) ->
             accepted = f"parts that are accepted themselves; {error}"
             raise refusal(config_key, " ".join(words), accepted) from error
     return made
-
-
-def make_observer(section: dict[str, Any], generator: Generator, dtype: str) -> Observer:
-    """The observer of a section, for the examples of a generator.
-
-    Args:
-      section: the name of the observer and its keys.
-      generator: whose examples it observes.
-      dtype: of its activations.
-
-    Raises:
-      ValueError: as `make`, or an observer that reads no side information, where there is some.
-    """
-    spec = generator.spec
-    read = 0 if spec.masked else spec.side
-    reads = "side" in inspect.signature(find("observer", section.get("name", "")).make).parameters
-    accepted = (
-        f"an observer whose make has the argument side: each token of this generator comes with a "
-        f"vector of {spec.side} numbers"
-    )
-    require("observer.name", section["name"], reads or not read, accepted)
-    supplied = dict(vocab=spec.vocab, length=spec.length, side=read, dtype=dtype)
-    made = make("observer", section, generator=generator, **supplied)
-    if not spec.masked:
-        return made
-    from epx.observers import masked  # which imports JAX
-
-    return masked.around(made)

@@ -15,6 +15,7 @@ from epx.codes import prequential
 from epx.learning import optim
 from epx.run import components, contracts, provenance
 from epx.run.loop import train
+from epx.run.observing import make_observer
 from epx.run.plan import Plan
 from epx.run.references import Learners
 from epx.run.setup import make_setup
@@ -49,7 +50,7 @@ def observer(name: str, generator: Generator, dtype: str = "float32", **argument
     Raises:
       ValueError: an unknown name or argument, or a value that is not accepted.
     """
-    return components.make_observer({"name": name, **arguments}, generator, dtype)
+    return make_observer({"name": name, **arguments}, generator, dtype)
 
 
 def measure(

@@ -19,6 +19,7 @@ from epx.learning.batch import Batch
 from epx.record import Record, RecordError
 from epx.run import checkpoint, components
 from epx.run.config import Config
+from epx.run.observing import make_observer
 from epx.types import Generator, Observer, PyTree, refusal, require
 
 SHAPE = ("vocab", "length", "side", "masked")  # of examples, on which an observer depends
@@ -170,7 +171,7 @@ class Learners:
             found, step = find(key, reference, self._place)
             config = found.config
             _check_shape(key, reference, found, like)
-        observer = components.make_observer(config["observer"], like, config["run"]["dtype"])
+        observer = make_observer(config["observer"], like, config["run"]["dtype"])
         params = None if found is None else averaged(key, found, step, observer)
         return found, observer, params
 

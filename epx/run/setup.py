@@ -20,6 +20,7 @@ from epx.run import components, contracts, memory, start
 from epx.run import config as run_config
 from epx.run.config import Config, Overrides
 from epx.run.devices import AXIS, Layout, largest_divisor, make_layout
+from epx.run.observing import make_observer
 from epx.run.plan import MOST_MEMBERS, Plan, make_plan
 from epx.run.references import NOWHERE, Learners, Place
 from epx.types import (
@@ -145,7 +146,7 @@ def assemble(
         )
         for c, hyper in zip(varied, hypers)
     ]
-    observer = components.make_observer(config["observer"], generators[0], run["dtype"])
+    observer = make_observer(config["observer"], generators[0], run["dtype"])
     contracts.check(generators[0], observer, config)
     begun = None
     start.check_keeps(run["start_keeps"], observer)

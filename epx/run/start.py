@@ -8,8 +8,9 @@ import jax
 import numpy as np
 
 from epx import files, record, streams
-from epx.run import components, references
+from epx.run import references
 from epx.run.config import Config
+from epx.run.observing import make_observer
 from epx.run.references import Place
 from epx.types import Generator, Observer, PyTree, Spec, require
 
@@ -110,4 +111,4 @@ class _Examples(NamedTuple):
 
 def _of_shape(config: Config, spec: Spec) -> Observer:
     """The observer of a config for examples of this shape."""
-    return components.make_observer(config["observer"], _Examples(spec), config["run"]["dtype"])
+    return make_observer(config["observer"], _Examples(spec), config["run"]["dtype"])

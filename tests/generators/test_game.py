@@ -9,6 +9,7 @@ import epx
 from epx.analysis.measurement import LN2
 from epx.generators import game
 from epx.generators.kernels import boards
+from epx.observers import mlp
 from epx.streams import example_key, stream
 
 TRAIN_KEY = stream(0, "train")
@@ -118,7 +119,8 @@ def test_a_move_is_legal_and_its_price_is_that_of_the_choice(player):
     table = boards.best_moves(TIC_TAC_TOE)
     for n in range(200):
         tokens_T, legal_A = examples.tokens_T[n], examples.side[n, -1]
-        cells_N, move = tokens_T[:-1], tokens_T[-1] - game.FIRST_MOVE
+        cells_N, move = tokens_T[:-2], tokens_T[-1] - game.FIRST_MOVE
+        assert tokens_T[-2] == game.ASK_MOVE
         mine, theirs = (cells_N == game.MINE).sum(), (cells_N == game.THEIRS).sum()
         assert theirs - mine in (0, 1) and legal_A[move] == 1
         np.testing.assert_array_equal(legal_A == 1, cells_N == game.EMPTY)
@@ -134,6 +136,62 @@ def test_a_move_is_legal_and_its_price_is_that_of_the_choice(player):
         assert float(generator.oracle_nats(one)[-1]) == pytest.approx(np.log(choices), abs=1e-6)
 
 
+def test_rows_know_the_best_moves():
+    """Optimal moves are all best; of random ones some are not, in the share of the table."""
+    optimal = batch(epx.generator("game", player="optimal", view="moves"), 100)
+    assert optimal.part_P[:, 0].all()
+    random = batch(epx.generator("game", player="random", view="both"), 2000)
+    asked = random.tokens_T[:, -2] == game.ASK_MOVE
+    assert abs(asked.mean() - 0.5) < 0.06
+    np.testing.assert_array_equal(random.part_P[:, 2], ~asked)
+    assert (random.part_P.sum(1) == 1).all()
+    assert 0.5 < random.part_P[asked, 0].mean() < 0.9
+    answers = random.tokens_T[~asked, -1]
+    assert set(answers.tolist()) == {game.LOSS, game.DRAW, game.WIN}
+    assert not random.side[~asked].any() and random.side[asked, -1].any(1).all()
+
+
+def test_outcomes_are_those_of_the_player_who_moves():
+    """A player who can win at once and plays at random wins more often than the other."""
+    examples = batch(epx.generator("game", player="random", view="both"), 4000)
+    tokens = examples.tokens_T[examples.tokens_T[:, -2] == game.ASK_OUTCOME]
+    lines = boards.lines(TIC_TAC_TOE)
+    cells = tokens[:, :-2][:, lines]
+    can_win = (((cells == game.MINE).sum(2) == 2) & ((cells == game.EMPTY).sum(2) == 1)).any(1)
+    must_defend = (((cells == game.THEIRS).sum(2) == 2) & ((cells == 0).sum(2) == 1)).any(1)
+    won = tokens[:, -1] == game.WIN
+    assert won[can_win & ~must_defend].mean() > 0.6 > won[must_defend & ~can_win].mean()
+
+
+def test_a_search_plays_better_than_at_random():
+    pytest.importorskip("mctx", reason="pip install 'epx-jax[games]'")
+    shares = {}
+    for player in ("random", "search"):
+        generator = epx.generator("game", player=player, view="moves", simulations=16)
+        shares[player] = batch(generator, 64).part_P[:, 0].mean()
+    assert shares["search"] > shares["random"] + 0.1
+    assert generator.oracle_nats(batch(generator, 1)) is None
+
+
+def test_a_learner_guides_a_search():
+    """One that likes the last legal move: with a single simulation it is followed."""
+    pytest.importorskip("mctx", reason="pip install 'epx-jax[games]'")
+
+    def learner_of(key, reference, like):
+        def logits(params, tokens_BxT, side):
+            shape = (*tokens_BxT.shape, like.spec.vocab)
+            return jnp.broadcast_to(params * jnp.arange(like.spec.vocab), shape)
+
+        return mlp.make(like.spec.vocab, like.spec.length)._replace(logits=logits), 30.0
+
+    generator = game.make(
+        jax.random.key(0), learner_of, player="search", view="moves", simulations=1, record="x"
+    )
+    examples = batch(generator, 40)
+    last = (examples.side[:, -1] * np.arange(9)).argmax(1)
+    assert ((examples.tokens_T[:, -1] - game.FIRST_MOVE) == last).mean() > 0.8
+
+
 def test_a_game_too_large_is_not_solved():
-    with pytest.raises(ValueError, match=r"generator\.player='optimal': accepted random in"):
+    with pytest.raises(ValueError, match=r"generator\.player='optimal': accepted random or search"):
         epx.generator("game", game="connect_four", player="optimal")

@@ -13,7 +13,7 @@ from epx.codes import prequential
 from epx.learning import nll, optim, sampling
 from epx.learning.batch import Batch
 from epx.observers import counts, masked, mlp, transformer
-from epx.run.components import make_observer
+from epx.run.observing import make_observer
 from experiments.cli import configs
 from tests.runs import rows
 

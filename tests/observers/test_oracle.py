@@ -14,6 +14,7 @@ from epx.generators import cipher, eca, game, iid, life, linear, markov, nca, st
 from epx.learning.batch import Batch
 from epx.observers import oracle
 from epx.run import components
+from epx.run.observing import make_observer
 from epx.types import Refusal
 from tests import runs
 from tests.coders.test_arithmetic import HYPER, examples_of
@@ -37,7 +38,9 @@ MAKERS = dict(
     markov=markov, nca=nca, story=story,
 )  # fmt: skip
 GENERATORS = [
-    (name, MAKERS[name].make(KEY, **arguments)) for name in MORE for arguments in MORE[name]
+    (name, MAKERS[name].make(KEY, **tiny.supplied(name), **arguments))
+    for name in MORE
+    for arguments in MORE[name]
 ] + [(name, tiny.make(name, KEY)) for name in tiny.NAMES]
 # Of a seed of more bits than can be searched no law is known where the shown bit may vary.
 LAWFUL = [
@@ -173,10 +176,10 @@ def test_a_generator_without_a_law_is_refused():
     for arguments in (dict(order="reverse"), dict(hidden=1)):
         ring = eca.make(KEY, width=4, steps=1, **arguments)
         with pytest.raises(Refusal, match=r"observer\.name='oracle': accepted a learner"):
-            components.make_observer({"name": "oracle"}, ring, "float32")
+            make_observer({"name": "oracle"}, ring, "float32")
     for name in ("tokens", "cipher"):
         with pytest.raises(Refusal, match=r"observer\.name='oracle': accepted a learner"):
-            components.make_observer({"name": "oracle"}, tiny.make(name, KEY), "float32")
+            make_observer({"name": "oracle"}, tiny.make(name, KEY), "float32")
 
 
 def test_it_drives_the_arithmetic_code():

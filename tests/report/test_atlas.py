@@ -15,6 +15,7 @@ from epx.report import atlas as drawing
 from epx.report import claims, summary
 from epx.run import components
 from epx.run import setup as setups
+from epx.run.observing import make_observer
 from epx.sweeps.ensembles import ensembles
 from epx.types import Refusal
 from tests import records
@@ -146,7 +147,7 @@ def test_the_oracle_is_where_a_law_is_known():
         if lawful:
             section, key = data.generator, jax.random.key(0)
             made = components.make("generator", section, key=key)
-            components.make_observer({"name": "oracle"}, made, "float32")
+            make_observer({"name": "oracle"}, made, "float32")
 
 
 def test_a_rate_that_is_not_chosen_is_refused(monkeypatch, tmp_path):

@@ -95,6 +95,8 @@ GENERATORS = {
         "game": ["go"],
         "player": ["best"],
         "view": ["boards"],
+        "simulations": [0, 1025],
+        "record": ["nowhere"],
     },
     "nca": {
         "states": [1, 257],
