@@ -27,8 +27,8 @@ from epx.sweeps.grid import product, vary
 
 CLAIMS = {
     221: "Moves at random have no structure for an observer that knows which are legal",
-    222: "From rules alone the structure of moves rises: self-play has more than a search without a "
-    "learner, and the last iteration more than the first",
+    222: "From rules alone the structure of moves rises: self-play has more than a search without "
+    "a learner, and the last iteration more than the first",
     223: "The share of best moves rises with self-play",
     224: "What stays unpredictable falls from random moves to self-play",
     225: "Whole games of the optimal player have less structure than those of self-play",
