@@ -4,7 +4,10 @@
 
 Chains of V states; h of the V transition rows are hidden, the others are given with the sequence.
 
-Claim 14, not measured yet.
+The least setting found in which the learner comes to the floor where no row is hidden and where all
+are; with some hidden one row is learned last, after many more steps.
+
+Claim 14; 50 minutes on 2 cores, beside other work.
 """
 
 from collections.abc import Sequence

@@ -5,9 +5,9 @@
 Rule 54 from X to its state after many steps: directly, or in loops, with the states between as
 tokens that are coded too, so that the loops pay for every state. Both code the same final states.
 Twenty steps are the fewest found at which the direct observer does not come to the end: it is still
-3 bits away when ten loops of two steps have arrived; sixteen steps it learns.
+5 bits away when ten loops of two steps have arrived; sixteen steps it learns.
 
-Claim 15, not measured yet.
+Claim 15; 60 minutes on 2 cores, beside other work.
 """
 
 from collections.abc import Sequence
