@@ -35,13 +35,18 @@ class Saver:
     def __init__(self, folder: Path, keep: int | None) -> None:
         """Args: `folder` of the states; `keep` only the newest ones (None: all)."""
         self._folder, self._keep = folder, keep
-        self._writing: tuple[int, ocp.StandardCheckpointer] | None = None
+        self._checkpointer: ocp.StandardCheckpointer | None = None
+        self._writing: int | None = None  # the step whose state is being written
 
     def __enter__(self) -> "Saver":
         return self
 
     def __exit__(self, *_: object) -> None:
-        self.finish()
+        try:
+            self.finish()
+        finally:
+            if self._checkpointer is not None:
+                self._checkpointer.close()
 
     def save(self, step: int, state: State) -> None:
         """Start to write the state after `step` steps, when the one before is complete.
@@ -54,9 +59,9 @@ class Saver:
         state = jax.tree.map(lambda leaf: np.array(leaf, copy=True), state)
         with _refusing(self._folder, step):
             self._folder.mkdir(exist_ok=True)
-            checkpointer = _checkpointer()
-            checkpointer.save(_path(_aside(self._folder), step), _sealed(state), force=True)
-        self._writing = step, checkpointer
+            self._checkpointer = self._checkpointer or _checkpointer()
+            self._checkpointer.save(_path(_aside(self._folder), step), _sealed(state), force=True)
+        self._writing = step
 
     def finish(self) -> None:
         """Wait until the last state is complete, and remove the ones that are no longer kept.
@@ -66,11 +71,10 @@ class Saver:
         """
         if self._writing is None:
             return
-        (step, checkpointer), self._writing = self._writing, None
+        step, self._writing = self._writing, None
         aside = _aside(self._folder)
         with _refusing(self._folder, step):
-            with checkpointer:
-                checkpointer.wait_until_finished()
+            self._checkpointer.wait_until_finished()
             os.rename(_path(aside, step), _path(self._folder, step))
         if self._keep is not None:
             for old in steps(self._folder)[: -self._keep]:
