@@ -4,7 +4,7 @@ Plain JSON and npz, read without pickle, written to a temporary file and renamed
 
     config.json            every key, the members, static facts
     env.json               versions, devices and flags; where it was resumed or extended
-    rows/<first step>.npz  sums per step, arrays of shape (M, K)
+    rows/<first step>.npz  sums per step, arrays of shape (M, K, ...)
     evals/<step>.npz       held-out nats per example, arrays of shape (M, E)
     baselines.npz          gzip and xz bits and the generator's own law on held-out tokens
     ckpt/                  states at chunk ends
@@ -231,9 +231,9 @@ def _read_config(path: Path) -> dict[str, Any]:
         (section, old_key), (_, new_key) = old.split("."), new.split(".")
         if old_key in config.get(section, {}):
             config[section][new_key] = config[section].pop(old_key)
-    if "checkpoint" in config:  # made from a config
-        for key, value in ADDED.items():
-            section, _, name = key.partition(".")
+    for key, value in ADDED.items():
+        section, _, name = key.partition(".")
+        if "checkpoint" in config or section == "facts":  # others are made without a config
             config.setdefault(section, {}).setdefault(name, value)
     if config.get("members"):
         config["members"] = [

@@ -288,6 +288,7 @@ class Code(NamedTuple):
 
 
 # Changes a generator between two chunks, such as the weights of a mixture. A pure numpy function of
-# the rows so far (arrays of shape (M, steps, ...), none before the first chunk), so that a resumed
-# run needs its rows only. Returns new values for array leaves of the generator, by field name.
+# the rows so far (arrays of shape (M, steps, ...), none before the first chunk: `nats`, `coded_tok`
+# and those of the parts), so that a resumed run needs its rows only. Returns new values for array
+# leaves of the generator, by field name.
 Policy = Callable[[Mapping[str, "np.ndarray"]], dict[str, "np.ndarray"]]

@@ -29,7 +29,7 @@ from epx.sweeps.grid import product, vary
 CLAIMS = {
     17: "Trained on the board first, an observer learns to value positions better (figure 7), and "
     "to move as well",
-    163: "The order with more S_preq saves more EDL on the class of a position",
+    163: "The board first has more S_preq, and saves more EDL on the class of a position",
     164: "What games teach, of either order, saves EDL on both questions",
 }
 LR, TASK_LR = 1.6, 0.8  # the first is that of figure 4c; the second to be chosen

@@ -5,10 +5,10 @@
 A fresh learner of the same kind learns in every generation, in four passes over 2048 examples.
 Those of generation 1 are real. Later ones are drawn by the learner of the generation before, alone
 (`replace`), with a tenth of real ones (`kept`), together with all earlier ones (`accumulate`), as
-many as before drawn from all (`subsample`), or as a verifier keeps them: one that knows the law
-(`verified`), or one that errs, below and above the share of wrong examples that it can bear.
-Held-out examples are half real and half of the same kind as the data: S and H are of the data, and
-the excess above the loss on real examples says what the data teach of these.
+many as before drawn from all kinds (`subsample`), or as a verifier keeps them: one that knows the
+law (`verified`), or one that errs, below and above the share of wrong examples that it can bear.
+Half of the held-out examples are real, and half of the kind of the data: S and H are of the data,
+and the excess above the loss on real examples says what the data teach of these.
 
 Letters of a Markov language and states of rule 54, whose laws are known, and English, for three
 arms. The toys in closed form are in `epx/analysis/collapse.py`.
@@ -99,7 +99,11 @@ def _run(data: str, arm: str, generation: int) -> dict[str, Any]:
         "label.observer": "the next learner",
     }
     if arm == ACCUMULATE:
-        run |= {"run.examples": count * EXAMPLES, "run.steps": count * EXAMPLES * PASSES // BATCH}
+        run |= {
+            "generator.block": EXAMPLES,  # the same examples as in earlier generations
+            "run.examples": count * EXAMPLES,
+            "run.steps": count * EXAMPLES * PASSES // BATCH,
+        }
     return run
 
 
@@ -112,7 +116,7 @@ def _data(data: str, arm: str, generation: int) -> tuple[list[str], list[float]]
     def drawn(number: int) -> str:
         """What the learner of a generation draws."""
         name = _name(data, arm if number > 1 else "", number)
-        return f'sampled record=ensemble:{name} like="{real}"'
+        return f'sampled record=ensemble:{name} like="{real}" stream={number}'
 
     last = drawn(generation - 1)
     if arm == KEPT:

@@ -4,8 +4,8 @@
 
 Automata that can be learned: a rotation, rule 15, and rule 54 after two steps. The prequential code
 trains once on each batch. Replay trains on earlier batches beside each new one, the code in blocks
-anew before every block; both have 2 to 16 times the compute of one pass. The rate was chosen from
-RATES for one pass over 1024 examples, on a seed of its own, by the shortest code.
+anew before every block; both have 2 to 16 times the compute of one pass, blocks to within a third,
+as their stages have whole chunks. The rate is to be chosen from RATES.
 
 Claims 157 and 158, not measured yet.
 """

@@ -16,11 +16,10 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-import numpy as np
 from matplotlib.figure import Figure
 
 from configs import base
-from epx.report import evidence, lines, summary
+from epx.report import evidence, lines, parts
 from epx.report.claims import Check
 from epx.report.summary import Run
 from epx.sweeps.grid import product, vary
@@ -89,10 +88,8 @@ def _of(runs: Sequence[Run], source: str, view: str) -> Run:
 
 def best_share(run: Run) -> dict[int, float]:
     """By seed the share of the moves that are best."""
-    tokens_MxP = run.record.rows["part_coded_tok"].sum(1, dtype=np.float64)
     return {
-        seed: float(tokens_MxP[member, 0] / tokens_MxP[member, :2].sum())
-        for seed, member in summary.seeds(run).items()
+        seed: float(share_P[0] / share_P[:2].sum()) for seed, share_P in parts.shares(run).items()
     }
 
 

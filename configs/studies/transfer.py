@@ -56,7 +56,7 @@ SOURCES: dict[str, dict[str, Any]] = {
     "a network": _NCA,
     "many networks": _NCA | {"generator.rules": "each"},
     "hidden chains": {
-        "generator.name": "markov", "generator.hidden": 8, "generator.length": LENGTH
+        "generator.name": "markov", "generator.hidden": 8, "generator.length": LENGTH - 1
     },
     "repeats": _IID | {"generator.law": "repeat", "generator.vocab": 16, "generator.period": 16},
     "a chain": _IID | {"generator.law": "markov", "generator.vocab": 16},

@@ -107,10 +107,11 @@ def make(
         require(name, probability, 0 <= probability <= 1, "a probability, 0 to 1")
     require_whole("generator.tries", tries, 1, 1024, "each may be drawn")
     own, other = source.spec, verifier.spec
-    same = (own.vocab, own.length, own.side) == (other.vocab, other.length, other.side)
+    shapes = [(spec.length, spec.vocab, spec.side, spec.masked) for spec in (own, other)]
+    same = shapes[0] == shapes[1]
     accepted = (
-        f"a generator of {own.length} tokens below {own.vocab}, as those of generator.of; this has "
-        f"{other.length} below {other.vocab}"
+        f"a generator of {own.length} tokens below {own.vocab} with vectors of {own.side}, as "
+        f"those of generator.of; this has {other.length} below {other.vocab} with {other.side}"
     )
     require("generator.law", law, same, accepted)
     tokens_T = jax.ShapeDtypeStruct((own.length,), jnp.int32)

@@ -58,7 +58,8 @@ class Played:
     """The generator made by `make`.
 
     Attributes:
-      best_C: best moves of each position as bits, by its code; of shape 1 where it is not solved.
+      best_C: best moves of each position as bits, by its code; of shape 1 where they are not needed
+        or not known.
       params: weights of the learner that guides the search, or ().
       rules: of the game.
       player, view, simulations: the arguments of `make`.

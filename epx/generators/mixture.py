@@ -28,7 +28,7 @@ TINY = dict(parts="iid law=uniform vocab=2 length=6; eca rule=54 width=4 steps=1
 
 _STATIC = {"static": True}
 _CHOICE = 0x6D697874  # of a part: a stream of its own beside those of the parts
-MOST_EXAMPLES = 2**31
+MOST_EXAMPLES = 2**31 - 1  # indices have 31 bits
 HELD_OUT = 2**20  # of endless parts
 
 
@@ -42,12 +42,15 @@ class Mixture:
       weights_P: probability of each part in training.
       held_out_P: and in the held-out examples of a finite mixture.
       size: training examples; None where the mixture is endless.
+      block, drawn: of training examples in blocks, as in `make`, and the parts that have one.
     """
 
     parts: tuple[Generator, ...]
     weights_P: jax.Array
     held_out_P: jax.Array
     size: int | None = field(metadata=_STATIC)
+    block: int = field(metadata=_STATIC)
+    drawn: tuple[int, ...] = field(metadata=_STATIC)
 
     @property
     def spec(self) -> Spec:
@@ -70,6 +73,11 @@ class Mixture:
         if self.size is not None:
             weights_P = jnp.where(index < self.size, weights_P, self.held_out_P)
         choice = jax.random.categorical(jax.random.fold_in(key, _CHOICE), jnp.log(weights_P))
+        if self.block:
+            turn = jnp.array(self.drawn)[index // self.block % len(self.drawn)]
+            is_trained = True if self.size is None else index < self.size
+            choice = jnp.where(is_trained, turn, choice)
+        choice = choice.astype(jnp.int32)
         branches = [functools.partial(self._of, part) for part in self.parts]
         example = jax.lax.switch(choice, branches, key, jnp.asarray(index, jnp.uint32))
         return example._replace(part_P=jnp.arange(len(self.parts)) == choice)
@@ -99,6 +107,7 @@ def make(
     weights: str = "",
     held_out: str = "",
     size: int = 0,
+    block: int = 0,
 ) -> Mixture:
     """A mixture.
 
@@ -112,12 +121,17 @@ def make(
       held_out: the same for the held-out examples of a finite mixture; "" are those of training.
       size: training examples of a mixture of endless parts; 0 makes it endless. Where a part is
         finite the mixture has the examples of the smallest.
+      block: as many training examples in a row are of one part, in turn, of those with a weight;
+        0 draws the part of each by the weights.
 
     Raises:
       ValueError: a part or a number that is not accepted.
     """
     generators = _parts.several(make_parts, key, "generator.parts", parts)
     require_whole("generator.size", size, 0, MOST_EXAMPLES)
+    masked = [generator.spec.masked for generator in generators]
+    accepted = "parts of which none has a mask: other parts have none"
+    require("generator.parts", parts, not any(masked), accepted)
     smallest = _least([generator.spec.size for generator in generators])
     accepted = "0 where a part is finite, which fixes the number of examples"
     require("generator.size", size, not (size and smallest), accepted)
@@ -126,7 +140,9 @@ def make(
     finite = smallest or size or None
     accepted = "none where the mixture is endless: give generator.size"
     require("generator.held_out", held_out, finite is not None or not held_out, accepted)
-    return Mixture(tuple(generators), weights_P, own, finite)
+    require_whole("generator.block", block, 0, MOST_EXAMPLES)
+    drawn = tuple(n for n, weight in enumerate(weights_P.tolist()) if weight > 0) if block else ()
+    return Mixture(tuple(generators), weights_P, own, finite, block, drawn)
 
 
 def _least(numbers: Sequence[int | None]) -> int | None:

@@ -92,7 +92,8 @@ def make(
 ) -> Positions:
     """Positions of the games of a corpus, one of each game, at a half-move drawn once.
 
-    Those of the last tenth of the games, shuffled as in `chess`, are held out.
+    Those of a tenth of the games are held out. They are other games than `chess` holds out, which
+    also has those without a position here.
 
     Args:
       key: draws the order of the training rows.

@@ -14,7 +14,17 @@ import jax.numpy as jnp
 
 from epx.generators import _parts
 from epx.learning import nll, sampling
-from epx.types import Example, Generator, LearnerOf, MakeParts, Observer, PyTree, Spec, require
+from epx.types import (
+    Example,
+    Generator,
+    LearnerOf,
+    MakeParts,
+    Observer,
+    PyTree,
+    Spec,
+    require,
+    require_whole,
+)
 
 VERSION = 1
 TINY = dict(record="taught", like="iid law=markov vocab=3 length=6")
@@ -38,12 +48,14 @@ class Sampled:
       source: the generator whose tokens that are not coded are given.
       params: weights of the learner.
       temperature: its logits are divided by it.
+      stream: uint32, which of the independent draws.
       prediction: the learner.
     """
 
     source: Generator
     params: PyTree
     temperature: jax.Array
+    stream: jax.Array
     prediction: _Prediction = field(metadata=_STATIC)
 
     @property
@@ -55,16 +67,18 @@ class Sampled:
         """The source's example of this key and index, its coded tokens drawn anew."""
         example = self.source.example(key, index)
         side = None if example.side is None else example.side[None]
+        own = jax.random.fold_in(jax.random.fold_in(key, _DRAW), self.stream)
         tokens_1xT = sampling.complete(
             self._tempered(),
             self.params,
-            jax.random.fold_in(key, _DRAW)[None],
+            own[None],
             example.tokens_T[None],
             ~example.coded_T[None],
             side,
             self.source.spec.given,
         )
-        return example._replace(tokens_T=tokens_1xT[0])
+        # What the source knows of its own tokens is not true of these.
+        return example._replace(tokens_T=tokens_1xT[0], part_P=None)
 
     def oracle_nats(self, example: Example) -> jax.Array:
         """The price of each token to the learner, float32 of shape T."""
@@ -94,6 +108,7 @@ def make(
     record: str = "",
     like: str = "iid law=markov",
     temperature: float = 1.0,
+    stream: int = 0,
 ) -> Sampled:
     """The samples of a record's learner.
 
@@ -105,13 +120,18 @@ def make(
       like: the generator whose tokens that are not coded are given, as a text: name and arguments.
         The record was trained on examples of its shape.
       temperature: of the samples, above 0.
+      stream: another number gives independent draws of the same examples. Learners that learn from
+        each other need one each, or their errors add up in the same direction.
 
     Raises:
       ValueError: there is no such record, it is of other examples, or it cannot sample.
     """
     source = _parts.single(make_parts, key, "generator.like", like)
     require("generator.temperature", temperature, 0 < temperature < 1e9, "a number above 0")
+    require_whole("generator.stream", stream, 0, 2**32 - 1)
     observer, params = learner_of("generator.record", record, source)
     can_draw = observer.start is not None and observer.step is not None
     require("generator.record", record, can_draw, "a record of an observer that can sample")
-    return Sampled(source, params, jnp.float32(temperature), _Prediction(observer))
+    return Sampled(
+        source, params, jnp.float32(temperature), jnp.uint32(stream), _Prediction(observer)
+    )

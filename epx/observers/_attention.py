@@ -9,7 +9,7 @@ gradient). Long examples are cut into blocks of queries, each against the keys t
 import jax
 import jax.numpy as jnp
 
-# Queries of a block: one block up to 128 tokens, two at 256, four from 512 on.
+# Queries of a block: one block below 256 tokens, two from there on, four from 512 on.
 BLOCK, MOST_BLOCKS = 128, 4
 
 

@@ -34,7 +34,7 @@ def around(observer: Observer) -> Observer:
     if observer.knows is not None:
         return observer
     accepted = "an observer that learns by gradient: tokens of this generator are masked"
-    require("observer.name", "counts", observer.update is None, accepted)
+    require("observer", "an exact counter", observer.update is None, accepted)
 
     def logits(params: PyTree, tokens_BxT: jax.Array, side: jax.Array) -> jax.Array:
         return masked(observer.logits(params, tokens_BxT, None), side[:, : tokens_BxT.shape[1]])

@@ -44,7 +44,7 @@ def of_members(rows: Mapping[str, np.ndarray]) -> list[Curves]:
 
 
 def floored(weights_P: np.ndarray, least: float) -> np.ndarray:
-    """Weights that sum to 1, each at least `least`, by adding to the small ones."""
+    """Weights that sum to 1; what is below `least` is set to it before the last normalisation."""
     weights_P = np.maximum(weights_P / weights_P.sum(), least)
     return weights_P / weights_P.sum()
 

@@ -23,9 +23,11 @@ def make(prior_MxP: np.ndarray, period: int = 50, window: int = 50, least: float
     require_whole("policy.window", window, 1, 2**31 - 1, "steps")
     require("policy.least", least, 0 <= least <= 1 / parts, f"0 to {1 / parts:.3g}, 1 / parts")
 
-    def choose(curves: _curves.Curves, _: np.ndarray) -> np.ndarray:
+    def choose(curves: _curves.Curves, weights_KxP: np.ndarray) -> np.ndarray:
         weights_P = np.full(parts, least)
-        weights_P[curves.recent(window).argmax()] += 1 - parts * least
+        drawn_P = weights_KxP[0] > 0  # others have no loss that is known
+        highest = np.where(drawn_P, curves.recent(window), -np.inf).argmax()
+        weights_P[highest] += 1 - parts * least
         return weights_P
 
     return _curves.every(period, prior_MxP, choose)

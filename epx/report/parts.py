@@ -2,6 +2,7 @@
 
 import numpy as np
 
+from epx.analysis import ledger
 from epx.analysis.measurement import LN2
 from epx.report import summary
 from epx.report.summary import Run
@@ -18,8 +19,20 @@ def losses(run: Run, step: int | None = None) -> dict[int, np.ndarray]:
     count = run.record.rows["part_nats"].shape[2]
     return {
         seed: np.array([_loss(evals, member, part) for part in range(count)]) / LN2
-        for seed, member in summary.seeds(run).items()
+        for seed, member in finite(run).items()
     }
+
+
+def finite(run: Run) -> dict[int, int]:
+    """The member of each seed, without those that failed."""
+    failed = ledger.failures(run.record)
+    return {seed: member for seed, member in summary.seeds(run).items() if member not in failed}
+
+
+def shares(run: Run) -> dict[int, np.ndarray]:
+    """By seed the share of each part in the coded tokens of the run."""
+    tokens_MxP = run.record.rows["part_coded_tok"].sum(1, dtype=np.float64)
+    return {seed: tokens_MxP[m] / tokens_MxP[m].sum() for seed, m in finite(run).items()}
 
 
 def charges(run: Run, part: int) -> dict[int, tuple[float, float]]:
@@ -27,7 +40,7 @@ def charges(run: Run, part: int) -> dict[int, tuple[float, float]]:
     rows = run.record.rows
     first = rows["passes"] == 0
     found = {}
-    for seed, member in summary.seeds(run).items():
+    for seed, member in finite(run).items():
         nats, tokens = (
             rows[name][member, first[member], part].sum(dtype=np.float64)
             for name in ("part_nats", "part_coded_tok")

@@ -24,8 +24,10 @@ from epx.run import checkpoint, evaluation, processes, provenance
 from epx.run.checkpoint import Saver
 from epx.run.devices import compile_over, place
 from epx.run.setup import Setup
-from epx.types import Code, Generator, Hyper, PyTree, State
+from epx.types import Code, Generator, Hyper, PyTree, State, require
 
+# What a policy reads of the rows.
+POLICY_ROWS = ("nats", "coded_tok", "part_nats", "part_coded_tok", "part_weights")
 COMPLETE = np.int32(-1)  # in place of the step of a state
 
 
@@ -103,10 +105,13 @@ def train(
       programs: compiled earlier for this setup; None compiles them.
 
     Raises:
+      ValueError: the setup is that of a plan.
       RecordError: the directory is in use, holds another config, or cannot be written.
       RunError: no member has a finite loss any more.
       LostError: of several processes of the run one is gone.
     """
+    accepted = "a setup whose other records are made; this one is a plan"
+    require("setup", "planned", not setup.planned, accepted)
     workdir = Path(workdir).resolve()
     like = setup.abstract_state()
     with processes.losses(), contextlib.ExitStack() as held:
@@ -209,7 +214,8 @@ class _Mixed:
         self._setup, self._weights = setup, None
         self._rows: record.Arrays = {}
         if setup.policy and step:
-            self._rows = record.load(workdir).rows
+            rows = record.load(workdir).rows
+            self._rows = {name: rows[name] for name in POLICY_ROWS}
 
     def generator(self, first: Generator) -> Generator:
         """The generator of the next chunk; `first` is that of the config."""
@@ -227,8 +233,10 @@ class _Mixed:
         steps = rows["nats"].shape[1]
         rows["part_weights"] = np.repeat(np.float32(self._weights)[:, None], steps, axis=1)
         self._rows = {
-            name: np.concatenate([self._rows[name], value], axis=1) if self._rows else value
-            for name, value in rows.items()
+            name: np.concatenate([self._rows[name], rows[name]], axis=1)
+            if self._rows
+            else rows[name]
+            for name in POLICY_ROWS
         }
 
 

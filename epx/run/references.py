@@ -23,7 +23,7 @@ from epx.run.observing import make_observer
 from epx.types import Generator, Observer, PyTree, refusal, require
 
 SHAPE = ("vocab", "length", "side", "masked")  # of examples, on which an observer depends
-_NAMED = re.compile(r"ensemble:([\w-]+)(?::\d+)?")
+_NAMED = re.compile(r"ensemble:([\w-]+)(?::(\d+))?")
 
 
 class Place(NamedTuple):
@@ -49,7 +49,7 @@ def names(config: Config) -> dict[str, str]:
         name: key
         for key, text in texts.items()
         if isinstance(text, str)
-        for name in _NAMED.findall(text)
+        for name, _ in _NAMED.findall(text)
     }
 
 
@@ -73,11 +73,11 @@ def find(key: str, reference: str, place: Place) -> tuple[Record, int]:
       ValueError: there is no such record or state.
     """
     accepted = "a folder with a record, or RECORD:STEP with a step of its saved states"
-    path, _, step = reference.rpartition(":")
-    path, step = (path, step) if step.isdigit() and path else (reference, "")
     if (named := _NAMED.fullmatch(reference)) and place.records is not None:
-        folders = sorted(place.records.glob(f"*-{named[1]}"))
-        path = folders[0] if folders else place.records / named[1]
+        path, step = folder_of(named[1], place.records), named[2] or ""
+    else:
+        path, _, step = reference.rpartition(":")
+        path, step = (path, step) if step.isdigit() and path else (reference, "")
     require(key, reference, (Path(path) / "config.json").exists(), accepted)
     found = record.load(Path(path))
     saved = checkpoint.steps(found.path / "ckpt")
@@ -85,6 +85,13 @@ def find(key: str, reference: str, place: Place) -> tuple[Record, int]:
     known = f"{accepted}: {', '.join(map(str, saved)) or 'it has none'}"
     require(key, reference, wanted in saved, known)
     return found, wanted
+
+
+def folder_of(name: str, records: Path) -> Path:
+    """The record of the ensemble with a given name: its number, a hyphen and the name."""
+    folders = records.iterdir() if records.is_dir() else ()
+    numbered = re.compile(rf"\d+-{re.escape(name)}")
+    return next((path for path in folders if numbered.fullmatch(path.name)), records / name)
 
 
 def averaged(key: str, found: Record, step: int, observer: Observer) -> PyTree:
@@ -103,7 +110,9 @@ def averaged(key: str, found: Record, step: int, observer: Observer) -> PyTree:
     adapted = (config.get("adapter") or {}).get("rank") is not None
     accepted = "a record whose own weights have learned, not an adapter"
     require(key, str(found.path), not adapted, accepted)
-    code = components.make("code", config["code"], observer=observer, batch=Batch(1, 1))
+    run = config["run"]
+    batch = Batch(run["batch"], 1, examples=run.get("examples"))
+    code = components.make("code", config["code"], observer=observer, batch=batch)
     hyper = jax.tree.map(
         lambda leaf: jnp.stack([jnp.asarray(leaf)] * len(config["members"])), optim.make_hyper(0)
     )
@@ -143,6 +152,7 @@ class Learners:
 
     def __init__(self, place: Place = NOWHERE) -> None:
         self._place = place
+        self.stand_in = False  # whether a record that is still to be made has been asked for
         self._read: dict[tuple[str, str], tuple[Record | None, Observer, PyTree]] = {}
 
     def of_seed(self, seed: int):
@@ -157,6 +167,7 @@ class Learners:
                 self._read[reference, shape] = self._load(key, reference, like)
             found, observer, params = self._read[reference, shape]
             if found is None:
+                self.stand_in = True
                 return observer, observer.init(streams.stream(seed, "init"))
             (member,) = members(key, reference, found, [seed])
             return observer, jax.tree.map(lambda leaf: jnp.asarray(leaf[member]), params)

@@ -59,6 +59,8 @@ class Setup(NamedTuple):
       policy: changes the generator between two chunks; None leaves it.
       start: weights of another run, stacked, from which members start; None for new ones.
       facts: of that start.
+      planned: whether new weights stand in for those of a record that is still to be made; it
+        cannot be run.
     """
 
     config: dict[str, Any]
@@ -73,6 +75,7 @@ class Setup(NamedTuple):
     policy: Policy | None = None
     start: PyTree | None = None
     facts: Mapping[str, Any] = MappingProxyType({})
+    planned: bool = False
 
     @property
     def members(self) -> int:
@@ -162,7 +165,8 @@ def assemble(
 
     described = config | {"members": list(members)}
     setup = make_setup(generators, hypers, observer, make_code, plan, described)
-    setup = setup._replace(policy=_policy(config, setup.generator))
+    waits = learners.stand_in or (run["start"] is not None and begun is None)
+    setup = setup._replace(policy=_policy(config, setup.generator), planned=waits)
     return setup._replace(start=begun.params, facts=begun.facts) if begun else setup
 
 
@@ -172,8 +176,18 @@ def _policy(config: Config, generator: Generator) -> Policy | None:
     fixed = section["name"] == "fixed"
     accepted = "fixed with a generator that has no weights"
     require("policy.name", section["name"], fixed or prior_MxP is not None, accepted)
-    accepted = "fixed with run.distributed=true, as a policy reads the rows in every process"
-    require("policy.name", section["name"], fixed or not config["run"]["distributed"], accepted)
+    for legal, accepted in (
+        (
+            not config["run"]["distributed"],
+            "fixed with run.distributed=true: all would read the rows",
+        ),
+        (config["code"]["name"] == "prequential", "fixed with a code whose rows have no parts"),
+        (config["run"]["examples"] is None, "fixed with run.examples: a second pass would differ"),
+    ):
+        require("policy.name", section["name"], fixed or legal, accepted)
+    period, chunk = section.get("period", config["run"]["chunk"]), config["run"]["chunk"]
+    accepted = f"multiples of run.chunk={chunk}: weights change between two chunks"
+    require("policy.period", period, fixed or period % chunk == 0, accepted)
     prior_MxP = None if prior_MxP is None else np.asarray(prior_MxP, np.float64)
     return components.make("policy", section, prior_MxP=prior_MxP)
 

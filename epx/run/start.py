@@ -1,5 +1,6 @@
 """The start of a run from the weights of another: taught first, measured afterwards."""
 
+import contextlib
 import dataclasses
 from collections.abc import Sequence
 from typing import Any, NamedTuple
@@ -12,7 +13,7 @@ from epx.run import references
 from epx.run.config import Config
 from epx.run.observing import make_observer
 from epx.run.references import Place
-from epx.types import Generator, Observer, PyTree, Spec, require
+from epx.types import Generator, Observer, PyTree, Refusal, Spec, require
 
 KEY = "run.start"
 KEEPS = ("all", "body")
@@ -44,7 +45,8 @@ def load(
     Args:
       config: of the run. `run.start` refers to a record (`epx.run.references`). Of its weights
         `run.start_keeps` all, or the body, those whose shapes depend neither on the vocabulary nor
-        on the length. The others are new: the body can so be taken to examples of another shape.
+        on the length nor on vectors that are read. The others are new: the body can so be taken to
+        examples of another shape.
       seeds: of the members.
       observer: of the run, which must be that of the record.
       generator: of the run; if all weights are kept, of examples of the same shape as the record's.
@@ -94,12 +96,15 @@ def _with_body(theirs: PyTree, new: PyTree, body: PyTree) -> PyTree:
 
 
 def _body(config: Config, spec: Spec) -> PyTree:
-    """Of each weight, whether its shape depends neither on the vocabulary nor on the length."""
-    variants = [spec, dataclasses.replace(spec, vocab=spec.vocab + 1)]
-    variants.append(dataclasses.replace(spec, length=2 * spec.length))
-    trees = [
-        jax.eval_shape(_of_shape(config, variant).init, jax.random.key(0)) for variant in variants
-    ]
+    """Of each weight, whether its shape depends on no shape of the examples."""
+    changes = [{}, {"vocab": spec.vocab + 1}, {"length": spec.length + 1}]
+    changes += [{"side": spec.side + 1}] * bool(spec.side)
+    trees = []
+    for change in changes:
+        variant = dataclasses.replace(spec, **change)
+        with contextlib.suppress(Refusal):  # a family that knows no other length has none to lose
+            init = _of_shape(config, variant).init
+            trees.append(jax.eval_shape(init, jax.random.key(0)))
     return jax.tree.map(lambda *leaves: len({leaf.shape for leaf in leaves}) == 1, *trees)
 
 

@@ -12,7 +12,7 @@ from epx.run import components, contracts, references
 from epx.run import config as run_config
 from epx.run.config import Config, Overrides
 from epx.run.references import Learners, Place
-from epx.types import refusal, require
+from epx.types import LearnerOf, refusal, require
 
 # In overrides, the name of the ensemble; in `run.start`, `ensemble:NAME` starts from its record,
 # and `ensemble:NAME:STEP` from one of its saved states.
@@ -29,12 +29,14 @@ class Ensemble(NamedTuple):
       config: shared by the members.
       members: overrides of each member.
       needs: names of the ensembles whose records must be complete first.
+      given: the name that the sweep gave it, or "".
     """
 
     name: str
     config: Config
     members: list[Overrides]
     needs: tuple[str, ...] = ()
+    given: str = ""
 
 
 def ensembles(config: Config, sweep: Sequence[Overrides]) -> list[Ensemble]:
@@ -64,12 +66,13 @@ def ensembles(config: Config, sweep: Sequence[Overrides]) -> list[Ensemble]:
         section = run_config.resolve(config, keys)["generator"]
         arguments = json.dumps(section, sort_keys=True, default=str)
         if arguments not in shapes:
-            shapes[arguments] = _shape(section, learners)
+            seed = int(keys.get("run.seed", config["run"]["seed"]))
+            shapes[arguments] = _shape(section, learners.of_seed(seed))
         fixed = {key: value for key, value in overrides.items() if not _may_vary(key)}
         group = json.dumps([fixed, shapes[arguments]], sort_keys=True, default=str)
         groups.setdefault(group, []).append(overrides)
     made = [_ensemble(number, config, members) for number, members in enumerate(groups.values())]
-    return _linked(made, [members[0].get(NAME) for members in groups.values()])
+    return _linked(made)
 
 
 def _planned(config: Config, sweep: Sequence[Overrides]) -> dict[str, Config]:
@@ -83,15 +86,18 @@ def _planned(config: Config, sweep: Sequence[Overrides]) -> dict[str, Config]:
     }
 
 
-def _linked(made: list[Ensemble], given: list[str | None]) -> list[Ensemble]:
-    """The ensembles with what each needs: those that its config refers to."""
-    own = [name for name in given if name is not None]
-    twice = sorted({name for name in own if own.count(name) > 1})
-    require(NAME, own, not twice, f"names of one shape each; {', '.join(twice)} has two or more")
-    by_name = {name: ensemble for name, ensemble in zip(given, made) if name is not None}
+def _linked(made: list[Ensemble]) -> list[Ensemble]:
+    """The ensembles with what each needs: those that the configs of its members refer to."""
+    own, tails = by_given_name(made), [ensemble.name.partition("-")[2] for ensemble in made]
+    twice = sorted(name for name in own if tails.count(name) > 1)
+    accepted = f"names of one shape each; {', '.join(twice)} has two or more"
+    require(NAME, list(own), not twice, accepted)
+    by_name = {ensemble.given: ensemble for ensemble in made if ensemble.given}
     linked = []
     for ensemble in made:
-        needed = references.names(ensemble.config)
+        needed: dict[str, str] = {}
+        for member in ensemble.members:
+            needed |= references.names(run_config.resolve(ensemble.config, member))
         for name, key in needed.items():
             known = f"ensemble:NAME of {', '.join(own)}"
             require(key, f"{NAME}:{name}", name in by_name, known)
@@ -104,8 +110,8 @@ def _linked(made: list[Ensemble], given: list[str | None]) -> list[Ensemble]:
 
 
 def by_given_name(ensembles: Sequence[Ensemble]) -> dict[str, Config]:
-    """The configs of ensembles by the names that references have: without their numbers."""
-    return {ensemble.name.partition("-")[2]: ensemble.config for ensemble in ensembles}
+    """The configs of the ensembles that have a name, which references have."""
+    return {ensemble.given: ensemble.config for ensemble in ensembles if ensemble.given}
 
 
 def _may_vary(key: str) -> bool:
@@ -114,10 +120,10 @@ def _may_vary(key: str) -> bool:
     return key == "run.seed" or (section in _FREE and key != "generator.name")
 
 
-def _shape(section: dict[str, Any], learners: Learners) -> str:
+def _shape(section: dict[str, Any], learner_of: LearnerOf) -> str:
     """The structure, shapes and dtypes of a section's generator, as text."""
-    supplied = {"key": streams.stream(0, "world"), "learner_of": learners.of_seed(0)}
-    generator = components.make("generator", section, **supplied)
+    key = streams.stream(0, "world")
+    generator = components.make("generator", section, key=key, learner_of=learner_of)
     leaves, structure = jax.tree.flatten(contracts.shapes(generator))
     return f"{structure} {leaves}"
 
@@ -136,7 +142,7 @@ def _ensemble(number: int, config: Config, members: list[Overrides]) -> Ensemble
     shared["run"]["seeds"] = len(members)
     seed = {"run.seed": shared["run"]["seed"]}
     varied = [seed | {k: v for k, v in m.items() if k not in common} for m in members]
-    return Ensemble(_name(number, shared, name), shared, varied)
+    return Ensemble(_name(number, shared, name), shared, varied, given=name or "")
 
 
 def _name(number: int, config: Config, given: str | None) -> str:

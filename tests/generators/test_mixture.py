@@ -13,6 +13,7 @@ from epx.observers import counts, mlp
 from epx.streams import example_key, stream
 
 PARTS = "iid law=uniform vocab=2 length=6; eca rule=54 width=4 steps=1"
+LAST = "iid law=bernoulli p=1 length=8"
 TRAIN_KEY = stream(0, "train")
 
 
@@ -64,6 +65,17 @@ def test_held_out_examples_have_weights_of_their_own():
     assert batch(generator, range(100, 140)).part_P[:, 1].all()
 
 
+def test_examples_in_blocks_are_of_one_part_after_the_other():
+    """Those of a part are the same whatever parts come after it."""
+    few, more = PARTS, f"{PARTS}; iid law=constant length=8"
+    first = epx.generator("mixture", parts=few, block=4)
+    then = epx.generator("mixture", parts=f"{more}; {LAST}", block=4, weights="1 1 1 0")
+    short, long = batch(first, range(8)), batch(then, range(16))
+    assert short.part_P.argmax(1).tolist() == [0] * 4 + [1] * 4
+    assert long.part_P.argmax(1).tolist() == [0] * 4 + [1] * 4 + [2] * 4 + [0] * 4
+    np.testing.assert_array_equal(long.tokens_T[:8], short.tokens_T)
+
+
 def test_a_finite_part_gives_the_mixture_its_size(tmp_path):
     path = tmp_path / "own.npy"
     np.save(path, np.arange(300) % 7)
@@ -112,6 +124,8 @@ def test_the_charges_of_the_parts_add_up(name):
         (dict(parts=PARTS, weights="one two"), "generator.weights='one two'"),
         (dict(parts=PARTS, held_out="1 0"), "generator.held_out='1 0'"),
         (dict(parts=PARTS, size=-1), "generator.size=-1"),
+        (dict(parts=PARTS, block=-1), "generator.block=-1"),
+        (dict(parts="game view=moves; iid length=11"), "parts of which none has a mask"),
     ],
 )
 def test_what_is_not_accepted_is_named(arguments, named):

@@ -8,7 +8,7 @@ import pytest
 import epx
 from epx import record
 from epx.generators import filtered, iid, sampled
-from epx.run import components, trained
+from epx.run import components, loop, references, trained
 from epx.run.setup import assemble
 from epx.streams import example_key, stream
 from epx.sweeps import local
@@ -54,6 +54,13 @@ def test_a_low_temperature_takes_the_likeliest_token():
     examples = batch(generator, 16)
     best = jax.vmap(generator.oracle_logits)(examples.tokens_T).argmax(-1)
     np.testing.assert_array_equal(best, examples.tokens_T)
+
+
+def test_streams_are_independent_and_one_stream_is_common():
+    """Two learners of one stream draw alike as far as their laws agree."""
+    first, again, other = (batch(make(stream=n), 500).tokens_T for n in (0, 0, 1))
+    np.testing.assert_array_equal(first, again)
+    assert (first == other).mean() < 0.75
 
 
 def test_given_tokens_are_those_of_the_source():
@@ -147,6 +154,10 @@ def test_generations_follow_each_other_in_a_sweep(tmp_path):
     assert not list(local.train(groups, local.prepare(groups), tmp_path))
     first, second = (tmp_path / "records" / group.name for group in groups[:2])
     assert record.load(second).config["generator"]["record"] == "ensemble:first"
+    planned = local.prepare(groups)[1]
+    assert planned.planned
+    with pytest.raises(ValueError, match="this one is a plan"):
+        next(loop.train(planned, tmp_path / "planned"))
     again = trained.load(second, member=1)
     expected = trained.load(first, member=1).params()
     jax.tree.map(np.testing.assert_array_equal, again.generator.params, expected)
@@ -154,6 +165,26 @@ def test_generations_follow_each_other_in_a_sweep(tmp_path):
     assert (third.rows["part_coded_tok"].sum(1) > 0).all()
     # Samples of an almost untrained learner are nearly uniform, and so is what is learned of them.
     assert third.rows["nats"].mean() > 0
+
+
+def test_members_that_vary_a_text_need_what_it_names(tmp_path):
+    parts = 'sampled record=ensemble:first like="{}" temperature={}; {}'
+    runs = [{"ensemble": "first", "run.seed": 3}]
+    runs += [
+        {"generator.name": "mixture", "generator.parts": parts.format(LIKE, degree, LIKE),
+         "run.seed": 3}
+        for degree in (0.5, 2.0)
+    ]  # fmt: skip
+    groups = ensembles(configs.load("iid:tiny", KEYS), runs)
+    assert len(groups) == 2 and groups[1].needs == (groups[0].name,)
+    assert len(groups[1].members) == 2
+
+
+def test_a_name_is_found_whole(tmp_path):
+    for name in ("00-pre-taught", "01-taught"):
+        (tmp_path / name).mkdir()
+    assert references.folder_of("taught", tmp_path).name == "01-taught"
+    assert references.folder_of("none", tmp_path) == tmp_path / "none"
 
 
 def test_a_record_by_its_path_is_sampled(tmp_path):

@@ -100,7 +100,7 @@ def test_s_of_random_moves_is_zero_and_h_is_that_of_the_law(tmp_path):
 
 def test_counters_have_no_mask():
     with pytest.raises(
-        ValueError, match=r"observer\.name='counts': accepted an observer that learns"
+        ValueError, match=r"observer='an exact counter': accepted an observer that learns"
     ):
         masked.around(counts.make(V, T))
 

@@ -61,12 +61,19 @@ def test_the_highest_loss_is_that_of_noise():
     np.testing.assert_allclose(found, [[0.9, 0.05, 0.05]])
 
 
+@pytest.mark.parametrize("closed", [0, 1, 2])
 @pytest.mark.parametrize("module", [highest_loss, ado, episelect])
-def test_a_part_without_a_prior_is_never_drawn(module):
+def test_a_part_without_a_prior_is_never_drawn(module, closed):
+    """Also where it is never seen; the highest loss is that of a part that is drawn."""
     arguments = {"period": 100} | ({"warmup": 50} if module is ado else {})
-    policy = module.make(np.array([[0.5, 0.0, 0.5]]), **arguments)
-    (weights_P,) = policy(history(NOISE, LEARNED, KNOWN, weights=[0.5, 0.0, 0.5]))["weights_P"]
-    assert weights_P[1] == 0 and weights_P.sum() == pytest.approx(1)
+    prior = np.where(np.arange(3) == closed, 0.0, 0.5)
+    policy = module.make(prior[None], **arguments)
+    given = history(NOISE, LEARNED, KNOWN, weights=prior)
+    given["part_coded_tok"][:, :, closed] = 0
+    (weights_P,) = policy(given)["weights_P"]
+    assert weights_P[closed] == 0 and weights_P.sum() == pytest.approx(1)
+    if module is highest_loss:
+        assert weights_P.argmax() == (1 if closed == 0 else 0)
 
 
 @pytest.mark.parametrize(
@@ -158,6 +165,9 @@ def test_held_out_examples_keep_their_weights(tmp_path):
         ({"policy.name": "episelect", "policy.cross": "some"}, "policy.cross='some'"),
         ({"policy.name": "episelect", "policy.temperature": "0"}, "policy.temperature=0"),
         ({"policy.name": "ado", "run.distributed": "true"}, "policy.name='ado'"),
+        ({"policy.name": "ado", "code.name": "requential"}, "policy.name='ado'"),
+        ({"policy.name": "ado", "run.examples": "64", "run.repeats": "9"}, "policy.name='ado'"),
+        ({"policy.name": "ado", "policy.period": "25"}, "accepted multiples of run.chunk=10"),
     ],
 )
 def test_what_is_not_accepted_is_named(keys, named):

@@ -6,7 +6,7 @@ import pytest
 from configs.studies import mixing as study
 from epx import record
 from epx.analysis.measurement import LN2
-from epx.report import evidence, summary
+from epx.report import evidence, parts, summary
 from epx.run.setup import assemble
 from epx.sweeps import local
 from epx.sweeps.ensembles import ensembles
@@ -54,7 +54,7 @@ def test_scores_and_shares_are_those_of_the_records(runs):
     for arm, (noise, loss) in KNOWN.items():
         run = evidence.pick(runs, label__observer=arm)
         assert study.score(run)[0] == pytest.approx(loss, rel=1e-4)
-        np.testing.assert_allclose(study.shares(run)[:, 2], noise, atol=1e-6)
+        assert parts.shares(run)[0][2] == pytest.approx(noise, abs=1e-6)
 
 
 @pytest.mark.parametrize(
@@ -103,5 +103,4 @@ def test_the_sweep_runs_at_a_toy_size(tmp_path):
     for number in study.CLAIMS:
         assert all(check.what for check in study.check(number, runs))
     study.draw(runs, tmp_path / "mixing.png")
-    unseen = [study.shares(run)[:, -1] for run in runs]
-    assert not np.concatenate(unseen).any()
+    assert not any(share_P[-1] for run in runs for share_P in parts.shares(run).values())

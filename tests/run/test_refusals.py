@@ -89,7 +89,8 @@ GENERATORS = {
         "parts": ["eca rule", "nothing", "iid law", "iid vocab=1 law=none"],
         "weights": ["1", "0 0", "-1 2", "a b"],
         "held_out": ["1 0"],
-        "size": [-1, 2**32],
+        "size": [-1, 2**31],
+        "block": [-1, 2**31],
     },
     "game": {
         "game": ["go"],
@@ -117,7 +118,12 @@ GENERATORS = {
         "length": [0, 9, 2**31],
     },
     "primes": {"digits": [0, 99], "order": ["backward"], "coded": ["some"]},
-    "sampled": {"record": ["nowhere"], "like": ["nothing"], "temperature": [0.0, -1.0]},
+    "sampled": {
+        "record": ["nowhere"],
+        "like": ["nothing"],
+        "temperature": [0.0, -1.0],
+        "stream": [-1, 2**32],
+    },
     "filtered": {
         "of": ["nothing"],
         "law": ["nothing", "cipher length=8"],

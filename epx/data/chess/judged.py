@@ -1,8 +1,8 @@
 """Positions of games with the judgement of Stockfish: a score and the best move.
 
 Of each game one position, after a number of half-moves that is drawn once. Judgements are made with
-one thread and a fixed number of nodes, so that they are the same on every machine, and are kept in
-the cache.
+one thread and a fixed number of nodes, so that a version of Stockfish makes the same ones on every
+machine, and are kept in the cache.
 """
 
 import logging
@@ -53,7 +53,7 @@ def load(book: Book, nodes: int, folder: Path | None = None) -> Judged:
     """The judged positions of a database, from the cache or made and stored there.
 
     Args:
-      book: the games; those that end before FIRST_PLY half-moves are left out.
+      book: the games; those of at most FIRST_PLY half-moves are left out.
       nodes: that Stockfish searches for a position.
       folder: the cache folder; None: `cache.folder()`.
 

@@ -38,7 +38,7 @@ def play(player: str, first: int, last: int, plies: int) -> Games:
     """
     if player == "stockfish":
         try:
-            with _engine() as engine:
+            with _engine("generator.corpus", "selfplay-stockfish") as engine:
                 played = [_play(_Stockfish(engine, i), plies) for i in range(first, last)]
         except chess.engine.EngineError as error:
             accepted = f"another player: the program stockfish failed ({error})"
@@ -65,14 +65,14 @@ def judge(positions: Games, nodes: int) -> tuple[Games, np.ndarray]:
     """
     moves, scores = [], []
     try:
-        with _engine() as engine:
+        with _engine("generator.task", "class or best") as engine:
             for board in _boards(positions):
                 found = engine.analyse(board, chess.engine.Limit(nodes=nodes), game=object())
                 scores.append(found["score"].white().score(mate_score=MATE))
                 moves.append([*board.move_stack, found["pv"][0]])
     except chess.engine.EngineError as error:
-        accepted = f"a task without judgements: the program stockfish failed ({error})"
-        raise refusal("generator.name", "positions", accepted) from error
+        accepted = f"material, which needs no judgement: the program stockfish failed ({error})"
+        raise refusal("generator.task", "class or best", accepted) from error
     return encode((game, "*") for game in moves), np.array(scores, np.int32)
 
 
@@ -128,13 +128,13 @@ class _Stockfish(_Random):
         return self.engine.play(board, chess.engine.Limit(nodes=NODES), game=self.game).move
 
 
-def _engine() -> chess.engine.SimpleEngine:
+def _engine(key: str, value: str) -> chess.engine.SimpleEngine:
     # Debian installs games in a separate folder.
     folders = [*os.get_exec_path(), "/usr/games"]
     path = shutil.which("stockfish", path=os.pathsep.join(folders))
     if path is None:
-        accepted = "another player, or this one with the program stockfish (Stockfish) on the PATH"
-        raise refusal("generator.corpus", "selfplay-stockfish", accepted)
+        accepted = "another one, or this one with the program stockfish (Stockfish) on the PATH"
+        raise refusal(key, value, accepted)
     engine = chess.engine.SimpleEngine.popen_uci(path)
     try:
         engine.configure({"Threads": 1, "Hash": 16})
