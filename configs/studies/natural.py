@@ -41,13 +41,13 @@ DATA: dict[str, dict[str, Any]] = {
     PHOTOGRAPHS: {"generator.name": "text", "generator.corpus": "photographs"},
     NOISE: {"generator.name": "iid", "generator.law": "uniform", "generator.vocab": 16},
 }
-# Depth and width, and the rates that were chosen.
+# Depth and width, and the rates that were chosen, in the order of DATA.
 OBSERVERS = {"1 layer of 16": (1, 16), "2 layers of 32": (2, 32), "2 layers of 64": (2, 64)}
 LARGEST = "2 layers of 64"
 CHOSEN = {
-    "1 layer of 16": dict.fromkeys(DATA, 0.8),
-    "2 layers of 32": dict.fromkeys(DATA, 0.4),
-    "2 layers of 64": dict.fromkeys(DATA, 0.4),
+    "1 layer of 16": (1.6, 0.2, 1.6, 0.8, 0.05),
+    "2 layers of 32": (0.2, 0.2, 0.8, 1.6, 0.05),
+    "2 layers of 64": (0.2, 0.8, 0.8, 1.6, 0.05),
 }
 
 
@@ -71,11 +71,11 @@ def sweep() -> list[dict[str, Any]]:
         [
             keys | {
                 "generator.length": 64, "observer.depth": depth, "observer.width": width,
-                "optim.lr": CHOSEN[observer][name], "label.generator": name,
+                "optim.lr": rate, "label.generator": name,
                 "label.observer": observer,
             }
-            for name, keys in DATA.items()
             for observer, (depth, width) in OBSERVERS.items()
+            for (name, keys), rate in zip(DATA.items(), CHOSEN[observer])
         ],
         vary("run.seed", range(5)),
     )  # fmt: skip

@@ -218,6 +218,8 @@ def _walk(
     `code(weights, tokens)` encodes the tokens, or ignores them and returns the decoded ones. The
     last batch is padded with examples without coded tokens.
     """
+    # The part of a mixture that an example is of is not known to a decoder.
+    examples = examples._replace(part_P=None)
     state, count = coder.init(), len(examples.tokens_T)
     for first in range(0, count, coder.batch):
         batch = _batch(examples, first, coder.batch)

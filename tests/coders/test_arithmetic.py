@@ -57,7 +57,7 @@ def all_coded(tokens):
 def test_the_coded_tokens_of_every_generator_come_back(name):
     generator = tiny.make(name, streams.stream(0, "world"))
     # What the tokens of a generator are does not matter to how an observer is compiled and called.
-    name = "transformer" if name in ("eca", "markov") else "counts"
+    name = "transformer" if name in ("eca", "markov", "game") else "counts"
     observer = observer_of(name, generator.spec)
     sent, ledger = there_and_back(observer, generator.spec, examples_of(generator, 10), Batch(4, 2))
     assert abs(sent - ledger) < 1e-3 * ledger + 64

@@ -143,7 +143,7 @@ def test_layout_of_every_task(arguments, context):
     if generator.order == "reverse":
         rows = rows[::-1]
     cells = list(itertools.chain(*rows))[generator.hidden :]
-    tokens_T, coded_T, side = generator.example(KEY, 0)
+    tokens_T, coded_T, side, _ = generator.example(KEY, 0)
     assert tokens_T.tolist() == [2] * generator.bos + cells
     assert coded_T.tolist() == [n >= context for n in range(len(tokens_T))]
     assert generator.spec.length == len(tokens_T) and generator.spec.vocab == 2 + generator.bos

@@ -116,7 +116,7 @@ def test_tokens_decode_to_frames_that_follow_each_other(patch, shape):
     generator = life.make(KEY, height, width, frames=3, stride=2, burnin=3, patch=patch)
     for seed in range(5):
         key = jax.random.key(seed)
-        tokens_T, coded_T, _ = example(generator, key)
+        tokens_T, coded_T, *_ = example(generator, key)
         frames = boards_of(tokens_T, generator)
         soup = jax.random.bernoulli(key, 0.5, shape).astype(jnp.int32)
         np.testing.assert_array_equal(frames[0], after(soup, 3))

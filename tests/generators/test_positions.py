@@ -70,7 +70,7 @@ def test_judgements_are_stockfishs_and_are_kept(tmp_path, monkeypatch):
     scored = epx.generator("positions", nodes=300, task="class", **PLAYED)
     moves, classes = answers(best), answers(scored)
     assert len(list((tmp_path / "books").glob("judged-*.npz"))) == 1
-    with play._engine() as engine:
+    with play._engine("key", "value") as engine:
         for (fen, move, coded), (same, answer, _) in list(zip(moves, classes))[:10]:
             board = rules.Board(fen)
             assert fen == same and coded == move + "\n"
