@@ -29,7 +29,7 @@ def test_values_and_gradients_are_those_of_plain_attention(length):
         found, own_pull = jax.vjp(function(_attention.causal), *operands)
         np.testing.assert_allclose(found, wanted, rtol=1e-5, atol=2e-6)
         for own, expected in zip(own_pull(gradient), pull(gradient)):
-            scale = np.abs(expected).max()
+            scale = max(np.abs(expected).max(), 1)  # a single key has a gradient of 0
             np.testing.assert_allclose(own, expected, rtol=1e-4, atol=3e-6 * scale)
 
 
