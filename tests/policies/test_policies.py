@@ -7,6 +7,7 @@ from epx import record
 from epx.policies import _curves, _laws, ado, episelect, highest_loss
 from epx.run.setup import assemble
 from experiments.cli import configs
+from tests.params import parametrize
 from tests.runs import rows, same
 
 PRIOR = np.full((1, 3), 1 / 3)
@@ -130,7 +131,7 @@ KEYS = {
 }  # fmt: skip
 
 
-@pytest.mark.parametrize("name", ["highest_loss", "ado", "episelect"])
+@parametrize("name", ["highest_loss", "ado", "episelect"], gate=["highest_loss"])
 def test_a_run_follows_its_policy_and_is_resumed_bit_for_bit(name, tmp_path):
     config = configs.load("mixture:tiny", KEYS | {"policy.name": name, "policy.period": "30"}
                           | ({"policy.warmup": "0"} if name == "ado" else {}))  # fmt: skip
