@@ -7,7 +7,7 @@ from configs import base
 
 
 def get_config(size: str = "cpu") -> base.ConfigDict:
-    """tiny: tic-tac-toe, 10 s; cpu: minutes on 2 cores; paper: connect four on 4 rows."""
+    """tiny: tic-tac-toe, 15 s; cpu: minutes on 2 cores; paper: connect four on 4 rows."""
     config = base.get_config(size)
     config.generator.name = "game"
     config.generator.game = "connect_four_4x5" if size == "paper" else "tic_tac_toe"

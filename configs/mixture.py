@@ -7,7 +7,7 @@ from configs import base
 
 
 def get_config(size: str = "cpu") -> base.ConfigDict:
-    """tiny: 10 s; cpu: a minute on 2 cores; paper: 128 cells."""
+    """tiny: 15 s; cpu: two minutes on 2 cores; paper: 128 cells."""
     config = base.get_config(size)
     width = {"tiny": 8, "cpu": 32, "paper": 128}[size]
     parts = (

@@ -7,7 +7,7 @@ from configs import base
 
 
 def get_config(size: str = "cpu") -> base.ConfigDict:
-    """tiny: 10 s; cpu: a minute on 2 cores; paper: 12x12 cells, another rule in each example."""
+    """tiny: 15 s; cpu: minutes on 2 cores; paper: 12x12 cells, another rule in each example."""
     config = base.get_config(size)
     config.generator.name = "nca"
     side = {"tiny": 3, "cpu": 4, "paper": 12}[size]

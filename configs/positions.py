@@ -7,7 +7,7 @@ from configs import base
 
 
 def get_config(size: str = "cpu") -> base.ConfigDict:
-    """tiny: material, 20 s; cpu: the class of Stockfish's score, minutes; paper: real games."""
+    """tiny: material, 17 s; cpu: the class of Stockfish's score, minutes; paper: real games."""
     config = base.get_config(size)
     config.generator.name = "positions"
     config.generator.corpus = "gnubook" if size == "paper" else "selfplay-greedy"

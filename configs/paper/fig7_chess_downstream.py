@@ -5,8 +5,8 @@
 
 A transformer learns games of masters in both orders, the moves first or the board first. From its
 weights after a few numbers of steps, and from nothing, it then learns the class of Stockfish's
-score, and the best move, of positions, one of each game. Stockfish is needed once, for about three
-minutes. `paper` needs games of Lichess, January 2025, in `lichess.pgn`.
+score, and the best move, of positions, one of each game. Stockfish is needed once; it
+judges 200 positions a second. `paper` needs games of Lichess, January 2025, in `lichess.pgn`.
 
 Claims 17, 163 and 164, not measured yet.
 """
