@@ -2,7 +2,7 @@
 
     python -m experiments.sweep --sweep=paper/fig2c_ten_rules --workdir=runs/fig2c
 
-Claims 8, 11 and 20; 17 minutes on 2 cores. One record holds both codes: the requential one of the
+Claims 8, 11 and 20; 14 minutes on 2 cores. One record holds both codes: the requential one of the
 student, and the prequential one of its teacher. Expected: the requential code is the shorter one,
 rule 54 leads, and 0, 30 and 32 have nothing. The size is enough for that: 2 layers of 32 learn the
 shift and the copies completely and the marginal law of the others, at the paper's rate. It does not

@@ -8,7 +8,7 @@ cut after 16 half-moves, so that a small observer sees a game at once. Rates wer
 for each observer by the shortest description S + H. `paper` needs games of Lichess, January 2025,
 in `lichess.pgn`.
 
-Claim 16; 18 minutes on 2 cores, beside other work, and 3 to prepare the games.
+Claim 16; 12 minutes on 2 cores, and 3 to prepare the games.
 """
 
 import math
