@@ -4,7 +4,8 @@ Both operands are uniform with up to `digits` digits, written with leading zeros
 the larger one comes first. Given the question the answer is certain, unless the labels are
 controls: with `shuffled` they belong to other problems, in training and in evaluation, and with
 `fixed` to a permutation of all problems that is drawn once, so that they can be learned by heart
-alone. The controls have the format, and the frequencies of the answers, but no arithmetic.
+alone. The controls have the format, and the frequencies of the answers, but no arithmetic. With a
+`place` one digit of the answer is asked for: each place of a sum is a skill (arXiv 2307.14430).
 
 >>> generator = make(jax.random.key(0), operation="multiply", digits=2, notation="words")
 >>> generator.spec
@@ -48,6 +49,7 @@ class Arithmetic:
         shuffled.
       operation, notation, labels: as in `make`.
       digits: of an operand.
+      place: as in `make`.
       length: T; what is left before the question are spaces.
     """
 
@@ -58,13 +60,16 @@ class Arithmetic:
     notation: str = field(metadata=_STATIC)
     labels: str = field(metadata=_STATIC)
     digits: int = field(metadata=_STATIC)
+    place: int = field(metadata=_STATIC)
     length: int = field(metadata=_STATIC)
 
     @property
     def spec(self) -> Spec:
         """Endless; only the answer is coded."""
-        given = self.length - answer_digits(self.operation, self.digits)
-        return Spec(_script.VOCAB, self.length, size=None, version=VERSION, given=given)
+        answer = 1 if self.place else answer_digits(self.operation, self.digits)
+        return Spec(
+            _script.VOCAB, self.length, size=None, version=VERSION, given=self.length - answer
+        )
 
     def example(self, key: jax.Array, index: jax.Array) -> Example:
         """The problem drawn with `key`; `index` is not used."""
@@ -72,8 +77,7 @@ class Arithmetic:
         a, b = self._operands(own_key)
         labelled = self._operands(other_key) if self.labels == "shuffled" else (a, b)
         question_T = self._question(a, b)
-        answer = _decimal.digits(self._label(*labelled), self.length - len(question_T))
-        tokens_T = jnp.concatenate([question_T, answer + _script.DIGIT])
+        tokens_T = jnp.concatenate([question_T, self._answer(*labelled)])
         return Example(tokens_T, jnp.arange(self.length) >= self.spec.given)
 
     def oracle_nats(self, example: Example) -> jax.Array:
@@ -89,8 +93,7 @@ class Arithmetic:
             law = self._law_of_shuffled(tokens_T[given:] - _script.DIGIT)
         else:
             a, b = self._operands_in(tokens_T)
-            answer = _decimal.digits(self._label(a, b), self.length - given)
-            law = _laws.certain(answer + _script.DIGIT, _script.VOCAB)
+            law = _laws.certain(self._answer(a, b), _script.VOCAB)
         question = jnp.broadcast_to(
             _laws.uniform(_script.VOCAB, _script.VOCAB), (given, law.shape[1])
         )
@@ -106,15 +109,22 @@ class Arithmetic:
             return pair.max(), pair.min()
         return pair[0], pair[1]
 
+    def _answer(self, a: jax.Array, b: jax.Array) -> jax.Array:
+        """The tokens of the answer, or of what stands in its place."""
+        digits = _decimal.digits(self._label(a, b), answer_digits(self.operation, self.digits))
+        if self.place:
+            digits = digits[len(digits) - self.place][None]
+        return digits + _script.DIGIT
+
     def _label(self, a: jax.Array, b: jax.Array) -> jax.Array:
-        """The answer, or what stands in its place."""
+        """The answer as a number, or what stands in its place."""
         if self.labels == "fixed":
             problem = self.problem_N[a * 10**self.digits + b]
             a, b = problem // 10**self.digits, problem % 10**self.digits
         return compute(self.operation, a, b)
 
     def _question(self, a: jax.Array, b: jax.Array) -> jax.Array:
-        between, after = _texts(self.operation, self.notation)
+        between, after = _texts(self.operation, self.notation, self.place)
         first, second = (_decimal.digits(n, self.digits) + _script.DIGIT for n in (a, b))
         words = [jnp.array(_script.tokens(text), jnp.int32) for text in (between, after)]
         parts = [first, words[0], second, words[1]]
@@ -123,7 +133,7 @@ class Arithmetic:
 
     def _operands_in(self, tokens_T: jax.Array) -> tuple[jax.Array, jax.Array]:
         """The operands of a question, read from its tokens."""
-        between, after = _texts(self.operation, self.notation)
+        between, after = _texts(self.operation, self.notation, self.place)
         end = self.spec.given - len(after)
         second = tokens_T[end - self.digits : end]
         first_end = end - self.digits - len(between)
@@ -149,6 +159,7 @@ def make(
     digits: int = 2,
     notation: str = "signs",
     labels: str = "true",
+    place: int = 0,
     length: int = 0,
 ) -> Arithmetic:
     """Problems of one operation.
@@ -160,6 +171,7 @@ def make(
       notation: `signs`, as in 07*12=, or `words`, as in 07 times 12 is.
       labels: `true` answers; `shuffled`, those of other problems; `fixed`, those of a permutation
         of all problems. The last two with at most 3 digits.
+      place: the digit of a true answer that is asked for, 1 for the ones; 0: all of them.
       length: tokens of an example, to have those of other generators; 0: as many as are needed.
 
     Raises:
@@ -173,8 +185,10 @@ def make(
         require(f"generator.{name}", value, value in known, ", ".join(known))
     most = _MOST_DIGITS if labels == "true" else _MOST_LISTED
     require_whole("generator.digits", digits, 1, most, f"with labels={labels}")
-    needed = 2 * digits + sum(map(len, _texts(operation, notation)))
-    needed += answer_digits(operation, digits)
+    answer = answer_digits(operation, digits)
+    require_whole("generator.place", place, 0, answer if labels == "true" else 0, "true digits")
+    needed = 2 * digits + sum(map(len, _texts(operation, notation, place)))
+    needed += 1 if place else answer
     require_whole("generator.length", length, 0, MAX_LENGTH, "a batch of examples is in memory")
     fits = length == 0 or length >= needed
     require("generator.length", length, fits, f"0, or numbers from {needed} on, which this needs")
@@ -185,7 +199,7 @@ def make(
         below_A = _answers_below(operation, digits)
     below = jnp.int32(10**digits)
     return Arithmetic(
-        below, problem_N, below_A, operation, notation, labels, digits, length or needed
+        below, problem_N, below_A, operation, notation, labels, digits, place, length or needed
     )
 
 
@@ -199,9 +213,11 @@ def answer_digits(operation: str, digits: int) -> int:
     return {"add": digits + 1, "subtract": digits, "multiply": 2 * digits}[operation]
 
 
-def _texts(operation: str, notation: str) -> tuple[str, str]:
+def _texts(operation: str, notation: str, place: int) -> tuple[str, str]:
     """What stands between the operands, and what after them."""
-    return (_SIGNS[operation], "=") if notation == "signs" else (_WORDS[operation], " is ")
+    if notation == "signs":
+        return _SIGNS[operation], f".{place}=" if place else "="
+    return _WORDS[operation], f" has as digit {place} " if place else " is "
 
 
 def _problems(operation: str, digits: int) -> tuple[np.ndarray, np.ndarray]:

@@ -30,6 +30,7 @@ _STATIC = {"static": True}
 _CHOICE = 0x6D697874  # of a part: a stream of its own beside those of the parts
 MOST_EXAMPLES = 2**31 - 1  # indices have 31 bits
 HELD_OUT = 2**20  # of endless parts
+_GOLDEN = 0x9E3779B9  # 2^32 over the golden ratio: its multiples fill the circle evenly
 
 
 @jax.tree_util.register_dataclass
@@ -43,6 +44,7 @@ class Mixture:
       held_out_P: and in the held-out examples of a finite mixture.
       size: training examples; None where the mixture is endless.
       block, drawn: of training examples in blocks, as in `make`, and the parts that have one.
+      even: as in `make`.
     """
 
     parts: tuple[Generator, ...]
@@ -51,6 +53,7 @@ class Mixture:
     size: int | None = field(metadata=_STATIC)
     block: int = field(metadata=_STATIC)
     drawn: tuple[int, ...] = field(metadata=_STATIC)
+    even: bool = field(metadata=_STATIC)
 
     @property
     def spec(self) -> Spec:
@@ -72,7 +75,10 @@ class Mixture:
         weights_P = self.weights_P
         if self.size is not None:
             weights_P = jnp.where(index < self.size, weights_P, self.held_out_P)
-        choice = jax.random.categorical(jax.random.fold_in(key, _CHOICE), jnp.log(weights_P))
+        if self.even:
+            choice = _in_turn(weights_P, index)
+        else:
+            choice = jax.random.categorical(jax.random.fold_in(key, _CHOICE), jnp.log(weights_P))
         if self.block:
             turn = jnp.array(self.drawn)[index // self.block % len(self.drawn)]
             is_trained = True if self.size is None else index < self.size
@@ -108,6 +114,7 @@ def make(
     held_out: str = "",
     size: int = 0,
     block: int = 0,
+    even: bool = False,
 ) -> Mixture:
     """A mixture.
 
@@ -123,6 +130,8 @@ def make(
         finite the mixture has the examples of the smallest.
       block: as many training examples in a row are of one part, in turn, of those with a weight;
         0 draws the part of each by the weights.
+      even: the parts of examples in a row follow the weights as evenly as they can, so that batches
+        differ little in what they are made of; false draws each independently.
 
     Raises:
       ValueError: a part or a number that is not accepted.
@@ -141,8 +150,17 @@ def make(
     accepted = "none where the mixture is endless: give generator.size"
     require("generator.held_out", held_out, finite is not None or not held_out, accepted)
     require_whole("generator.block", block, 0, MOST_EXAMPLES)
+    require("generator.even", even, not (even and block), "false with generator.block")
     drawn = tuple(n for n, weight in enumerate(weights_P.tolist()) if weight > 0) if block else ()
-    return Mixture(tuple(generators), weights_P, own, finite, block, drawn)
+    return Mixture(tuple(generators), weights_P, own, finite, block, drawn, even)
+
+
+def _in_turn(weights_P: jax.Array, index: jax.Array) -> jax.Array:
+    """The part of an example, by the place of its index on a circle that is shared by weights."""
+    turn = jnp.asarray(index, jnp.uint32) * jnp.uint32(_GOLDEN)
+    place = (turn >> 8).astype(jnp.float32) / 2**24  # below 1
+    ends_P = jnp.cumsum(weights_P)
+    return jnp.sum(place >= ends_P / ends_P[-1])
 
 
 def _least(numbers: Sequence[int | None]) -> int | None:

@@ -19,6 +19,10 @@ class Curves(NamedTuple):
     nats_PxK: np.ndarray
     tokens_PxK: np.ndarray
 
+    def before(self, step: int) -> "Curves":
+        """The first steps alone."""
+        return Curves(self.nats_PxK[:, :step], self.tokens_PxK[:, :step])
+
     def recent(self, steps: int) -> np.ndarray:
         """The mean loss of each part over its last tokens: those of the last steps it was seen in.
 

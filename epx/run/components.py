@@ -30,7 +30,7 @@ DEFAULTS = {"policy": "fixed"}
 SUPPLIED = {
     "generator": ("key", "make_parts", "learner_of"),
     "observer": ("vocab", "length", "side", "dtype", "generator"),
-    "code": ("observer", "batch"),
+    "code": ("observer", "batch", "length", "side"),
     "policy": ("prior_MxP",),
 }
 

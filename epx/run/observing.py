@@ -1,7 +1,11 @@
 """The observer of a config, for the examples of a generator."""
 
+import functools
 import inspect
+import json
 from typing import Any
+
+import jax
 
 from epx.observers import masked
 from epx.run import components
@@ -21,12 +25,28 @@ def make_observer(section: dict[str, Any], generator: Generator, dtype: str) -> 
     """
     spec = generator.spec
     name, read = section.get("name", ""), 0 if spec.masked else spec.side
-    reads = "side" in inspect.signature(components.find("observer", name).make).parameters
+    parameters = inspect.signature(components.find("observer", name).make).parameters
+    reads = "side" in parameters
     accepted = (
         f"an observer whose make has the argument side: each token of this generator comes with a "
         f"vector of {spec.side} numbers"
     )
     require("observer.name", name, reads or not read, accepted)
-    supplied = dict(vocab=spec.vocab, length=spec.length, side=read, dtype=dtype)
-    made = components.make("observer", section, generator=generator, **supplied)
+    shape = (spec.vocab, spec.length, read, dtype)
+    if "generator" in parameters:
+        made = _made(section, shape, generator=generator)
+    else:
+        made = _shared(json.dumps(section), shape)
     return masked.around(made) if spec.masked else made
+
+
+@functools.lru_cache(maxsize=64)
+def _shared(section: str, shape: tuple[int, int, int, str]) -> Observer:
+    """One observer for all ensembles of a sweep that have the same; its `init` is traced once."""
+    made = _made(json.loads(section), shape)
+    return made._replace(init=jax.jit(made.init))
+
+
+def _made(section: dict[str, Any], shape: tuple[int, int, int, str], **more: Any) -> Observer:
+    supplied = dict(zip(("vocab", "length", "side", "dtype"), shape))
+    return components.make("observer", section, **supplied, **more)

@@ -112,7 +112,8 @@ def averaged(key: str, found: Record, step: int, observer: Observer) -> PyTree:
     require(key, str(found.path), not adapted, accepted)
     run = config["run"]
     batch = Batch(run["batch"], 1, examples=run.get("examples"))
-    code = components.make("code", config["code"], observer=observer, batch=batch)
+    shape = {name: config["facts"].get(name, 0) for name in ("length", "side")}
+    code = components.make("code", config["code"], observer=observer, batch=batch, **shape)
     hyper = jax.tree.map(
         lambda leaf: jnp.stack([jnp.asarray(leaf)] * len(config["members"])), optim.make_hyper(0)
     )

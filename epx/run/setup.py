@@ -160,8 +160,11 @@ def assemble(
         begun = start.load(config, seeds, observer, generators[0], place)
     observer = _adapted(observer, **config["adapter"])
 
+    spec = generators[0].spec
+
     def make_code(observer: Observer, batch: Batch) -> Code:
-        return components.make("code", config["code"], observer=observer, batch=batch)
+        supplied = dict(observer=observer, batch=batch, length=spec.length, side=spec.side)
+        return components.make("code", config["code"], **supplied)
 
     described = config | {"members": list(members)}
     setup = make_setup(generators, hypers, observer, make_code, plan, described)

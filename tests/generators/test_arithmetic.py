@@ -43,6 +43,23 @@ def test_answers_are_those_of_python(operation, notation, digits):
     assert max(a for a, _, _ in problems(found)) < 10**digits
 
 
+@pytest.mark.parametrize("notation", ["signs", "words"])
+@pytest.mark.parametrize("place", [1, 2, 4])
+def test_one_digit_is_asked_for(notation, place):
+    generator = arithmetic.make(KEY, "add", 3, notation, place=place)
+    examples, found = texts(generator)
+    for text in found:
+        a, b, asked, digit = map(int, re.findall(r"\d+", text))
+        assert asked == place and digit == (a + b) // 10 ** (place - 1) % 10, text
+    assert (np.asarray(examples.coded_T).sum(1) == 1).all()
+    assert (jax.vmap(generator.oracle_nats)(examples) == 0).all()
+
+
+def test_a_digit_of_a_control_is_refused():
+    with pytest.raises(ValueError, match=r"generator\.place=1: accepted whole numbers from 0 to 0"):
+        arithmetic.make(KEY, "add", 2, labels="shuffled", place=1)
+
+
 def test_both_notations_ask_the_same():
     signs, words = (
         texts(arithmetic.make(KEY, "add", 2, notation, length=30))[1]

@@ -31,6 +31,22 @@ def test_shares_are_the_weights():
     assert abs(share - 0.75) < 5 * np.sqrt(0.75 * 0.25 / 4000)
 
 
+@pytest.mark.parametrize("weights", ["1 3", "0 1", "1 0", "5 2"])
+def test_even_parts_follow_the_weights_within_two_examples(weights):
+    """In every run of examples; drawn ones miss by the root of the number."""
+    generator = epx.generator("mixture", parts=PARTS, weights=weights, even=True)
+    is_second_N = np.asarray(batch(generator, range(1024)).part_P[:, 1])
+    share = float(generator.weights_P[1])
+    for start in range(0, 1024, 32):
+        assert abs(is_second_N[start : start + 32].sum() - 32 * share) < 2
+    assert share not in (0, 1) or is_second_N.mean() == share
+
+
+def test_even_parts_in_blocks_are_refused():
+    with pytest.raises(ValueError, match=r"generator\.even=True: accepted false with generator"):
+        epx.generator("mixture", parts=PARTS, even=True, block=4)
+
+
 def test_an_example_is_that_of_its_part():
     mixture = epx.generator("mixture", parts=PARTS)
     alone = [

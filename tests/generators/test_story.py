@@ -53,6 +53,22 @@ def test_prices_are_those_of_the_table():
     np.testing.assert_allclose(sums, 1, rtol=1e-5)
 
 
+@pytest.mark.parametrize("order", [1, 3])
+def test_a_language_of_another_order_has_its_own_contexts(order):
+    """Of each context, read off long texts, the successors are the two that its law allows."""
+    generator = story.make(KEY, length=200, successors=2, letters=4, order=order)
+    seen = collections.defaultdict(set)
+    for tokens in np.asarray(stories(generator, 50).tokens_T).tolist():
+        padded = [0] * order + tokens
+        for n, token in enumerate(tokens):
+            seen[tuple(padded[n : n + order])].add(token)
+    assert len(seen) <= 4**order == len(generator.log_law_CxV)
+    for context, tokens in seen.items():
+        place = sum(letter * 4 ** (order - 1 - n) for n, letter in enumerate(context))
+        assert tokens <= set(np.flatnonzero(np.isfinite(generator.log_law_CxV[place])))
+    assert all(len(tokens) <= 2 for tokens in seen.values())
+
+
 def test_one_successor_is_a_certain_text():
     generator = story.make(KEY, length=30, successors=1)
     examples = stories(generator, 3)

@@ -10,7 +10,7 @@ from epx import streams
 from epx.analysis import ledger
 from epx.coders import arithmetic
 from epx.generators import arithmetic as problems
-from epx.generators import cipher, eca, game, iid, life, linear, markov, nca, story
+from epx.generators import cipher, eca, game, iid, life, linear, markov, nca, story, verbose
 from epx.learning.batch import Batch
 from epx.observers import oracle
 from epx.run import components
@@ -35,7 +35,7 @@ MORE = {
 }
 MAKERS = dict(
     arithmetic=problems, cipher=cipher, eca=eca, game=game, iid=iid, life=life, linear=linear,
-    markov=markov, nca=nca, story=story,
+    markov=markov, nca=nca, story=story, verbose=verbose,
 )  # fmt: skip
 GENERATORS = [
     (name, MAKERS[name].make(KEY, **tiny.supplied(name), **arguments))

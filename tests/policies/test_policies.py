@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from epx import record
-from epx.policies import _curves, _laws, ado, episelect, highest_loss
+from epx.policies import _curves, _laws, ado, episelect, highest_loss, skill_it, stages
 from epx.run.setup import assemble
 from experiments.cli import configs
 from tests.params import parametrize
@@ -159,12 +159,27 @@ def test_held_out_examples_keep_their_weights(tmp_path):
 @pytest.mark.parametrize(
     ("keys", "named"),
     [
-        ({"policy.name": "best"}, "policy.name='best': accepted ado, episelect, fixed"),
+        (
+            {"policy.name": "best"},
+            "policy.name='best': accepted ado, episelect, fixed, highest_loss, skill_it, stages",
+        ),
+        ({"policy.name": "skill_it", "policy.graph": "1 0"}, "policy.graph='1 0': accepted 2 rows"),
+        ({"policy.name": "skill_it", "policy.rate": "0"}, "policy.rate=0"),
         ({"policy.name": "ado", "policy.warmup": "1000"}, "policy.warmup=1000"),
         ({"policy.name": "ado", "policy.period": "3"}, "policy.period=3"),
         ({"policy.name": "highest_loss", "policy.least": "0.9"}, "policy.least=0.9"),
         ({"policy.name": "episelect", "policy.cross": "some"}, "policy.cross='some'"),
         ({"policy.name": "episelect", "policy.temperature": "0"}, "policy.temperature=0"),
+        (
+            {"policy.name": "stages", "policy.stages": "1 2 3", "policy.steps": "9"},
+            "policy.stages='1 2 3': accepted stages with 2 numbers",
+        ),
+        ({"policy.name": "stages", "policy.stages": "1 a", "policy.steps": "9"}, "policy.stages="),
+        (
+            {"policy.name": "stages", "policy.stages": "1 2; 0 1", "policy.steps": "9"},
+            "policy.steps='9': accepted 2 whole numbers",
+        ),
+        ({"policy.name": "stages", "policy.stages": "1 2", "policy.steps": "0.5"}, "policy.steps="),
         ({"policy.name": "ado", "run.distributed": "true"}, "policy.name='ado'"),
         ({"policy.name": "ado", "code.name": "requential"}, "policy.name='ado'"),
         ({"policy.name": "ado", "run.examples": "64", "run.repeats": "9"}, "policy.name='ado'"),
@@ -175,6 +190,31 @@ def test_what_is_not_accepted_is_named(keys, named):
     with pytest.raises(ValueError) as refused:
         assemble(configs.load("mixture:tiny", KEYS | keys))
     assert named in str(refused.value)
+
+
+def test_skill_it_is_that_of_its_formula():
+    """Losses of 1, 2 and 3 nats, then 2, 2 and 1; the graph lets part 0 help part 1."""
+    nats = np.array([[1.0, 2.0, 3.0]] * 40 + [[2.0, 2.0, 1.0]] * 20)[None]
+    given = {
+        "nats": np.ones((1, 60)), "part_nats": TOKENS * nats,
+        "part_coded_tok": np.full((1, 60, 3), TOKENS), "part_weights": np.full((1, 60, 3), 1 / 3),
+    }  # fmt: skip
+    policy = skill_it.make(
+        PRIOR, period=20, graph="1 1 0; 0 1 0; 0 0 1", rate=0.5, choices=2, window=20
+    )
+    exponents = 0.5 * np.array([(2 + 2) + (1 + 2), 2 + 2, 1 + 3])
+    expected = np.exp(exponents) / np.exp(exponents).sum()
+    np.testing.assert_allclose(policy(given)["weights_P"], [expected], rtol=1e-6)
+
+
+def test_stages_follow_each_other_and_the_last_stays():
+    policy = stages.make(PRIOR, stages="1 0 0; 1 1 2; 0 0 1", steps="20 10 1")
+    found = [
+        policy({"nats": np.ones((1, done))} if done else {}) for done in (0, 19, 20, 29, 30, 99)
+    ]
+    first, second, last = [1, 0, 0], [0.25, 0.25, 0.5], [0, 0, 1]
+    expected = [first, first, second, second, last, last]
+    np.testing.assert_array_equal([weights["weights_P"][0] for weights in found], expected)
 
 
 def test_a_policy_needs_a_mixture():

@@ -69,9 +69,17 @@ GENERATORS = {
         "digits": [0, 5],
         "notation": ["roman"],
         "labels": ["random"],
+        "place": [-1, 3],
         "length": [-1, 2],
     },
-    "story": {"length": [0], "successors": [0, 29]},
+    "story": {
+        "length": [0],
+        "successors": [0, 29],
+        "letters": [0, 29],
+        "order": [0, 4, 16],
+    },
+    "duplicated": {"of": ["nothing", "tokens path=none"], "distinct": [0, 2**31]},
+    "verbose": {"of": ["nothing", "markov states=3 hidden=1 length=8"], "filler": [0, 2**20]},
     "linear": {
         "bits": [1, 257],
         "nonzeros": [-1, 4, 7],
@@ -91,6 +99,7 @@ GENERATORS = {
         "held_out": ["1 0"],
         "size": [-1, 2**31],
         "block": [-1, 2**31],
+        "even": [],
     },
     "game": {
         "game": ["go"],
@@ -166,6 +175,12 @@ OBSERVERS = {
 }
 CODES = {
     "blocks": {"first_block": [0, 17, 2**31], "stage_steps": [0, 2**31]},
+    "epigen": {
+        "buffer": [-1, 2**11],
+        "learner_steps": [0, 2**11],
+        "writer_rate": [-0.1, math.inf],
+        "memory": [-0.1, 1.0],
+    },
     "prequential": {"positions": ["maybe"], "charged": ["average"]},
     "replay": {"readers": [0, 2**20], "segment": [0, 2**31]},
     "requential": {

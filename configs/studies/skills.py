@@ -1,0 +1,114 @@
+"""Skills of addition: which place to teach next?
+
+    python -m experiments.sweep --sweep=skills --workdir=runs/skills
+
+Sums of two numbers of three digits; each example asks for one digit of the sum: the ones, the tens
+or the hundreds. Each place is a skill, and the carry makes the lower ones part of the higher. Ways
+to choose what comes next: the natural proportions 13 : 14 : 18, equal ones, the ones first or last,
+the highest loss, ADO, EpiSelect, and Skill-it with its graph, after arXiv 2307.14430. All see as
+many tokens; the held-out examples have equal parts.
+
+Claims 241 to 243, not measured yet.
+"""
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+from matplotlib.figure import Figure
+
+from configs import base
+from epx.analysis.measurement import Estimate
+from epx.report import evidence, lines, parts
+from epx.report.claims import Check
+from epx.report.summary import Run
+from epx.sweeps.grid import product, vary
+
+CLAIMS = {
+    241: "Skill-it ends with less loss than equal proportions do",
+    242: "The ones first ends with less loss than the hundreds first",
+    243: "Policies that know no graph end with less loss than equal proportions do",
+}
+SEEDS = range(10)
+BATCH, STEPS, PERIOD = 32, 6000, 600
+LR = 0.2  # to be chosen
+PLACES = {"ones": 1, "tens": 2, "hundreds": 3}
+NATURAL, EQUAL, ONES_FIRST, ONES_LAST = "natural", "equal", "ones first", "ones last"
+HIGHEST, ADO, EPISELECT, SKILL_IT = "highest loss", "ADO", "EpiSelect", "Skill-it"
+_PERIOD = {"policy.period": PERIOD}
+_STEPS = {"policy.name": "stages", "policy.steps": f"{STEPS // 3} {STEPS // 3} {STEPS // 3}"}
+ARMS: dict[str, dict[str, Any]] = {
+    NATURAL: {"generator.weights": "13 14 18"},
+    EQUAL: {},
+    ONES_FIRST: {**_STEPS, "policy.stages": "1 0 0; 0 1 0; 0 0 1"},
+    ONES_LAST: {**_STEPS, "policy.stages": "0 0 1; 0 1 0; 1 0 0"},
+    HIGHEST: {"policy.name": "highest_loss", **_PERIOD},
+    ADO: {"policy.name": "ado", "policy.warmup": 300, "policy.bounded": False, **_PERIOD},
+    EPISELECT: {"policy.name": "episelect", **_PERIOD},
+    SKILL_IT: {"policy.name": "skill_it", "policy.graph": "1 0 0; 1 1 0; 0 0 1", **_PERIOD},
+}
+
+
+def get_config(size: str = "cpu") -> base.ConfigDict:
+    """The config shared by all runs."""
+    config = base.get_config(size)
+    config.figure = dict(name="skills", size=size)
+    config.generator.update(
+        name="mixture",
+        parts="; ".join(f"arithmetic operation=add digits=3 place={n}" for n in PLACES.values()),
+        weights="1 1 1",
+        held_out="1 1 1",
+        size=2**24,  # never reached
+    )
+    config.observer.update(depth=2, width=32, head_dim=16)
+    config.optim.update(lr=LR, warmup_steps=50, ema_steps=50)
+    config.run.update(batch=BATCH, steps=STEPS, chunk=PERIOD)
+    config.eval.update(examples=3000, every=PERIOD)
+    config.checkpoint.update(every=None, keep=1)
+    config.label = dict(generator="places of sums")
+    return config
+
+
+def sweep() -> list[dict[str, Any]]:
+    """The arms."""
+    arms = [keys | {"label.observer": name} for name, keys in ARMS.items()]
+    return product(arms, vary("run.seed", SEEDS))
+
+
+def score(run: Run) -> dict[int, float]:
+    """By seed the mean held-out loss of the places, in bits per digit."""
+    return {seed: float(loss_P.mean()) for seed, loss_P in parts.losses(run).items()}
+
+
+def _arm(runs: Sequence[Run], name: str) -> Run:
+    return evidence.pick(runs, label__observer=name)
+
+
+def check(number: int, runs: Sequence[Run]) -> list[Check]:
+    """Differences are paired by seed."""
+    pairs = {
+        241: [(SKILL_IT, EQUAL)],
+        242: [(ONES_FIRST, ONES_LAST)],
+        243: [(HIGHEST, EQUAL), (ADO, EQUAL), (EPISELECT, EQUAL)],
+    }[number]
+    checks = []
+    for first, second in pairs:
+        gap = evidence.difference(score(_arm(runs, first)), score(_arm(runs, second)))
+        checks.append(Check(f"loss, {first} - {second}, bit per digit", gap, high=0))
+    return checks
+
+
+def draw(runs: Sequence[Run], path: Path | None = None) -> Figure:
+    """The held-out loss of every place over time, an arm a line."""
+    panels = []
+    for n, place in enumerate(PLACES):
+        series: dict[str, list[tuple[float, Estimate]]] = {}
+        for arm in ARMS:
+            run = _arm(runs, arm)
+            series[arm] = [
+                (float(step), evidence.mean({s: float(loss_P[n]) for s, loss_P in losses.items()}))
+                for step in sorted(run.record.evals)
+                for losses in [parts.losses(run, step)]
+            ]
+        panels.append(lines.Panel(place, "steps", "bit per digit", series, y_scale="linear"))
+    return lines.panels(panels, path)

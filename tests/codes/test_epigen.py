@@ -1,0 +1,82 @@
+"""EpiGen: the reward is the fall of the loss, the writer follows it, and noise earns nothing."""
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import pytest
+
+from epx.codes import epigen, requential
+from epx.generators import iid
+from epx.learning import optim
+from epx.learning.batch import Batch
+from epx.learning.learner import Learning
+from epx.observers import counts
+from tests import linear
+from tests.runs import stepped
+
+V, T = 4, 6
+GENERATOR = iid.make(jax.random.key(0), law="uniform", vocab=V, length=T)
+BATCH = Batch(8, 4)
+HYPER = optim.make_hyper(1, lr=0.05, warmup_steps=0)
+OBSERVER = linear.make(V, T)
+LEARNING = Learning(OBSERVER, BATCH)
+
+
+def make(**arguments):
+    return epigen.make(OBSERVER, BATCH, length=T, **arguments)
+
+
+def loss(params, *tokens):
+    """Nats per token of batches, by the plain formula."""
+    tokens_BxT = np.concatenate([np.asarray(batch).reshape(-1, T) for batch in tokens])
+    log_p = jax.nn.log_softmax(OBSERVER.logits(params, tokens_BxT), axis=-1)
+    return -float(np.take_along_axis(np.asarray(log_p), tokens_BxT[:, :, None], axis=2).mean())
+
+
+def test_the_first_charge_is_that_of_a_learner_that_knows_nothing():
+    row = stepped(make(), GENERATOR, HYPER, 1)[1]
+    assert row["coded_tok"][0] == 8 * T
+    assert row["nats"][0] == pytest.approx(8 * T * np.log(V), rel=1e-6)
+
+
+@pytest.mark.parametrize("buffer", [0, 2])
+def test_the_reward_is_the_fall_of_the_loss_on_the_batch_and_the_buffer(buffer):
+    code, drawn = make(buffer=buffer, learner_steps=3), []
+    state, step = code.init(HYPER), jax.jit(code.step)
+    for number in range(4):
+        writer = state.teacher.params
+        sample = requential.sample(LEARNING, GENERATOR, HYPER, jnp.int32(number), writer)
+        drawn.append(sample.tokens_T)
+        before, baseline = state.learner.params, state.teacher.baseline_nats
+        state, row = step(GENERATOR, HYPER, state)
+        seen = drawn[-1 - buffer :]
+        fall = loss(before, *seen) - loss(state.learner.params, *seen)
+        assert row["reward_nats"] == pytest.approx(fall, abs=1e-6)
+        baseline = fall if number == 0 else float(baseline)
+        assert state.teacher.baseline_nats == pytest.approx(0.99 * baseline + 0.01 * fall, abs=1e-6)
+
+
+def test_a_writer_without_a_rate_stays_as_it_was():
+    code = make(writer_rate=0.0)
+    first = code.init(HYPER)
+    state = stepped(code, GENERATOR, HYPER, 5)[0]
+    for a, b in zip(*map(jax.tree.leaves, (first.teacher.params, state.teacher.params))):
+        np.testing.assert_array_equal(a, b)
+    moved = stepped(make(), GENERATOR, HYPER, 5)[0].teacher.params
+    assert any(np.any(leaf) for leaf in jax.tree.leaves(moved))
+
+
+def test_noise_that_is_learned_by_heart_earns_nothing_on_a_buffer():
+    """The writer is uniform: what a learner takes from a batch does not help on the others."""
+    shared = dict(learner_steps=5, writer_rate=0.0)
+    alone = stepped(make(buffer=0, **shared), GENERATOR, HYPER, 40)[1]["reward_nats"][20:]
+    buffered = stepped(make(buffer=16, **shared), GENERATOR, HYPER, 40)[1]["reward_nats"][20:]
+    assert alone.min() > 0.05
+    assert abs(buffered.mean()) < 0.1 * alone.mean()
+
+
+def test_what_it_cannot_do_is_refused():
+    with pytest.raises(ValueError, match=r"code\.name='epigen': accepted with observers that"):
+        epigen.make(counts.make(V, T), BATCH, length=T)
+    with pytest.raises(ValueError, match=r"code\.name='epigen': accepted with examples without"):
+        make(side=3)
