@@ -46,6 +46,7 @@ MEANING = {
     "run.dtype": "float32 or bfloat16, of the observer's activations",
     "run.repeats": "allowed passes over a finite corpus, or over run.examples",
     "run.examples": "train only on this many first examples, cycling through them; none: all",
+    "run.turns": "as many equal blocks of run.examples are read in turn, an example of each",
     "run.start": "start from the weights of RECORD or RECORD:STEP, seed by seed; none: anew",
     "run.start_keeps": "all of them, or the body: what does not depend on vocabulary and length",
     "run.distributed": "one of several processes of this run, on one machine or many",
@@ -54,6 +55,7 @@ MEANING = {
     "eval.examples": "held-out examples for the anchor",
     "eval.test_tokens": "size of the coded set in coded tokens; none: as many as trained on",
     "eval.rulers": "also the reservoir score of the held-out tokens, and the seconds of all rulers",
+    "eval.against": "part of a mixture, from 0, that the others are compared with; none: no part",
     "checkpoint.every": "steps between saved states, a multiple of run.chunk; none: only at end",
     "checkpoint.keep": "number of newest saved states to keep; none: all",
 }
@@ -100,6 +102,7 @@ def get_config(size: str = "cpu") -> ConfigDict:
             dtype="float32",
             repeats=1,
             examples=config_dict.placeholder(int),
+            turns=1,
             start=config_dict.placeholder(str),
             start_keeps="all",
             distributed=False,
@@ -112,6 +115,7 @@ def get_config(size: str = "cpu") -> ConfigDict:
             examples={"tiny": 256, "cpu": 2048, "paper": 16_384}[size],
             test_tokens=config_dict.placeholder(float),
             rulers=False,
+            against=config_dict.placeholder(int),
         )
     )
     config.checkpoint = ConfigDict(

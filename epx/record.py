@@ -42,15 +42,18 @@ FREE_KEYS = (
     "eval.examples",
     "eval.test_tokens",
     "eval.rulers",
+    "eval.against",
     "checkpoint.every",
     "checkpoint.keep",
 )
 # Keys that earlier versions did not have, with the values of what they did.
 ADDED = {
     "eval.rulers": False,
+    "eval.against": None,
     "facts.masked": False,
     "policy.name": "fixed",
     "run.distributed": False,
+    "run.turns": 1,
     "run.start": None,
     "run.start_keeps": "all",
     "adapter.rank": None,

@@ -65,10 +65,10 @@ def tiny_config():
         ),
         "run": dict(
             seed=0, seeds=2, steps=40, batch=8, microbatch=None, chunk=10, parallel="jit",
-            devices=2, dtype="float32", repeats=1, examples=None, start=None,
+            devices=2, dtype="float32", repeats=1, examples=None, turns=1, start=None,
             start_keeps="all", distributed=False,
             require_accelerator=False,
         ),
-        "eval": dict(every=20, examples=32, test_tokens=None, rulers=False),
+        "eval": dict(every=20, examples=32, test_tokens=None, rulers=False, against=None),
         "checkpoint": dict(every=10, keep=2),
     }  # fmt: skip

@@ -3,10 +3,11 @@
 Generation 1 is fitted to true data, each later one to data of the one before: alone (`replace`),
 together with all data so far (`accumulate`), with as much drawn from all of it (`subsample`), or
 with a tenth of the true data (`kept`). The models are a Gaussian (arXiv 2305.17493), frequencies
-(the chain of Wright and Fisher) and linear regression (arXiv 2404.01413).
+(the chain of Wright and Fisher) and linear regression (arXiv 2404.01413). `lost_from` dates a fall.
 """
 
 import math
+from collections.abc import Sequence
 
 import numpy as np
 
@@ -155,6 +156,18 @@ def regression(
 def regression_bound(arm: str, generation: int) -> float:
     """The expected error of a generation in the same units: exact, or for `accumulate` a bound."""
     return float(generation) if arm == "replace" else math.pi**2 / 6
+
+
+def lost_from(values_G: Sequence[float], share: float = 0.1) -> int:
+    """The generation, from 1 on, from which all values are below the first by more than a share.
+
+    One more than there are where the last value is not below it.
+
+    >>> lost_from([10.0, 8.9, 9.5, 8.0, 7.0]), lost_from([10.0, 8.0, 9.1])
+    (4, 4)
+    """
+    is_kept_G = [value >= (1 - share) * values_G[0] for value in values_G]
+    return 1 + max(n for n, is_kept in enumerate(is_kept_G, 1) if is_kept)
 
 
 def _check(arm: str, generations: int, samples: int, replicas: int) -> None:

@@ -13,6 +13,7 @@ import jax
 import jax.numpy as jnp
 
 from epx.generators import _parts
+from epx.learning import nll
 from epx.types import Example, Generator, MakeParts, Spec, require, require_whole
 
 VERSION = 1
@@ -71,8 +72,7 @@ class Filtered:
     def is_right(self, example: Example) -> jax.Array:
         """Whether the law allows all coded tokens of an example."""
         logits_TxV = self.law.oracle_logits(example.tokens_T, example.side)
-        log_p_T = jnp.take_along_axis(logits_TxV, example.tokens_T[:, None], axis=1)[:, 0]
-        return (jnp.isfinite(log_p_T) | ~example.coded_T).all()
+        return (nll.possible(logits_TxV, example.tokens_T) | ~example.coded_T).all()
 
     def oracle_nats(self, example: Example) -> None:
         """None: the law of what is kept has no tractable form."""

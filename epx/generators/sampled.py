@@ -2,7 +2,7 @@
 
 The learner of a record reads the tokens that are not coded, and draws the others one after the
 other, on the device. Its own law is known. A learner can so be the data of another, and of the next
-one in turn.
+one in turn. It draws an example from nothing, or goes on from its first tokens (`given`).
 """
 
 import dataclasses
@@ -49,6 +49,7 @@ class Sampled:
       params: weights of the learner.
       temperature: its logits are divided by it.
       stream: uint32, which of the independent draws.
+      given: int32, first tokens that are given although they are coded.
       prediction: the learner.
     """
 
@@ -56,6 +57,7 @@ class Sampled:
     params: PyTree
     temperature: jax.Array
     stream: jax.Array
+    given: jax.Array
     prediction: _Prediction = field(metadata=_STATIC)
 
     @property
@@ -64,16 +66,17 @@ class Sampled:
         return dataclasses.replace(self.source.spec, version=VERSION)
 
     def example(self, key: jax.Array, index: jax.Array) -> Example:
-        """The source's example of this key and index, its coded tokens drawn anew."""
+        """The source's example of this key and index, its coded tokens after `given` drawn anew."""
         example = self.source.example(key, index)
         side = None if example.side is None else example.side[None]
         own = jax.random.fold_in(jax.random.fold_in(key, _DRAW), self.stream)
+        given_T = ~example.coded_T | (jnp.arange(self.spec.length) < self.given)
         tokens_1xT = sampling.complete(
             self._tempered(),
             self.params,
             own[None],
             example.tokens_T[None],
-            ~example.coded_T[None],
+            given_T[None],
             side,
             self.source.spec.given,
         )
@@ -109,6 +112,7 @@ def make(
     like: str = "iid law=markov",
     temperature: float = 1.0,
     stream: int = 0,
+    given: int = 0,
 ) -> Sampled:
     """The samples of a record's learner.
 
@@ -122,6 +126,8 @@ def make(
       temperature: of the samples, above 0.
       stream: another number gives independent draws of the same examples. Learners that learn from
         each other need one each, or their errors add up in the same direction.
+      given: first tokens that are those of `like` although they are coded: the learner continues
+        the beginnings of real examples, as in arXiv 2305.17493. 0 to the length of an example.
 
     Raises:
       ValueError: there is no such record, it is of other examples, or it cannot sample.
@@ -129,9 +135,9 @@ def make(
     source = _parts.single(make_parts, key, "generator.like", like)
     require("generator.temperature", temperature, 0 < temperature < 1e9, "a number above 0")
     require_whole("generator.stream", stream, 0, 2**32 - 1)
+    require_whole("generator.given", given, 0, source.spec.length, "the tokens of an example")
     observer, params = learner_of("generator.record", record, source)
     can_draw = observer.start is not None and observer.step is not None
     require("generator.record", record, can_draw, "a record of an observer that can sample")
-    return Sampled(
-        source, params, jnp.float32(temperature), jnp.uint32(stream), _Prediction(observer)
-    )
+    numbers = jnp.float32(temperature), jnp.uint32(stream), jnp.int32(given)
+    return Sampled(source, params, *numbers, _Prediction(observer))

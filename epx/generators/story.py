@@ -94,7 +94,7 @@ def make(
       key: draws the successors of every context and their probabilities, uniform on the simplex.
       length: tokens of an example, T.
       successors: letters that may follow a context, 1 to `letters`.
-      letters: of the language, the first ones of the alphabet, 1 to 28.
+      letters: of the language, the first ones of the alphabet and the space before, 1 to 28.
       order: letters of a context; there are at most 28^3 contexts.
 
     Raises:

@@ -19,6 +19,7 @@ class Batch(NamedTuple):
       shards: devices along that axis.
       decoded: examples sampled in parallel, token by token; divides a device's share.
       examples: train on the first N examples only, cycling through them; None uses all.
+      turns: as many equal blocks of these examples are read in turn, an example of each.
     """
 
     size: int
@@ -27,6 +28,7 @@ class Batch(NamedTuple):
     shards: int = 1
     decoded: int = 1
     examples: int | None = None
+    turns: int = 1
 
     def unsharded(self) -> "Batch":
         """The same batch, processed completely by every device."""
@@ -46,6 +48,8 @@ class Batch(NamedTuple):
         index = first + jnp.arange(part, dtype=jnp.uint32)
         if (size := self._pass_size(generator_size)) is not None:
             index %= size
+        if self.examples is not None and self.turns > 1:
+            index = index % self.turns * (self.examples // self.turns) + index // self.turns
         return index.reshape(-1, self.microbatch)
 
     def passes(self, generator_size: int | None, step: jax.Array) -> jax.Array:

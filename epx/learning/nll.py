@@ -21,6 +21,11 @@ def nats(logits_BxTxV: jax.Array, tokens_BxT: jax.Array) -> jax.Array:
     return -jnp.take_along_axis(log_p_BxTxV, tokens_BxT[..., None], axis=-1)[..., 0]
 
 
+def possible(logits_BxTxV: jax.Array, tokens_BxT: jax.Array) -> jax.Array:
+    """Whether the probability of each token is above 0, bool of shape BxT."""
+    return jnp.isfinite(nats(logits_BxTxV, tokens_BxT))
+
+
 def kl_nats(logits_p_BxTxV: jax.Array, logits_q_BxTxV: jax.Array) -> jax.Array:
     """KL(p || q) over the vocabulary: the excess price under q of tokens drawn from p.
 

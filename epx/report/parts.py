@@ -1,9 +1,10 @@
-"""Numbers of the parts of a mixture: their held-out losses, and what was charged for each."""
+"""Numbers of the parts of a mixture: held-out losses, what was charged, and comparisons."""
 
 import numpy as np
 
 from epx.analysis import ledger
 from epx.analysis.measurement import LN2
+from epx.record import RecordError
 from epx.report import summary
 from epx.report.summary import Run
 
@@ -49,6 +50,20 @@ def charges(run: Run, part: int) -> dict[int, tuple[float, float]]:
     return found
 
 
+def real_loss(run: Run) -> dict[int, float]:
+    """By seed the held-out loss of the last part, in bits per token.
+
+    It is the real one of a mixture in which learners draw the others.
+    """
+    return {seed: float(loss_P[-1]) for seed, loss_P in losses(run).items()}
+
+
+def own_loss(run: Run) -> dict[int, float]:
+    """By seed H of the other parts, as many of each as were charged, in bits per token."""
+    own = shares(run)
+    return {seed: float(loss_P[:-1] @ own[seed][:-1]) for seed, loss_P in losses(run).items()}
+
+
 def structure_bits(run: Run, part: int, above: int | None = None) -> dict[int, float]:
     """By seed the charges of a part above its held-out loss at the end, or above that of another.
 
@@ -60,6 +75,34 @@ def structure_bits(run: Run, part: int, above: int | None = None) -> dict[int, f
         seed: bits - tokens * float(floors[seed][part if above is None else above])
         for seed, (bits, tokens) in charges(run, part).items()
     }
+
+
+def own_structure(run: Run) -> dict[int, float]:
+    """By seed S of the other parts than the last, in bits."""
+    return _above(run, real=False)
+
+
+def real_excess(run: Run) -> dict[int, float]:
+    """By seed EDL of the other parts against the last, the real one, in bits."""
+    return _above(run, real=True)
+
+
+def _above(run: Run, real: bool) -> dict[int, float]:
+    last = run.record.rows["part_nats"].shape[2] - 1
+    found = [structure_bits(run, part, last if real else None) for part in range(last)]
+    return {seed: sum(of_part[seed] for of_part in found) for seed in found[0]}
+
+
+def compared(run: Run, name: str) -> dict[int, float]:
+    """By seed a number of the comparison with a part (`eval.against`), such as `support`.
+
+    Raises:
+      RecordError: the record has none.
+    """
+    values_M = run.record.baselines.get(name)
+    if values_M is None:
+        raise RecordError(f"{run.record.path} has no {name} of a comparison; give eval.against")
+    return {seed: float(values_M[member]) for seed, member in finite(run).items()}
 
 
 def _loss(evals: dict[str, np.ndarray], member: int, part: int) -> float:

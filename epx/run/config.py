@@ -35,6 +35,7 @@ KEYS: dict[str, Any] = {
     "run.dtype": str,
     "run.repeats": int,
     "run.examples": int | None,
+    "run.turns": int,
     "run.start": str | None,
     "run.start_keeps": str,
     "run.distributed": bool,
@@ -46,6 +47,7 @@ KEYS: dict[str, Any] = {
     "eval.examples": int,
     "eval.test_tokens": float | None,
     "eval.rulers": bool,
+    "eval.against": int | None,
     "checkpoint.every": int | None,
     "checkpoint.keep": int | None,
 }

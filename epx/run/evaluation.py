@@ -13,7 +13,7 @@ import jax.numpy as jnp
 import numpy as np
 from jax import lax
 
-from epx.analysis import reservoir
+from epx.analysis import coverage, reservoir
 from epx.analysis.compressors import compressed_bits
 from epx.learning import nll
 from epx.learning.batch import Batch
@@ -23,6 +23,8 @@ from epx.types import Example, Generator, Hyper, Observer, State
 
 # Examples on which the generator's law is evaluated; few, because it can be slow and varies little.
 ORACLE_EXAMPLES = 8
+# Tokens of the n-grams of a coverage: those that a law of order 2 gives probabilities.
+NGRAM = 3
 
 
 def make_evaluator(observer: Observer, batch: Batch, examples: int) -> Callable:
@@ -79,7 +81,7 @@ def baselines(setup: Setup) -> dict[str, np.ndarray]:
     `gzip_bits`, `xz_bits` and `compressed_tok` of the coded tokens in order, and, if the law of
     every member is known, `oracle_nats` and `oracle_tok` of the first ORACLE_EXAMPLES. With
     `eval.rulers` also `reservoir_bits` and `reservoir_floor_bits` of all tokens in order, and
-    `compressors_seconds` and `reservoir_seconds`.
+    `compressors_seconds` and `reservoir_seconds`. With `eval.against` those of `compared`.
     """
     index_E = jnp.arange(setup.plan.eval_examples, dtype=jnp.uint32)
     draw = jax.jit(lambda generator, hyper: held_out_examples(generator, hyper, index_E))
@@ -99,12 +101,48 @@ def baselines(setup: Setup) -> dict[str, np.ndarray]:
                 "compressors_seconds": compressed - started,
                 "reservoir_seconds": time.perf_counter() - compressed,
             }
+        if setup.plan.against is not None:
+            sizes |= compared(generator, examples, setup.plan.against)
         return sizes | oracle(generator, examples)
 
     with ThreadPoolExecutor() as pool:  # compressors release Python's lock
         members = list(pool.map(of_member, range(setup.members)))
     names = [name for name in members[0] if all(name in member for member in members)]
     return {name: np.stack([member[name] for member in members]) for name in names}
+
+
+def compared(generator: Generator, examples: Example, against: int) -> dict[str, float]:
+    """How the examples of a mixture compare with those of one of its parts, the real ones.
+
+    Args:
+      generator: the mixture.
+      examples: of it, with a leading axis E.
+      against: number of the part.
+
+    Returns:
+      `support`, `tail` and `precision` in n-grams of NGRAM tokens (`coverage.Coverage`), of as many
+      of the other examples as are real; and, if the law of the part is known, of the other examples
+      `right`, the share that it allows, and `impossible`, the share of their coded tokens that it
+      does not.
+    """
+    is_real_E = np.asarray(examples.part_P)[:, against]
+    real_NxT = examples.tokens_T[is_real_E]
+    others = jax.tree.map(lambda leaf: leaf[~is_real_E], examples)
+    count = min(len(real_NxT), len(others.tokens_T))
+    ngram = min(NGRAM, generator.spec.length)
+    covered = coverage.of_ngrams(real_NxT[:count], others.tokens_T[:count], ngram)
+    law = generator.parts[against]
+    if not hasattr(law, "oracle_logits") or not count:
+        return covered._asdict()
+    side = others.side[..., : law.spec.side] if law.spec.side else None
+    logits_ExTxV = jax.vmap(law.oracle_logits)(jnp.asarray(others.tokens_T), side)
+    if logits_ExTxV is None:
+        return covered._asdict()
+    is_wrong_ExT = others.coded_T & ~np.asarray(nll.possible(logits_ExTxV, others.tokens_T))
+    return covered._asdict() | {
+        "right": float(1 - is_wrong_ExT.any(1).mean()),
+        "impossible": float(is_wrong_ExT.sum() / others.coded_T.sum()),
+    }
 
 
 def oracle(generator: Generator, examples: Example) -> dict[str, np.ndarray]:

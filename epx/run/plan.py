@@ -19,6 +19,7 @@ _BOUNDS = (
     ("run.chunk", "chunk", 10**6, "steps whose rows are held on the device"),
     ("run.repeats", "repeats", LARGEST_INDEX - 1, "passes"),
     ("run.examples", "examples", LARGEST_INDEX - 1, "as indices have 31 bits, or none"),
+    ("run.turns", "turns", LARGEST_INDEX - 1, "blocks of examples"),
     ("eval.every", "eval_every", LARGEST_INDEX - 1, "steps, or none"),
     ("eval.examples", "eval_examples", 2**24, "examples whose charges are held at once"),
     ("checkpoint.every", "checkpoint_every", LARGEST_INDEX - 1, "steps, or none"),
@@ -45,10 +46,12 @@ class Plan:
     devices: int | None = None
     repeats: int = 1
     examples: int | None = None
+    turns: int = 1
     eval_every: int | None = None
     eval_examples: int = 1024
     test_tokens: float | None = None
     rulers: bool = False
+    against: int | None = None
     checkpoint_every: int | None = None
     keep: int | None = None
 
@@ -60,6 +63,9 @@ class Plan:
         tokens = self.test_tokens
         legal = tokens is None or 1 <= tokens < math.inf
         require("eval.test_tokens", tokens, legal, "a finite number from 1 on, or none")
+        divides = self.turns == 1 or (self.examples is not None and not self.examples % self.turns)
+        accepted = f"1, or divisors of run.examples={self.examples}"
+        require("run.turns", self.turns, divides, accepted)
         fits = self.steps * self.batch < LARGEST_INDEX
         most = LARGEST_INDEX // self.batch - 1
         accepted = f"1 to {most} with run.batch={self.batch}, as indices have 31 bits"
@@ -75,13 +81,17 @@ class Plan:
 def make_plan(config: dict[str, dict[str, Any]]) -> Plan:
     """The plan of a config. Raises ValueError as `Plan`."""
     run, evaluation, saving = config["run"], config["eval"], config["checkpoint"]
-    shared = ("steps", "batch", "microbatch", "chunk", "parallel", "devices", "repeats", "examples")
+    shared = (
+        "steps", "batch", "microbatch", "chunk", "parallel", "devices", "repeats", "examples",
+        "turns",
+    )  # fmt: skip
     return Plan(
         **{key: run[key] for key in shared},
         eval_every=evaluation["every"],
         eval_examples=evaluation["examples"],
         test_tokens=evaluation["test_tokens"],
         rulers=evaluation["rulers"],
+        against=evaluation["against"],
         checkpoint_every=saving["every"],
         keep=saving["keep"],
     )

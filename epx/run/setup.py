@@ -149,6 +149,7 @@ def assemble(
         )
         for c, hyper in zip(varied, hypers)
     ]
+    _check_against(plan.against, generators[0])
     observer = make_observer(config["observer"], generators[0], run["dtype"])
     contracts.check(generators[0], observer, config)
     begun = None
@@ -193,6 +194,15 @@ def _policy(config: Config, generator: Generator) -> Policy | None:
     require("policy.period", period, fixed or period % chunk == 0, accepted)
     prior_MxP = None if prior_MxP is None else np.asarray(prior_MxP, np.float64)
     return components.make("policy", section, prior_MxP=prior_MxP)
+
+
+def _check_against(against: int | None, generator: Generator) -> None:
+    """Refuse a part that is not there, or whose examples are shorter than others."""
+    parts = getattr(generator, "parts", ())
+    longest = [n for n, part in enumerate(parts) if part.spec.length == generator.spec.length]
+    known = ", ".join(map(str, longest)) or "those of a mixture, from 0 on"
+    accepted = f"the number of a part that is as long as any other, {known}; or none"
+    require("eval.against", against, against is None or against in longest, accepted)
 
 
 def _adapted(observer: Observer, rank: int | None, alpha: float, entries: int | None) -> Observer:
@@ -252,7 +262,7 @@ def make_batch(plan: Plan, layout: Layout, length: int) -> Batch:
     require("run.microbatch", plan.microbatch, part % microbatch == 0, accepted)
     decoded = largest_divisor(part, DECODED) if layout.platform == "cpu" else part
     axis = AXIS if layout.shards > 1 else None
-    return Batch(plan.batch, microbatch, axis, layout.shards, decoded, plan.examples)
+    return Batch(plan.batch, microbatch, axis, layout.shards, decoded, plan.examples, plan.turns)
 
 
 def stack(trees: Sequence[PyTree]) -> PyTree:

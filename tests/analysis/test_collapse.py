@@ -80,6 +80,12 @@ def test_regression_is_the_published_one():
     assert replace[-1].mean() == pytest.approx(collapse.regression_bound("replace", 10), rel=0.1)
 
 
+def test_a_fall_is_dated_by_the_first_generation_after_the_last_that_kept_enough():
+    assert collapse.lost_from([10.0, 8.9, 9.0, 8.9, 1.0]) == 4
+    assert collapse.lost_from([10.0, 8.9]) == 2 and collapse.lost_from([10.0, 8.9, 9.1]) == 4
+    assert collapse.lost_from([10.0, 6.0, 4.0], share=0.5) == 3
+
+
 @pytest.mark.parametrize(
     ("call", "key"),
     [

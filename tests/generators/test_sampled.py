@@ -73,6 +73,35 @@ def test_given_tokens_are_those_of_the_source():
     assert (drawn.tokens_T != own.tokens_T).any()
 
 
+@pytest.mark.parametrize("like", [LIKE, "eca rule=54 width=4 steps=1"])
+def test_a_learner_goes_on_from_the_first_tokens(like):
+    """They are those of `like`; the others are drawn, from the tokens before them."""
+    name, *words = like.split()
+    source = epx.generator(name, **dict(word.split("=") for word in words))
+    length = source.spec.length
+    whole, own = batch(make(like=like, given=length), 32), batch(source, 32)
+    np.testing.assert_array_equal(whole.tokens_T, own.tokens_T)
+    first = length - 2  # also of the cells that are coded
+    drawn, none = (batch(make(like=like, given=given), 32).tokens_T for given in (first, 0))
+    np.testing.assert_array_equal(drawn[:, :first], own.tokens_T[:, :first])
+    assert (drawn[:, first:] != own.tokens_T[:, first:]).any()
+    assert (drawn[:, first:] != none[:, first:]).any() and (
+        none[:, :first] != drawn[:, :first]
+    ).any()
+
+
+def test_what_goes_on_has_the_law_of_the_learner():
+    """The mean excess of the price over the entropy is 0 at drawn tokens, not at given ones."""
+    generator, count, given = make(given=3), 4000, 3
+    tokens_BxT = batch(generator, count).tokens_T
+    logits_BxTxV = np.asarray(jax.jit(jax.vmap(generator.oracle_logits))(tokens_BxT))
+    nats_BxT = -np.take_along_axis(logits_BxTxV, np.asarray(tokens_BxT)[..., None], 2)[..., 0]
+    excess_BxT = nats_BxT + (np.exp(logits_BxTxV) * logits_BxTxV).sum(2)
+    for part_BxT, is_zero in ((excess_BxT[:, given:], True), (excess_BxT[:, :given], False)):
+        sum_B = part_BxT.sum(1)
+        assert (abs(sum_B.mean()) < 5 * sum_B.std() / np.sqrt(count)) == is_zero
+
+
 def test_a_verifier_leaves_the_share_of_its_formula():
     """Of uniform bits half are right by this law: a pair of equal bits."""
     arguments = dict(of="iid law=uniform vocab=2 length=2", law="eca rule=204 width=1 steps=1")
@@ -100,6 +129,7 @@ def test_without_a_kept_draw_the_last_one_is_taken():
         (dict(like="eca; eca"), "generator.like='eca; eca': accepted a single generator"),
         (dict(like="eca rule=300"), "generator.rule=300"),
         (dict(temperature=0.0), "generator.temperature=0.0"),
+        (dict(given=7), "generator.given=7: accepted whole numbers from 0 to 6"),
     ],
 )
 def test_what_is_not_accepted_is_named(arguments, named):

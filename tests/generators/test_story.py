@@ -27,6 +27,16 @@ def test_a_story_has_letters_and_no_digits():
     assert generator.spec.vocab == arithmetic.make(KEY).spec.vocab
 
 
+def test_a_language_may_have_fewer_letters():
+    generator = story.make(KEY, length=40, letters=5, successors=3)
+    possible_CxV = np.isfinite(generator.log_law_CxV)
+    assert (possible_CxV.sum(1) == 3).all() and not possible_CxV[:, 5:].any()
+    tokens = stories(generator, 100).tokens_T
+    assert set(np.unique(tokens)) == set(range(5)) and generator.spec.vocab == _script.VOCAB
+    with pytest.raises(ValueError, match="successors=6: accepted whole numbers from 1 to 5"):
+        story.make(KEY, letters=5, successors=6)
+
+
 def test_letters_follow_their_law():
     """Successors of the commonest pair of letters, by a chi-square."""
     generator = story.make(KEY, length=2, successors=6)

@@ -36,6 +36,12 @@ def test_uniform_costs_log_vocab(vocab):
     np.testing.assert_allclose(nats, np.log(vocab), rtol=1e-6)
 
 
+def test_a_token_is_possible_unless_its_probability_is_0():
+    logits = jnp.array([[0.0, -jnp.inf, -80.0], [-jnp.inf, 5.0, -jnp.inf]])
+    found = [nll.possible(logits, jnp.full(2, token)).tolist() for token in range(3)]
+    assert found == [[True, False], [False, True], [True, False]]
+
+
 def test_kl_equals_float64():
     p, q = random_logits(2), random_logits(3)
     log_p, log_q = log_softmax_float64(p), log_softmax_float64(q)

@@ -125,7 +125,7 @@ def test_another_config_is_refused_with_the_difference(undisturbed):
 
 def test_a_longer_run_extends_a_finished_one_to_the_same_rows(reference, tmp_path):
     """Whatever cannot change the rows may change with it."""
-    evaluation = dict(every=None, examples=16, test_tokens=None, rulers=False)
+    evaluation = dict(every=None, examples=16, test_tokens=None, rulers=False, against=None)
     config = with_run(reference[0], steps=70, chunk=14) | {"eval": evaluation}
     whole = rows(config, tmp_path / "at once")
     rows(reference[0], tmp_path / "extended")

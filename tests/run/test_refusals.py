@@ -132,6 +132,7 @@ GENERATORS = {
         "like": ["nothing"],
         "temperature": [0.0, -1.0],
         "stream": [-1, 2**32],
+        "given": [-1, 2**31],
     },
     "filtered": {
         "of": ["nothing"],
@@ -214,6 +215,7 @@ KEYS = {
     "run.dtype": ["float31"],
     "run.repeats": [0, 2**31],
     "run.examples": [0, 2**31],
+    "run.turns": [0, 2],  # not without run.examples
     "run.start": ["nowhere"],
     "run.start_keeps": ["head", ""],
     "run.distributed": [],
@@ -225,6 +227,7 @@ KEYS = {
     "eval.examples": [0, 2**31],
     "eval.test_tokens": [0.0, math.inf],
     "eval.rulers": [],  # both bools are accepted
+    "eval.against": [-1, 0],  # not without parts
     "checkpoint.every": [0, 7],
     "checkpoint.keep": [0, 2**31],
 }

@@ -113,6 +113,13 @@ def test_indices_wrap_and_count_passes():
     assert [int(batch.passes(10, jnp.int32(s))) for s in range(6)] == [0, 0, 1, 1, 1, 2]
 
 
+def test_blocks_are_read_in_turn():
+    batch = Batch(6, 6, examples=12, turns=3)
+    first, second, again = (np.ravel(batch.indices(None, jnp.int32(step))) for step in range(3))
+    assert first.tolist() == [0, 4, 8, 1, 5, 9] and second.tolist() == [2, 6, 10, 3, 7, 11]
+    assert again.tolist() == first.tolist()
+
+
 def test_tokens_do_not_depend_on_batch_or_device():
     generator = life.make(stream(0, "world"), height=4, width=4)
     key = stream(5, "train")
