@@ -119,7 +119,9 @@ def get_config(size: str = "cpu") -> ConfigDict:
         )
     )
     config.checkpoint = ConfigDict(
-        dict(every={"tiny": 50, "cpu": 500, "paper": 1000}[size], keep=config_dict.placeholder(int))
+        dict(
+            every={"tiny": 200, "cpu": 500, "paper": 1000}[size], keep=config_dict.placeholder(int)
+        )
     )
     if size == "paper":
         config.checkpoint.keep = 2  # its states are large

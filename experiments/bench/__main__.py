@@ -11,6 +11,7 @@ same time. Quote these shares, because seconds vary with the machine. Run nothin
 Sections:
 
     steps       training by size (--depth, --width, --length, --batch, ...)
+    bare        the step beside a bare one in plain JAX, by length and by width
     parts       the parts of a step, at the given sizes or else at three
     pairs       the requential code: teacher, sampling and student separately
     compiling   seconds to compile, with an empty and a filled cache
@@ -35,7 +36,7 @@ from epx import files, record
 from epx.run.values import convert
 from epx.types import refusal, require
 from experiments import doctor
-from experiments.bench import generation, sweeping, timing, training
+from experiments.bench import bare, generation, sweeping, timing, training
 from experiments.bench.workloads import Case, Members
 from experiments.cli import app, configs, running
 
@@ -91,6 +92,7 @@ def _sections(cases: list[Case]) -> dict[str, Callable[[], training.Rows]]:
     given = any(FLAGS[size].value for size in SIZES)
     sections = {
         "steps": lambda: training.steps(cases),
+        "bare": lambda: training.bare_steps(cases if given else bare.sizes()),
         "parts": lambda: training.parts(cases if given else (ensemble, wide, tiny)),
         "pairs": lambda: training.pairs(cases if given else (Case(), ensemble), (4, 16, 48)),
         "compiling": lambda: training.compiling((Case(1, 16), Case(), ensemble)),

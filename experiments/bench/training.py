@@ -10,7 +10,7 @@ from collections.abc import Iterable, Iterator
 import jax
 from jax.experimental.compilation_cache import compilation_cache
 
-from experiments.bench import timing
+from experiments.bench import bare, timing
 from experiments.bench.workloads import Case, Members, Pairs, Prepared
 
 Rows = Iterator[tuple[str, dict[str, float]]]
@@ -29,6 +29,21 @@ def steps(cases: Iterable[Case]) -> Rows:
                 yield f"{case.name}: does not fit", {}
             else:
                 yield case.name, numbers
+
+
+def bare_steps(cases: Iterable[Case]) -> Rows:
+    """The step of a run beside a bare one, `times_bare` as fast."""
+    for case in cases:
+        peak = timing.Peak(case.dtype)
+        own, other = _step(case, peak), _measured(bare.prepared(case), peak)
+        yield (
+            case.name,
+            {
+                "share_of_peak": own["share_of_peak"],
+                "bare_share_of_peak": other["share_of_peak"],
+                "times_bare": work(other) / work(own),
+            },
+        )
 
 
 def parts(cases: Iterable[Case]) -> Rows:

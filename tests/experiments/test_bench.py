@@ -13,7 +13,7 @@ import numpy as np
 import pytest
 
 from epx.generators import eca, life
-from experiments.bench import generation, sweeping, timing, training
+from experiments.bench import bare, generation, sweeping, timing, training
 from experiments.bench.workloads import Case, Members
 from tests.binaries import refused, run
 
@@ -53,6 +53,22 @@ def test_flops_of_a_step_are_those_of_the_published_count():
     assert piece.flops == piece.tokens * (6 * matrices + 12 * 2 * 8 * 16)
     assert piece.mebibytes > 0 and piece.compile_seconds > 0
     assert piece.call()["nats"].shape == (2, 1)
+
+
+def test_the_bare_step_predicts_causally_and_learns():
+    case = SMALL._replace(batch=64)
+    params = bare.init(jax.random.key(0), case, vocab=3)
+    tokens = jax.random.randint(jax.random.key(1), (4, 8), 0, 3)
+    first = jnp.arange(8) < 5
+    coded = jnp.broadcast_to(first, tokens.shape)
+    changed = jnp.where(first, tokens, (tokens + 1) % 3)
+    price, other = (bare.loss(params, t, coded, case) for t in (tokens, changed))
+    assert price == other != bare.loss(params, tokens, ~coded, case)
+    uniform = bare.loss(params | {"head": 0 * params["head"]}, tokens, coded, case)
+    assert uniform == pytest.approx(np.log(3), rel=1e-6)
+    piece = bare.prepared(case)
+    losses = [float(piece.call()) for _ in range(8)]
+    assert losses[-1] < losses[0] and piece.tokens == bare.STEPS * 64 * 8
 
 
 def test_parts_of_a_step_are_shares_of_the_whole(monkeypatch):
