@@ -16,7 +16,7 @@ import jax
 import jax.numpy as jnp
 from jax import lax
 
-from epx.codes import requential
+from epx.codes._samples import sample
 from epx.learning import optim
 from epx.learning.batch import Batch
 from epx.learning.learner import Learning, finish, freeze_failed
@@ -117,7 +117,7 @@ def _step(
     state: State,
 ) -> tuple[State, Row]:
     learner, writer = state.learner, state.teacher
-    drawn = requential.sample(learning, generator, hyper, state.step, writer.params)
+    drawn = sample(learning, generator, hyper, state.step, writer.params)
     drawn = Example(drawn.tokens_T, drawn.coded_T)
     seen = _with_earlier(learning.batch, writer, drawn)
     rate = optim.rate(hyper, state.step)

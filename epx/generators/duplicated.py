@@ -14,6 +14,7 @@ import dataclasses
 from dataclasses import dataclass, field
 
 import jax
+import jax.numpy as jnp
 
 from epx.generators import _parts
 from epx.types import Example, Generator, MakeParts, Spec, require, require_whole
@@ -47,9 +48,10 @@ class Duplicated:
 
     def example(self, key: jax.Array, index: jax.Array) -> Example:
         """One of the examples, drawn with `key`; `index` is not used."""
-        number = jax.random.randint(jax.random.fold_in(key, _CHOICE), (), 0, self.distinct)
+        own = jax.random.fold_in(key, _CHOICE)
+        number = jax.random.randint(own, (), 0, self.distinct, jnp.int32)
         own_key = jax.random.fold_in(jax.random.wrap_key_data(self.draws_2), number)
-        return self.source.example(own_key, number.astype("uint32"))
+        return self.source.example(own_key, number.astype(jnp.uint32))
 
     def oracle_nats(self, example: Example) -> None:
         """None: the law is a list of examples."""

@@ -101,9 +101,10 @@ def _is_shipped(function: Callable) -> bool:
 
 def _whole(function: Callable) -> Callable:
     """The function behind `functools.partial` and decorators such as `jax.jit`."""
-    while isinstance(function, functools.partial):
-        function = function.func
-    return inspect.unwrap(function)
+    while isinstance(function, functools.partial) or hasattr(function, "__wrapped__"):
+        whole = isinstance(function, functools.partial)
+        function = function.func if whole else function.__wrapped__
+    return function
 
 
 def _file(function: Callable) -> str:
