@@ -11,7 +11,8 @@ ends of windows. Products of primes are the positive control. `power` says how m
 which difference. The rate is chosen from RATES by the shortest description of English, the mean of
 both directions.
 
-Claims 141 to 143, not measured yet.
+Claims 141 to 143; 45 minutes on 2 cores, beside other work. No gap is a cliff; a seed spreads by 2
+to 4 %, so that 1 % takes 15 to 60 seeds.
 """
 
 import math
@@ -170,7 +171,9 @@ def draw(runs: Sequence[Run], path: Path | None = None) -> Figure:
                     (float(n), Estimate(100 * mean, 100 * half))
                     for n, (mean, half) in enumerate(found)
                 ]
-        panels.append(lines.Panel(observer, "", "loss backwards, %", series, names=texts))
+        panels.append(
+            lines.Panel(observer, "", "loss backwards, %", series, names=texts, y_scale="linear")
+        )
     return lines.panels(panels, path)
 
 

@@ -34,16 +34,17 @@ CLAIMS = {
 SEEDS = range(10)
 LENGTH, BATCH, STEPS, PERIOD = 32, 32, 1500, 100
 LR = 0.2  # to be chosen
+_LETTERS = f"story letters=8 successors=3 length={LENGTH}"
 # Name, text, natural weight; of what is evaluated only the weight is 0.
 PARTS: dict[str, tuple[str, float]] = {
     "constant": (f"iid law=constant length={LENGTH}", 2),
     "repeats": (f"iid law=repeat vocab=16 period=8 length={LENGTH}", 2),
     "noise": (f"iid law=uniform vocab=16 length={LENGTH}", 4),
-    "letters": (f"story length={LENGTH}", 3),
-    "letters again": (f"story length={LENGTH}", 3),
+    "letters": (_LETTERS, 3),
+    "letters again": (_LETTERS, 3),
     "hidden chains": (f"markov states=8 hidden=8 length={LENGTH - 1}", 1),
-    "rule 54": ("eca rule=54 width=16 steps=2", 1),
-    "rule 110, unseen": ("eca rule=110 width=16 steps=2", 0),
+    "rule 54": ("eca rule=54 width=16 steps=1", 1),
+    "rule 110, unseen": ("eca rule=110 width=16 steps=1", 0),
 }
 NAMES = list(PARTS)
 STRUCTURED = ("repeats", "letters", "hidden chains", "rule 54")
