@@ -6,7 +6,8 @@ Plain JSON and npz, read without pickle, written to a temporary file and renamed
     env.json               versions, devices and flags; where it was resumed or extended
     rows/<first step>.npz  sums per step, arrays of shape (M, K, ...)
     evals/<step>.npz       held-out nats per example, arrays of shape (M, E)
-    baselines.npz          gzip and xz bits and the generator's own law on held-out tokens
+    baselines.npz          of held-out examples gzip and xz bits, the generator's own law, and how
+                           many differ
     ckpt/                  states at chunk ends
     done.json              written last; a run that has it is complete
 """

@@ -2,7 +2,8 @@
 
 Gumbel MuZero's policy on the real rules (arXiv 2202.00633; the recipe of the AlphaZero example of
 pgx): a learner gives a prior over moves and the value of a position; without one the prior is
-uniform and the value the outcome of a single game of random moves.
+uniform and the value the outcome of a single game of random moves. A learner reads the cells of a
+position as tokens, and a token that asks for the move or for the outcome.
 """
 
 from collections.abc import Callable
@@ -13,8 +14,10 @@ import jax.numpy as jnp
 
 from epx.generators.kernels import boards
 from epx.generators.kernels.boards import Game
-from epx.types import refusal
+from epx.types import Observer, PyTree, refusal
 
+# Tokens: cells, questions, outcomes; those of moves follow.
+EMPTY, MINE, THEIRS, ASK_MOVE, ASK_OUTCOME, LOSS, DRAW, WIN = range(8)
 # (board, player, key) -> logits of the moves and the value of the position to that player.
 Evaluate = Callable[[jax.Array, jax.Array, jax.Array], tuple[jax.Array, jax.Array]]
 
@@ -116,3 +119,40 @@ def rollout(
     plies = jnp.arange(rules.cells, dtype=jnp.int32)
     value = jax.lax.scan(step, first, plies)[0][3]
     return jnp.zeros(rules.moves, jnp.float32), value
+
+
+def learned(
+    rules: Game,
+    observer: Observer,
+    params: PyTree,
+    board_N: jax.Array,
+    player: jax.Array,
+    key: jax.Array,
+) -> tuple[jax.Array, jax.Array]:
+    """A learner's logits of the moves, and its value of a position: how much likelier it is won
+    than lost."""
+    cells_1xN = seen_by(board_N, player)[None]
+    # What is read first ends before the question, which differs.
+    given_1xG = jnp.pad(cells_1xN, ((0, 0), (0, 1)))
+    no_mask = jnp.zeros((1, rules.cells + 2, rules.moves), jnp.float32)
+    cache = observer.start(params, given_1xG, no_mask)
+
+    def answer(question: jax.Array) -> jax.Array:
+        return observer.step(params, cache, question[None], no_mask)[1][0]
+
+    logits_2xV = jax.vmap(answer)(jnp.array([ASK_MOVE, ASK_OUTCOME]))
+    outcomes_3 = jax.nn.softmax(logits_2xV[1, LOSS : WIN + 1])
+    return logits_2xV[0, WIN + 1 :], outcomes_3[2] - outcomes_3[0]
+
+
+def seen_by(board_N: jax.Array, player: jax.Array) -> jax.Array:
+    """The cells as a player sees them, int32."""
+    own_N = jnp.where(board_N == player, MINE, THEIRS)
+    return jnp.where(board_N == 0, EMPTY, own_N).astype(jnp.int32)
+
+
+def board_of(cells_N: jax.Array) -> jax.Array:
+    """The board of which the player who moves sees these cells, int32."""
+    player = 1 + (cells_N != EMPTY).sum(dtype=jnp.int32) % 2
+    own_N = jnp.where(cells_N == MINE, player, 3 - player)
+    return jnp.where(cells_N == EMPTY, 0, own_N).astype(jnp.int32)

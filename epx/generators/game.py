@@ -3,17 +3,20 @@
 View `games`: the moves of a game, one after the other, all coded. View `moves`: the cells of one
 position of a game, as the player who moves sees them, and a token that asks for the move, which are
 given; the move is coded and comes with a mask of the legal ones. View `both` asks in half of the
-examples for the outcome of the game instead: what a search wants to know of a position.
+examples for the outcome of the game instead: what a search wants to know of a position. Only this
+view has tokens for outcomes, so that the record of another one cannot guide a search.
 
 The `random` player makes any legal move, the `optimal` one any that leads to the best outcome that
 can be forced, and `search` looks ahead, with the learner of a record or without. Where the game is
-solved, rows have the best moves, the other moves and the outcomes apart.
+solved, rows have 2A + 1 parts: the best moves where 1, 2, ... A moves are legal, the other moves in
+the same order, and the outcomes.
 
 >>> generator = make(jax.random.key(0), None, view="games")
 >>> generator.spec
-Spec(vocab=10, length=9, size=None, version=1, held_out=0, given=0, side=0)
+Spec(vocab=10, length=9, size=None, version=2, held_out=0, given=0, side=0)
 """
 
+import dataclasses
 import functools
 from dataclasses import dataclass, field
 from typing import NamedTuple
@@ -23,11 +26,12 @@ import jax.numpy as jnp
 import numpy as np
 
 from epx.generators import _search
+from epx.generators._search import ASK_MOVE, ASK_OUTCOME, DRAW, LOSS, WIN
 from epx.generators.kernels import boards
 from epx.generators.kernels.boards import Game
-from epx.types import Example, LearnerOf, Observer, PyTree, Spec, require, require_whole
+from epx.types import Example, LearnerOf, Observer, PyTree, Refusal, Spec, require, require_whole
 
-VERSION = 1
+VERSION = 2
 TINY = dict(view="moves")
 
 GAMES = {
@@ -36,14 +40,12 @@ GAMES = {
     "connect_four": Game(6, 7, 4, drops=True),
 }
 PLAYERS = ("random", "optimal", "search")
-VIEWS = ("games", "moves", "both")
-MOST_CODES = 2**25  # of a table of best moves
+# The token of the first move in each view; tokens of moves are the last ones.
+FIRST_MOVE = {"games": 1, "moves": ASK_MOVE + 1, "both": WIN + 1}
+END = 0  # in view games, the token after the end of a game
 MOST_SIMULATIONS = 1024
 
 _STATIC = {"static": True}
-# Tokens of a position: cells, questions, outcomes (loss, draw, win), and from FIRST_MOVE on moves.
-EMPTY, MINE, THEIRS, ASK_MOVE, ASK_OUTCOME, LOSS, DRAW, WIN, FIRST_MOVE = range(9)
-END = 0  # the token after the end of a game; a move is one more than its number
 
 
 class _Guide(NamedTuple):
@@ -58,15 +60,14 @@ class Played:
     """The generator made by `make`.
 
     Attributes:
-      best_C: best moves of each position as bits, by its code; of shape 1 where they are not needed
-        or not known.
+      table: of best moves; `boards.NO_TABLE` where these are not needed or not known.
       params: weights of the learner that guides the search, or ().
       rules: of the game.
       player, view, simulations: the arguments of `make`.
       guide: the learner.
     """
 
-    best_C: jax.Array
+    table: boards.Table
     params: PyTree
     rules: Game = field(metadata=_STATIC)
     player: str = field(metadata=_STATIC)
@@ -78,38 +79,35 @@ class Played:
     def spec(self) -> Spec:
         """Endless."""
         cells, moves = self.rules.cells, self.rules.moves
+        vocab, given = FIRST_MOVE[self.view] + moves, cells + 1
         if self.view == "games":
-            return Spec(moves + 1, cells, size=None, version=VERSION)
-        vocab, given = FIRST_MOVE + moves, cells + 1
+            return Spec(vocab, cells, size=None, version=VERSION)
         return Spec(vocab, given + 1, None, VERSION, given=given, side=moves, masked=True)
 
     def example(self, key: jax.Array, index: jax.Array) -> Example:
         """A game, or one of its positions; `index` is not used."""
         play_key, choice_key = jax.random.split(key)
         boards_PxN, moves_P, alive_P, outcome = self._game(play_key)
+        answers_P = FIRST_MOVE[self.view] + moves_P
         if self.view == "games":
-            return Example(jnp.where(alive_P, moves_P + 1, END), alive_P)
+            return Example(jnp.where(alive_P, answers_P, END), alive_P)
         ply_key, ask_key = jax.random.split(choice_key)
         ply = jax.random.randint(ply_key, (), 0, alive_P.sum(dtype=jnp.int32), jnp.int32)
-        board_N, player, move = boards_PxN[ply], 1 + ply % 2, moves_P[ply]
+        board_N, player = boards_PxN[ply], 1 + ply % 2
         asks_outcome = jax.random.bernoulli(ask_key) & (self.view == "both")
         result = jnp.where(outcome == 0, DRAW, jnp.where(outcome == player, WIN, LOSS))
-        answer = jnp.where(asks_outcome, result, FIRST_MOVE + move)
+        answer = jnp.where(asks_outcome, result, answers_P[ply])
         asked = jnp.where(asks_outcome, ASK_OUTCOME, ASK_MOVE)
-        cells_N = _seen_by(board_N, player)
+        cells_N = _search.seen_by(board_N, player)
         tokens_T = jnp.concatenate([cells_N, jnp.stack([asked, answer])]).astype(jnp.int32)
-        legal_A = boards.legal(self.rules, board_N) & ~asks_outcome
-        side_TxR = jnp.where(self._is_answer()[:, None], legal_A.astype(jnp.float32), 0.0)
+        legal_A, moves = boards.legal(self.rules, board_N), self.rules.moves
+        masks_TxA = self._is_answer()[:, None] & legal_A & ~asks_outcome
         part_P = None
-        if self.best_C.shape[-1] > 1:
-            is_best = self._best(board_N)[move]
-            part_P = jnp.stack([is_best & ~asks_outcome, ~is_best & ~asks_outcome, asks_outcome])
-        return Example(tokens_T, self._is_answer(), side_TxR, part_P)
-
-    def _best(self, board_N: jax.Array) -> jax.Array:
-        """Which moves are best, bool of shape A."""
-        bits = self.best_C[boards.code(self.rules, board_N)].astype(jnp.uint32)
-        return (bits >> jnp.arange(self.rules.moves, dtype=jnp.uint32) & 1) == 1
+        if self.table.code_S.shape[-1] > 1:
+            is_best = boards.best(self.rules, self.table, board_N)[moves_P[ply]]
+            part = legal_A.sum() - 1 + jnp.where(is_best, 0, moves)
+            part_P = jnp.arange(2 * moves + 1) == jnp.where(asks_outcome, 2 * moves, part)
+        return Example(tokens_T, self._is_answer(), masks_TxA.astype(jnp.float32), part_P)
 
     def _game(self, key: jax.Array) -> tuple[jax.Array, jax.Array, jax.Array, jax.Array]:
         """Boards before each ply (PxN, int32), moves (P, int32), whether it is played (P), and who
@@ -135,28 +133,17 @@ class Played:
         """Log probabilities of the moves after a search, float32 of shape A."""
         evaluate = functools.partial(_search.rollout, self.rules)
         if self.guide.observer is not None:
-            evaluate = self._evaluate
+            guide = self.guide.observer, self.params
+            evaluate = functools.partial(_search.learned, self.rules, *guide)
         own = jax.random.fold_in(key, 1)
         log_p_A = _search.law(self.rules, evaluate, self.simulations, board_N, own)
         return jnp.where(boards.legal(self.rules, board_N).any(), log_p_A, 0.0)
-
-    def _evaluate(self, board_N, player, key):
-        """The learner's logits of the moves, and its value of a position."""
-        cells_N = _seen_by(board_N, player)
-        questions_2 = jnp.array([ASK_MOVE, ASK_OUTCOME])
-        tokens_2xT = jnp.concatenate(
-            [jnp.tile(cells_N, (2, 1)), questions_2[:, None], jnp.zeros((2, 1), jnp.int32)], axis=1
-        ).astype(jnp.int32)
-        side_2xTxR = jnp.zeros((*tokens_2xT.shape, self.rules.moves), jnp.float32)
-        logits_2xV = self.guide.observer.logits(self.params, tokens_2xT, side_2xTxR)[:, -1]
-        outcomes_3 = jax.nn.softmax(logits_2xV[1, LOSS : WIN + 1])
-        return logits_2xV[0, FIRST_MOVE:], outcomes_3[2] - outcomes_3[0]
 
     def _law(self, board_N: jax.Array) -> jax.Array:
         """Log probabilities of the moves of the player whose turn it is, float32 of shape A."""
         legal_A = boards.legal(self.rules, board_N)
         if self.player == "optimal":
-            best_A = self._best(board_N)
+            best_A = boards.best(self.rules, self.table, board_N)
             legal_A = jnp.where(best_A.any(), best_A, legal_A)
         # Where no move is legal, after the end, any law will do.
         legal_A = jnp.where(legal_A.any(), legal_A, True)
@@ -177,21 +164,16 @@ class Played:
         """Log probabilities TxV, from the earlier tokens; None as above."""
         if self.player == "search" or self.view == "both":
             return None
+        others = jnp.full(FIRST_MOVE[self.view], -jnp.inf, jnp.float32)
         if self.view == "moves":
-            cells_N = tokens_T[: self.rules.cells]
-            player = 1 + (cells_N > 0).sum(dtype=jnp.int32) % 2
-            board_N = jnp.where(
-                cells_N == EMPTY, 0, jnp.where(cells_N == MINE, player, 3 - player)
-            ).astype(jnp.int32)
-            others = jnp.full(FIRST_MOVE, -jnp.inf, jnp.float32)
+            board_N = _search.board_of(tokens_T[: self.rules.cells])
             last_V = jnp.concatenate([others, self._law(board_N)])
             return jnp.where(self._is_answer()[:, None], last_V, 0.0)
 
         def step(state, column):
             board_N, alive = state
             ply, token = column
-            logits_V = jnp.concatenate([jnp.full(1, -jnp.inf, jnp.float32), self._law(board_N)])
-            logits_V = jnp.where(alive, logits_V, 0.0)
+            logits_V = jnp.where(alive, jnp.concatenate([others, self._law(board_N)]), 0.0)
             later_N = boards.play(self.rules, board_N, token - 1, 1 + ply % 2)
             goes_on = alive & (token > END)
             later_N = jnp.where(goes_on, later_N, board_N)
@@ -209,18 +191,12 @@ class Played:
         cells = [".ox"[token] for token in tokens[:-2]]
         for last in range(self.rules.columns - 1, len(cells), self.rules.columns):
             cells[last] += "\n"
-        answer = tokens[-1]
-        named = {LOSS: "loss", DRAW: "draw", WIN: "win"}.get(answer, f"{answer - FIRST_MOVE + 1}")
-        return [*cells, "move " if tokens[-2] == ASK_MOVE else "outcome ", named]
+        if tokens[-2] == ASK_MOVE:
+            return [*cells, "move ", f"{tokens[-1] - FIRST_MOVE[self.view] + 1}"]
+        return [*cells, "outcome ", {LOSS: "loss", DRAW: "draw", WIN: "win"}[tokens[-1]]]
 
     def _is_answer(self) -> jax.Array:
         return jnp.arange(self.spec.length) == self.spec.length - 1
-
-
-def _seen_by(board_N: jax.Array, player: jax.Array) -> jax.Array:
-    """The cells as a player sees them, int32."""
-    own_N = jnp.where(board_N == player, MINE, THEIRS)
-    return jnp.where(board_N == 0, EMPTY, own_N).astype(jnp.int32)
 
 
 def make(
@@ -241,8 +217,8 @@ def make(
       player: `random`, `optimal` where all positions can be looked at, or `search`.
       view: `games`, `moves` or `both`.
       simulations: of a search, for each move.
-      record: of the learner that guides a search, trained on view=both: a folder, or
-        `ensemble:NAME` in a sweep; "" searches without one.
+      record: of the learner that guides a search, trained on view=both of the same game: a folder,
+        or `ensemble:NAME` in a sweep; "" searches without one.
 
     Raises:
       ValueError: an unknown game, player or view, a game that is too large to be solved here, or a
@@ -250,23 +226,27 @@ def make(
     """
     require("generator.game", game, game in GAMES, " or ".join(GAMES))
     require("generator.player", player, player in PLAYERS, " or ".join(PLAYERS))
-    require("generator.view", view, view in VIEWS, " or ".join(VIEWS))
+    require("generator.view", view, view in FIRST_MOVE, " or ".join(FIRST_MOVE))
     require_whole("generator.simulations", simulations, 1, MOST_SIMULATIONS, "for each move")
     accepted = "none without player=search"
     require("generator.record", record, player == "search" or not record, accepted)
     rules = GAMES[game]
-    solved = boards.codes(rules) <= MOST_CODES
+    solvable = boards.solvable(rules)
     accepted = f"random or search in {game}, which has too many positions to be solved here"
-    require("generator.player", player, player != "optimal" or solved, accepted)
-    table = jnp.zeros(1, jnp.uint8)
-    if solved and (player == "optimal" or view != "games"):
-        dtype = np.uint8 if rules.moves <= 8 else np.uint16
-        table = jnp.asarray(boards.best_moves(rules).astype(dtype))
-    made = Played(table, (), rules, player, view, simulations, _Guide(None))
+    require("generator.player", player, player != "optimal" or solvable, accepted)
+    needs_table = solvable and (player == "optimal" or view != "games")
+    table = boards.best_moves(rules) if needs_table else boards.NO_TABLE
+    on_device = jax.tree.map(jnp.asarray, table)
+    made = Played(on_device, (), rules, player, view, simulations, _Guide(None))
     if player == "search":
         _search.package()
     if not record:
         return made
-    both = Played(jnp.zeros(1, jnp.uint8), (), rules, "random", "both", 1, _Guide(None))
-    observer, params = learner_of("generator.record", record, both)
-    return Played(table, params, rules, player, view, simulations, _Guide(observer))
+    both = dataclasses.replace(made, view="both")
+    try:
+        observer, params = learner_of("generator.record", record, both)
+    except Refusal as error:
+        raise Refusal(f"{error}; it guides a search in {game}, so view=both") from error
+    accepted = "a record of an observer that can sample"
+    require("generator.record", record, bool(observer.start and observer.step), accepted)
+    return dataclasses.replace(made, params=params, guide=_Guide(observer))

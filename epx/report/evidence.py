@@ -171,6 +171,17 @@ def all_right(run: Run) -> dict[int, float]:
     return {seed: float(right_M[m]) for seed, m in summary.seeds(run).items() if seed in finite}
 
 
+def distinct_examples(run: Run) -> dict[int, float]:
+    """By seed the number of different held-out examples, as a share of all; RecordError if the
+    record is older than this number."""
+    return _distinct(run, "distinct_examples")
+
+
+def distinct_contexts(run: Run) -> dict[int, float]:
+    """The same of what their coded tokens are predicted from: tokens that are not, and vectors."""
+    return _distinct(run, "distinct_contexts")
+
+
 def training_flops(run: Run, step: int) -> dict[int, float]:
     """By seed the FLOPs of the first steps."""
     flops_MxK = run.record.rows["flops"][:, :step]
@@ -204,6 +215,14 @@ def flops_to(run: Run, target_bits: float) -> dict[int, float]:
         for seed, bits in example_bits(run, Reading(step=step)).items():
             reached[seed] = flops[seed] if bits <= target_bits else reached.get(seed, math.nan)
     return reached
+
+
+def _distinct(run: Run, name: str) -> dict[int, float]:
+    if name not in run.record.baselines:
+        raise RecordError(f"{run.record.path} has no {name}: it was made by an older version")
+    share_M = run.record.baselines[name] / run.record.config["eval"]["examples"]
+    finite = by_seed(run, entropy_bits_per_tok)
+    return {seed: float(share_M[m]) for seed, m in summary.seeds(run).items() if seed in finite}
 
 
 def _coded_per_example(run: Run) -> float:

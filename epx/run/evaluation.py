@@ -78,8 +78,9 @@ def held_out_examples(generator: Generator, hyper: Hyper, index_B: jax.Array) ->
 def baselines(setup: Setup) -> dict[str, np.ndarray]:
     """Baselines on the held-out tokens, arrays with a leading member axis.
 
-    `gzip_bits`, `xz_bits` and `compressed_tok` of the coded tokens in order, and, if the law of
-    every member is known, `oracle_nats` and `oracle_tok` of the first ORACLE_EXAMPLES. With
+    `gzip_bits`, `xz_bits` and `compressed_tok` of the coded tokens in order; `distinct_examples`
+    and `distinct_contexts`, as in `distinct`; and, if the law of every member is known,
+    `oracle_nats` and `oracle_tok` of the first ORACLE_EXAMPLES. With
     `eval.rulers` also `reservoir_bits` and `reservoir_floor_bits` of all tokens in order, and
     `compressors_seconds` and `reservoir_seconds`. With `eval.against` those of `compared`.
     """
@@ -93,6 +94,7 @@ def baselines(setup: Setup) -> dict[str, np.ndarray]:
         started = time.perf_counter()
         sizes: dict[str, Any] = compressed_bits(coded, vocab) | {"compressed_tok": coded.size}
         compressed = time.perf_counter()
+        sizes |= distinct(examples)
         if setup.plan.rulers:
             found = reservoir.score(examples.tokens_T.reshape(-1), vocab)
             sizes |= {
@@ -142,6 +144,23 @@ def compared(generator: Generator, examples: Example, against: int) -> dict[str,
     return covered._asdict() | {
         "right": float(1 - is_wrong_ExT.any(1).mean()),
         "impossible": float(is_wrong_ExT.sum() / others.coded_T.sum()),
+    }
+
+
+def distinct(examples: Example) -> dict[str, int]:
+    """How many of the examples differ, and how many of their contexts.
+
+    A context is what is not coded: tokens, and the vectors of side information.
+    """
+    contexts_ExT = np.where(examples.coded_T, -1, examples.tokens_T)
+
+    def count(*arrays: np.ndarray | None) -> int:
+        known = [array for array in arrays if array is not None]
+        return len({b"".join(array[n].tobytes() for array in known) for n in range(len(known[0]))})
+
+    return {
+        "distinct_examples": count(examples.tokens_T, examples.side),
+        "distinct_contexts": count(contexts_ExT, examples.side),
     }
 
 

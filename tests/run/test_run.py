@@ -14,13 +14,14 @@ from epx.codes import prequential
 from epx.generators import iid, life, text
 from epx.learning.batch import Batch
 from epx.observers import counts, transformer
-from epx.run import loop, measure
+from epx.run import evaluation, loop, measure
 from epx.run import setup as setups
 from epx.run.devices import Layout, make_layout
 from epx.run.plan import Plan
 from epx.run.setup import make_batch, stack
 from epx.streams import example_key, stream
 from epx.sweeps import grid
+from epx.types import Example
 from tests import linear
 from tests.runs import rows, same, train, with_run
 
@@ -35,6 +36,18 @@ def test_rows_hold_what_they_say(tiny_config, tmp_path):
     assert sorted(done.evals) == [20, 40]
     assert done.evals[40]["ema_nats"].shape == (2, 32)
     assert done.done["steps"] == 40
+
+
+def test_baselines_count_what_differs():
+    """A context is equal where all that is not coded is: tokens, and vectors if there are any."""
+    tokens_ExT = np.array([[1, 2, 0], [1, 2, 0], [1, 2, 1], [3, 2, 1]], np.int32)
+    coded_ExT = np.broadcast_to([False, True, True], (4, 3))
+    counted = {"distinct_examples": 3, "distinct_contexts": 2}
+    assert evaluation.distinct(Example(tokens_ExT, coded_ExT)) == counted
+    side = np.zeros((4, 3, 1), np.float32)
+    side[1] = 1
+    counted = {"distinct_examples": 4, "distinct_contexts": 3}
+    assert evaluation.distinct(Example(tokens_ExT, coded_ExT, side)) == counted
 
 
 VARIANTS = {

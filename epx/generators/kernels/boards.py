@@ -13,6 +13,8 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
+MOST_CODES = 2**25  # of a game that is solved
+
 
 class Game(NamedTuple):
     """The rules.
@@ -94,15 +96,32 @@ def codes(game: Game) -> int:
     return 3**game.cells
 
 
-@functools.lru_cache(maxsize=4)
-def best_moves(game: Game) -> np.ndarray:
-    """Of every reachable position that is not over the best moves, as bits, by its code.
+class Table(NamedTuple):
+    """The best moves of the S reachable positions at which a player is to move.
 
-    A move is best if it leads to the best outcome that can be forced. uint32, 0 elsewhere.
+    Attributes:
+      code_S: int32, the codes of the positions, ascending.
+      best_S: uint8 or uint16, the moves that lead to the best outcome that can be forced, as bits.
     """
-    layers = _reachable(game)
-    value = np.zeros(codes(game), np.int8)  # to the player who moves: 1 wins, -1 loses
-    best = np.zeros(codes(game), np.uint32)
+
+    code_S: np.ndarray
+    best_S: np.ndarray
+
+
+NO_TABLE = Table(np.zeros(1, np.int32), np.zeros(1, np.uint8))
+
+
+def solvable(game: Game) -> bool:
+    """Whether all positions of a game can be looked at."""
+    return codes(game) <= MOST_CODES
+
+
+@functools.lru_cache(maxsize=4)
+def best_moves(game: Game) -> Table:
+    """The table of a solvable game, filled from the full boards backwards."""
+    layers, value = _reachable(game), np.zeros(codes(game), np.int8)
+    kind = np.uint8 if game.moves <= 8 else np.uint16
+    parts = []
     for ply in range(len(layers) - 1, -1, -1):
         boards_PxN, player = layers[ply], 1 + ply % 2
         own = code_of(game, boards_PxN)
@@ -115,10 +134,21 @@ def best_moves(game: Game) -> np.ndarray:
                 after[may_P, move] = -value[later]
         top_P = after.max(1)
         open_P = ~lost_P & (top_P > -2)
+        # To the player who moves: 1 wins, -1 loses.
         value[own] = np.where(lost_P, -1, np.where(open_P, top_P, 0))
-        bits = ((after == top_P[:, None]) * (1 << np.arange(game.moves))).sum(1)
-        best[own] = np.where(open_P, bits, 0)
-    return best
+        bits_P = ((after == top_P[:, None]) * (1 << np.arange(game.moves))).sum(1)
+        parts.append((own[open_P], bits_P[open_P]))
+    code_S, best_S = map(np.concatenate, zip(*parts))
+    order = np.argsort(code_S)
+    return Table(code_S[order].astype(np.int32), best_S[order].astype(kind))
+
+
+def best(game: Game, table: Table, board_N: jax.Array) -> jax.Array:
+    """Which moves are best, bool of shape A; none on a board that is not in the table."""
+    own = code(game, board_N)
+    place = jnp.searchsorted(table.code_S, own)
+    bits = jnp.where(table.code_S[place] == own, table.best_S[place], 0).astype(jnp.uint32)
+    return (bits >> jnp.arange(game.moves, dtype=jnp.uint32) & 1) == 1
 
 
 def _reachable(game: Game) -> list[np.ndarray]:
