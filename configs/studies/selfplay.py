@@ -43,7 +43,7 @@ SEEDS = range(5)
 SIMULATIONS, BATCH, STEPS, WIDTH = 16, 64, 750, 32
 # Of 0.05, 0.1, 0.2 and 0.4 the one with the lowest held-out loss at seeds 100 and 101: of the first
 # learner, and of moves of the search alone, in tic-tac-toe. For moves of the optimal player in both
-# games, and whole games, 0.4 has less, by at most 0.02 bit per move.
+# games, and for whole games of tic-tac-toe, 0.4 has less, by at most 0.02 bit per move.
 LR = 0.2
 TIC_TAC_TOE, CONNECT_FOUR = "tic-tac-toe", "connect four"
 BOARDS = {TIC_TAC_TOE: "tic_tac_toe", CONNECT_FOUR: "connect_four_4x5"}
