@@ -21,19 +21,16 @@ from collections.abc import Collection, Sequence
 from pathlib import Path
 from typing import Any
 
-import jax
 import numpy as np
 from matplotlib.figure import Figure
 
-import epx
 from configs import base
-from epx.analysis import curation, rank
-from epx.analysis.measurement import LN2, Estimate
+from epx.analysis import curation
+from epx.analysis.measurement import Estimate
 from epx.report import evidence, lines, parts
 from epx.report.claims import Check
 from epx.report.summary import Run
 from epx.sweeps.grid import product, vary
-from epx.types import Example, Generator
 
 CLAIMS = {
     231: "Each operation alone reaches the final loss of raw data in fewer tokens",
@@ -182,7 +179,9 @@ def speed_up(runs: Sequence[Run], arm: str, other: str = RAW) -> list[dict[int, 
 def check(number: int, runs: Sequence[Run]) -> list[Check]:
     """Ratios of tokens are paired by seed."""
     if number == 235:
-        return _found_without_labels()
+        from configs.studies import _clusters  # needs JAX, which reading records does not
+
+        return _clusters.checks(PARTS, _text(_weights(())))
     last = {arm: evidence.mean(speed_up(runs, arm)[-1]) for arm in OPERATIONS}
     if number == 231:
         return [Check(f"speed-up, {arm}", estimate, 1) for arm, estimate in last.items()]
@@ -202,41 +201,6 @@ def check(number: int, runs: Sequence[Run]) -> list[Check]:
         for found in [[of_seed[seed] for of_seed in by_target]]
     }
     return [Check("largest over median speed-up", evidence.mean(ratio), 2)]
-
-
-def _found_without_labels(count: int = 4000) -> list[Check]:
-    """Of pages of the raw corpus: clusters against parts, and redundancy against the laws."""
-    corpus = epx.generator("mixture", parts="; ".join(PARTS.values()), weights=_text(_weights(())))
-    pages = _drawn(corpus, count)
-    tokens_NxT, part_N = np.asarray(pages.tokens_T), np.asarray(pages.part_P).argmax(1)
-    cluster_N = curation.clusters(tokens_NxT, corpus.spec.vocab, len(PARTS))
-    found, known = [], []
-    for cluster in np.unique(cluster_N):
-        own = cluster_N == cluster
-        found.append(curation.redundancy(tokens_NxT[own], corpus.spec.vocab))
-        known.append(np.mean([_redundancy_of(corpus, part, count) for part in part_N[own]]))
-    ranks = rank.with_interval(found, known)
-    same = curation.agreement(cluster_N, part_N)
-    return [
-        Check("adjusted Rand index of clusters and parts", Estimate(same, 0.0), 0.5),
-        Check("rank correlation of redundancy, found and known", ranks.estimate, 0.5),
-    ]
-
-
-def _drawn(generator: Generator, count: int) -> Example:
-    keys = jax.random.split(jax.random.key(0), count)
-    return jax.jit(jax.vmap(generator.example, in_axes=(0, None)))(keys, 0)
-
-
-def _redundancy_of(corpus: Any, part: int, pages: int) -> float:
-    """That of a part by its law, in as many pages of the corpus."""
-    length, copies = LENGTH, list(PARTS).index("copies")
-    source = corpus.parts[0 if part == copies else part]
-    bits = float(jax.vmap(source.oracle_nats)(_drawn(source, 500)).sum(1).mean()) / LN2
-    if part == copies:
-        distinct, drawn = corpus.parts[copies].distinct, pages * _weights(())[copies]
-        bits = bits * distinct / drawn + np.log2(distinct)
-    return float(1 - bits / (length * np.log2(corpus.spec.vocab)))
 
 
 def draw(runs: Sequence[Run], path: Path | None = None) -> Figure:

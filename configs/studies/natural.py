@@ -116,10 +116,10 @@ def draw(runs: Sequence[Run], path: Path | None = None) -> Figure:
     panels = []
     for title, quantity in quantities.items():
         series = {
-            name: _shortest([evidence.pick(runs, label__generator=name, label__observer=observer)
-                             for observer in OBSERVERS], quantity)
+            name: _shortest(of_data, quantity)
             for name in DATA
-        }  # fmt: skip
+            if (of_data := evidence.select(runs, label__generator=name))
+        }
         panels.append(lines.Panel(title, "FLOP", "", series, scale="log", y_scale="linear"))
     return lines.panels(panels, path)
 

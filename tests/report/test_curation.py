@@ -3,6 +3,7 @@
 import numpy as np
 import pytest
 
+from configs.studies import _clusters
 from configs.studies import curation as study
 from epx import record
 from epx.analysis.measurement import LN2
@@ -81,7 +82,7 @@ def test_claims_are_judged(runs, number, verdicts):
 
 
 def test_pages_are_clustered_without_labels():
-    same, ranks = study._found_without_labels(800)
+    same, ranks = _clusters.checks(study.PARTS, study._text(study._weights(())), pages=800)
     assert 0 < same.estimate.mean < 1 and -1 <= ranks.estimate.mean <= 1
 
 

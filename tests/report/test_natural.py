@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from configs.studies import natural
-from epx.report import summary
+from epx.report import evidence, summary
 from epx.run.setup import assemble
 from epx.sweeps.ensembles import ensembles
 from tests import records
@@ -42,6 +42,15 @@ def test_the_order_is_that_of_the_records(runs, number):
     if number == 161:
         expected = (0.6 - 0.3) / 2 / np.log(2)  # S is spread over the tokens of both steps
         assert first.estimate.mean == pytest.approx(expected, abs=1e-3)
+
+
+def test_lines_are_those_of_the_shortest_descriptions(runs):
+    """Every point has more compute and a shorter description than the one before."""
+    of_text = [run for run in runs if run.record.config["label"]["generator"] == natural.TEXT]
+    lengths = natural._shortest(of_text, evidence.description_bits_per_tok)
+    bits = [estimate.mean for _, estimate in lengths]
+    assert bits == sorted(set(bits), reverse=True) and bits
+    assert [flops for flops, _ in lengths] == sorted(flops for flops, _ in lengths)
 
 
 def test_the_figure_is_drawn(runs, tmp_path):
