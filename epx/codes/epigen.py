@@ -7,7 +7,8 @@ average of earlier rewards as baseline. Learner and writer start with the same w
 another run (`run.start`) or new ones. Real data give the shape of examples, what is drawn in them,
 and the held-out examples; the learner never learns from them.
 
-The charge is the learner's price of the writer's examples, before it learns from them.
+The charge is the learner's price of the writer's examples, before it learns from them. S is then of
+what is written, and H of real data: their sum describes neither.
 """
 
 from typing import NamedTuple
@@ -42,16 +43,15 @@ class Writer(NamedTuple):
     Attributes:
       params, opt, ema: as in `Learner`.
       baseline_nats: average of the rewards so far, nats per token.
-      tokens_NxBxT, coded_NxBxT: the last N batches, the oldest first; where nothing is coded there
-        is no batch yet.
+      earlier: examples of the last N batches, NxBxT, the oldest first; where nothing is coded there
+        is no batch yet. () if none is kept.
     """
 
     params: PyTree
     opt: PyTree
     ema: PyTree
     baseline_nats: jax.Array
-    tokens_NxBxT: jax.Array
-    coded_NxBxT: jax.Array
+    earlier: PyTree
 
 
 def make(
@@ -97,9 +97,8 @@ def make(
     def init(hyper: Hyper, params: PyTree = None) -> State:
         state = learning.init(hyper, params)
         none = jnp.zeros((buffer, batch.size, length), jnp.int32)
-        return state._replace(
-            teacher=Writer(*state.learner, jnp.float32(0), none, none.astype(bool))
-        )
+        earlier = Example(none, none.astype(bool)) if buffer else ()
+        return state._replace(teacher=Writer(*state.learner, jnp.float32(0), earlier))
 
     def step(generator: Generator, hyper: Hyper, state: State) -> tuple[State, Row]:
         return _step(learning, learner_steps, writer_rate, memory, generator, hyper, state)
@@ -140,8 +139,7 @@ def _step(
     # 3. The baseline, and the batch at the end of the buffer.
     writer = writer._replace(
         baseline_nats=memory * baseline + (1 - memory) * reward,
-        tokens_NxBxT=seen.tokens_T[1:],
-        coded_NxBxT=seen.coded_T[1:],
+        earlier=jax.tree.map(lambda leaf: leaf[1:], seen) if writer.earlier else (),
     )
     finite = charges.finite.all() & jnp.isfinite(reward)
     state = freeze_failed(state, state._replace(learner=learner, teacher=writer), finite)
@@ -152,13 +150,12 @@ def _step(
 
 def _with_earlier(batch: Batch, writer: Writer, drawn: Example) -> Example:
     """The batches of the buffer and after them the new one of all devices, NxBxT."""
-    earlier = Example(writer.tokens_NxBxT, writer.coded_NxBxT)
-
-    def joined(old_NxBxT: jax.Array, new: jax.Array) -> jax.Array:
-        new_BxT = batch.gather(new.reshape(-1, new.shape[-1]))
-        return jnp.concatenate([old_NxBxT, new_BxT[None]])
-
-    return jax.tree.map(joined, earlier, drawn)
+    new_1xBxT = jax.tree.map(
+        lambda leaf: batch.gather(leaf.reshape(-1, leaf.shape[-1]))[None], drawn
+    )
+    if not writer.earlier:
+        return new_1xBxT
+    return jax.tree.map(lambda *leaves: jnp.concatenate(leaves), writer.earlier, new_1xBxT)
 
 
 def _loss(learning: Learning, params: PyTree, seen: Example) -> jax.Array:

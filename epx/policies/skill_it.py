@@ -8,8 +8,8 @@ held-out losses; these are the online losses of the last steps, which are as lit
 import numpy as np
 from scipy import special
 
-from epx.policies import _curves
-from epx.types import Policy, refusal, require, require_whole
+from epx.policies import _curves, _texts
+from epx.types import Policy, require, require_whole
 
 
 def make(
@@ -52,11 +52,7 @@ def _graph(text: str, parts: int) -> np.ndarray:
     accepted = f"{parts} rows of {parts} numbers of at least 0, with ; between two rows"
     if not text:
         return np.eye(parts)
-    try:
-        rows = [[float(word) for word in row.split()] for row in text.split(";")]
-    except ValueError:
-        raise refusal("policy.graph", text, accepted) from None
+    rows = _texts.rows("policy.graph", text, accepted)
     square = len(rows) == parts and all(len(row) == parts for row in rows)
-    legal = square and all(0 <= number < 1e9 for row in rows for number in row)
-    require("policy.graph", text, legal, accepted)
+    require("policy.graph", text, square, accepted)
     return np.array(rows)

@@ -4,18 +4,18 @@ from collections.abc import Mapping
 
 import numpy as np
 
-from epx.types import Policy, refusal, require
+from epx.policies import _texts
+from epx.types import Policy, require
 
 
-def make(prior_MxP: np.ndarray, stages: str = "", steps: str = "") -> Policy:
+def make(prior_MxP: np.ndarray, chunk: int, stages: str = "", steps: str = "") -> Policy:
     """A policy that has the weights of one stage after the other.
-
-    A chunk has the weights of its first step: `run.chunk` should divide the steps of every stage.
 
     Args:
       prior_MxP: the weights of the config; a part that has 0 there has 0 in every stage.
+      chunk: steps between two changes.
       stages: the weights of each stage, numbers with spaces between and `;` between two stages.
-      steps: of each stage, whole numbers with spaces between; the last stage does not end.
+      steps: of each stage, multiples of `chunk` with spaces between; the last stage does not end.
 
     Raises:
       ValueError: weights or steps that are not accepted.
@@ -25,18 +25,15 @@ def make(prior_MxP: np.ndarray, stages: str = "", steps: str = "") -> Policy:
         f"stages with {parts} numbers of at least 0 each, one for each part, not all 0, and 0 "
         "where generator.weights is"
     )
-    weights_NxP = [_numbers("policy.stages", stage, accepted) for stage in stages.split(";")]
+    weights_NxP = _texts.rows("policy.stages", stages, accepted)
+    legal = all(len(weights) == parts and sum(weights) > 0 for weights in weights_NxP)
     never_P = (prior_MxP == 0).any(0)
-    legal = all(
-        len(weights) == parts and min(weights) >= 0 and sum(weights) > 0
-        and not np.any(np.array(weights)[never_P])
-        for weights in weights_NxP
-    )  # fmt: skip
+    legal = legal and not np.array(weights_NxP)[:, never_P].any()
     require("policy.stages", stages, legal, accepted)
-    accepted = f"{len(weights_NxP)} whole numbers above 0, one for each stage"
-    steps_N = _numbers("policy.steps", steps, accepted)
-    legal = len(steps_N) == len(weights_NxP) and all(n > 0 and n == int(n) for n in steps_N)
-    require("policy.steps", steps, legal, accepted)
+    accepted = f"{len(weights_NxP)} multiples of run.chunk={chunk} above 0, one for each stage"
+    steps_N, *others = _texts.rows("policy.steps", steps, accepted)
+    legal = len(steps_N) == len(weights_NxP) and all(n > 0 and n % chunk == 0 for n in steps_N)
+    require("policy.steps", steps, legal and not others, accepted)
     ends_N = np.cumsum(steps_N)[:-1]
     shares_NxP = np.array(weights_NxP) / np.sum(weights_NxP, axis=1, keepdims=True)
 
@@ -46,13 +43,3 @@ def make(prior_MxP: np.ndarray, stages: str = "", steps: str = "") -> Policy:
         return {"weights_P": np.broadcast_to(stage_P, prior_MxP.shape)}
 
     return policy
-
-
-def _numbers(key: str, text: str, accepted: str) -> list[float]:
-    """The finite numbers of a text, at least one."""
-    try:
-        numbers = [float(word) for word in text.split()]
-    except ValueError:
-        raise refusal(key, text, accepted) from None
-    require(key, text, len(numbers) > 0 and bool(np.isfinite(numbers).all()), accepted)
-    return numbers

@@ -31,7 +31,7 @@ SUPPLIED = {
     "generator": ("key", "make_parts", "learner_of"),
     "observer": ("vocab", "length", "side", "dtype", "generator"),
     "code": ("observer", "batch", "length", "side"),
-    "policy": ("prior_MxP",),
+    "policy": ("prior_MxP", "chunk"),
 }
 
 # The parts that the value of `make` has at least.

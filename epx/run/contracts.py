@@ -102,8 +102,8 @@ def _is_shipped(function: Callable) -> bool:
 def _whole(function: Callable) -> Callable:
     """The function behind `functools.partial` and decorators such as `jax.jit`."""
     while isinstance(function, functools.partial) or hasattr(function, "__wrapped__"):
-        whole = isinstance(function, functools.partial)
-        function = function.func if whole else function.__wrapped__
+        is_partial = isinstance(function, functools.partial)
+        function = function.func if is_partial else function.__wrapped__
     return function
 
 

@@ -2,7 +2,6 @@
 
 import functools
 import inspect
-import json
 from typing import Any
 
 import jax
@@ -33,17 +32,18 @@ def make_observer(section: dict[str, Any], generator: Generator, dtype: str) -> 
     )
     require("observer.name", name, reads or not read, accepted)
     shape = (spec.vocab, spec.length, read, dtype)
-    if "generator" in parameters:
+    plain = all(isinstance(value, int | float | str | None) for value in section.values())
+    if plain and "generator" not in parameters and name in components.names("observer"):
+        made = _shared(shape, **section)
+    else:  # the module of a user may change
         made = _made(section, shape, generator=generator)
-    else:
-        made = _shared(json.dumps(section), shape)
     return masked.around(made) if spec.masked else made
 
 
-@functools.lru_cache(maxsize=64)
-def _shared(section: str, shape: tuple[int, int, int, str]) -> Observer:
+@functools.lru_cache(maxsize=64, typed=True)
+def _shared(shape: tuple[int, int, int, str], /, **section: Any) -> Observer:
     """One observer for all ensembles of a sweep that have the same; its `init` is traced once."""
-    made = _made(json.loads(section), shape)
+    made = _made(section, shape)
     return made._replace(init=jax.jit(made.init))
 
 

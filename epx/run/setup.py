@@ -193,7 +193,7 @@ def _policy(config: Config, generator: Generator) -> Policy | None:
     accepted = f"multiples of run.chunk={chunk}: weights change between two chunks"
     require("policy.period", period, fixed or period % chunk == 0, accepted)
     prior_MxP = None if prior_MxP is None else np.asarray(prior_MxP, np.float64)
-    return components.make("policy", section, prior_MxP=prior_MxP)
+    return components.make("policy", section, prior_MxP=prior_MxP, chunk=chunk)
 
 
 def _check_against(against: int | None, generator: Generator) -> None:

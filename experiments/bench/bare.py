@@ -26,7 +26,7 @@ def prepared(case: Case) -> Prepared:
 
     def step(state, key):
         params, first, second, count = state
-        keys = jax.random.split(key, case.batch)
+        keys = jax.random.split(jax.random.fold_in(key, count), case.batch)
         examples = jax.vmap(generator.example, in_axes=(0, None))(keys, count.astype(jnp.uint32))
         nats, grads = jax.value_and_grad(loss)(params, examples.tokens_T, examples.coded_T, case)
         first = jax.tree.map(lambda m, g: B1 * m + (1 - B1) * g, first, grads)

@@ -11,7 +11,8 @@ from epx.learning import optim
 from epx.learning.batch import Batch
 from epx.learning.learner import Learning
 from epx.observers import counts
-from tests import linear
+from epx.types import Example
+from tests import linear, runs
 from tests.runs import stepped
 
 V, T = 4, 6
@@ -56,6 +57,27 @@ def test_the_reward_is_the_fall_of_the_loss_on_the_batch_and_the_buffer(buffer):
         assert state.teacher.baseline_nats == pytest.approx(0.99 * baseline + 0.01 * fall, abs=1e-6)
 
 
+def test_the_writer_follows_the_reward_above_its_baseline():
+    """One step of Adam along the gradient of its nats, as long as the reward is above or below."""
+    code = make(buffer=2, learner_steps=3)
+    state, _ = stepped(code, GENERATOR, HYPER, 3)
+    writer = state.teacher
+    sample = requential.sample(LEARNING, GENERATOR, HYPER, state.step, writer.params)
+    drawn = Example(sample.tokens_T, sample.coded_T)
+    after, row = jax.jit(code.step)(GENERATOR, HYPER, state)
+    grads, _ = LEARNING.gradient(writer.params, drawn, lambda part: part)
+    advantage = row["reward_nats"] - writer.baseline_nats
+    grads = jax.tree.map(lambda leaf: advantage * leaf, grads)
+    rate = 0.1 * optim.rate(HYPER, state.step)
+    expected, _ = LEARNING.update(HYPER, grads, writer, rate, HYPER.ema_steps)
+    for own, wanted in zip(*map(jax.tree.leaves, (after.teacher.params, expected.params))):
+        np.testing.assert_allclose(own, wanted, rtol=1e-4, atol=1e-7)
+    first = code.init(HYPER)
+    same = jax.jit(code.step)(GENERATOR, HYPER, first)[0].teacher.params
+    for own, wanted in zip(*map(jax.tree.leaves, (same, first.teacher.params))):
+        np.testing.assert_array_equal(own, wanted)  # the first reward is the baseline
+
+
 def test_a_writer_without_a_rate_stays_as_it_was():
     code = make(writer_rate=0.0)
     first = code.init(HYPER)
@@ -73,6 +95,22 @@ def test_noise_that_is_learned_by_heart_earns_nothing_on_a_buffer():
     buffered = stepped(make(buffer=16, **shared), GENERATOR, HYPER, 40)[1]["reward_nats"][20:]
     assert alone.min() > 0.05
     assert abs(buffered.mean()) < 0.1 * alone.mean()
+
+
+@pytest.mark.slow
+def test_devices_share_a_batch_and_a_run_resumes(tiny_config, tmp_path):
+    """Every device has the examples of all in its buffer; the buffer is in the state."""
+    config = tiny_config | {"code": {"name": "epigen", "buffer": 3, "learner_steps": 2}}
+    config = runs.with_run(config, steps=20)
+    whole = runs.rows(config, tmp_path / "whole")
+    runs.rows(config, tmp_path / "stopped", stop_after=2)
+    runs.same(runs.rows(config, tmp_path / "stopped"), whole)
+    shared = runs.with_run(config, parallel="pmap", devices=4)
+    found = runs.rows(shared, tmp_path / "shared")
+    for name in ("nats", "coded_tok", "reward_nats", "baseline_nats"):
+        np.testing.assert_allclose(
+            found.rows[name][:, :10], whole.rows[name][:, :10], rtol=1e-3, atol=1e-4, err_msg=name
+        )
 
 
 def test_what_it_cannot_do_is_refused():

@@ -177,9 +177,14 @@ def test_held_out_examples_keep_their_weights(tmp_path):
         ({"policy.name": "stages", "policy.stages": "1 a", "policy.steps": "9"}, "policy.stages="),
         (
             {"policy.name": "stages", "policy.stages": "1 2; 0 1", "policy.steps": "9"},
-            "policy.steps='9': accepted 2 whole numbers",
+            "policy.steps='9': accepted 2 multiples of run.chunk=10",
         ),
         ({"policy.name": "stages", "policy.stages": "1 2", "policy.steps": "0.5"}, "policy.steps="),
+        (
+            {"policy.name": "stages", "policy.stages": "1 2; 2 1", "policy.steps": "10 25"},
+            "policy.steps='10 25': accepted 2 multiples of run.chunk=10",
+        ),
+        ({"policy.name": "stages", "policy.stages": "1 -2", "policy.steps": "9"}, "policy.stages="),
         ({"policy.name": "ado", "run.distributed": "true"}, "policy.name='ado'"),
         ({"policy.name": "ado", "code.name": "requential"}, "policy.name='ado'"),
         ({"policy.name": "ado", "run.examples": "64", "run.repeats": "9"}, "policy.name='ado'"),
@@ -208,7 +213,7 @@ def test_skill_it_is_that_of_its_formula():
 
 
 def test_stages_follow_each_other_and_the_last_stays():
-    policy = stages.make(PRIOR, stages="1 0 0; 1 1 2; 0 0 1", steps="20 10 1")
+    policy = stages.make(PRIOR, chunk=1, stages="1 0 0; 1 1 2; 0 0 1", steps="20 10 1")
     found = [
         policy({"nats": np.ones((1, done))} if done else {}) for done in (0, 19, 20, 29, 30, 99)
     ]

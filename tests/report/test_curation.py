@@ -3,6 +3,7 @@
 import numpy as np
 import pytest
 
+import epx
 from configs.studies import _clusters
 from configs.studies import curation as study
 from epx import record
@@ -83,7 +84,20 @@ def test_claims_are_judged(runs, number, verdicts):
 
 def test_pages_are_clustered_without_labels():
     same, ranks = _clusters.checks(study.PARTS, study._text(study._weights(())), pages=800)
-    assert 0 < same.estimate.mean < 1 and -1 <= ranks.estimate.mean <= 1
+    assert 0.3 < same.estimate.mean < 0.9 and ranks.estimate.mean > 0.3
+
+
+def test_redundancy_is_that_of_the_laws():
+    """Noise has 3 bits of log2 43; half of a verbose page is filler; copies cost next to none."""
+    names = list(study.PARTS)
+    corpus = epx.generator("mixture", parts="; ".join(study.PARTS.values()))
+    known = {name: _clusters._redundancy(corpus, n, 4000) for n, name in enumerate(names)}
+    assert known["noise"] == pytest.approx(1 - 3 / np.log2(43), rel=1e-3)
+    for order in study.ORDERS:
+        dense, verbose = known[f"order {order}"], known[f"order {order}, verbose"]
+        assert 1 - verbose == pytest.approx((1 - dense) / 2, rel=0.1)
+    paid = (1 - known["order 1"]) * 64 / 4000 + 6 / (32 * np.log2(43))
+    assert 1 - known["copies"] == pytest.approx(paid, rel=0.1)
 
 
 def test_it_is_drawn(runs, tmp_path):

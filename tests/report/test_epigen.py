@@ -21,6 +21,25 @@ def test_all_runs_assemble_and_need_what_they_start_from():
     assert len(local.prepare(made)) == len(made)
 
 
+# Bits that a fourth language costs, by start and writer.
+PAID = {
+    ("trained", "buffer"): 900, ("trained", "frozen writer"): 1000, ("trained", "nothing"): 850,
+    ("new", "buffer"): 1995, ("new", "nothing"): 2000,
+}  # fmt: skip
+
+
+def test_claims_are_judged(monkeypatch):
+    """Less is better: the writer helps more than a frozen one, but not more than nothing, and from
+    new weights it saves a quarter of a percent."""
+
+    def paid(runs, start, writer):
+        return {seed: PAID[start, writer] * (1 + 0.001 * seed) for seed in range(5)}
+
+    monkeypatch.setattr(study, "paid", paid)
+    verdicts = [check.verdict for number in study.CLAIMS for check in study.check(number, [])]
+    assert verdicts == ["holds", "fails", "holds"]
+
+
 @pytest.mark.slow
 def test_the_sweep_runs_at_a_toy_size(tmp_path):
     config = study.get_config().to_dict()

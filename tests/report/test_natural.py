@@ -4,6 +4,7 @@ import numpy as np
 import pytest
 
 from configs.studies import natural
+from epx.analysis.measurement import Estimate
 from epx.report import evidence, summary
 from epx.run.setup import assemble
 from epx.sweeps.ensembles import ensembles
@@ -44,13 +45,17 @@ def test_the_order_is_that_of_the_records(runs, number):
         assert first.estimate.mean == pytest.approx(expected, abs=1e-3)
 
 
-def test_lines_are_those_of_the_shortest_descriptions(runs):
-    """Every point has more compute and a shorter description than the one before."""
-    of_text = [run for run in runs if run.record.config["label"]["generator"] == natural.TEXT]
-    lengths = natural._shortest(of_text, evidence.description_bits_per_tok)
-    bits = [estimate.mean for _, estimate in lengths]
-    assert bits == sorted(set(bits), reverse=True) and bits
-    assert [flops for flops, _ in lengths] == sorted(flops for flops, _ in lengths)
+def test_lines_are_those_of_the_shortest_descriptions(runs, monkeypatch):
+    """Of two runs: what is longer than something with less compute has no point."""
+    lengths = {"small": [(1.0, 9.0), (3.0, 7.0), (4.0, 7.5)], "large": [(2.0, 8.0), (5.0, 6.0)]}
+
+    def against_compute(run, quantity):
+        of_length = quantity is evidence.description_bits_per_tok
+        return [(x, Estimate(y if of_length else 10 * x, 0.0)) for x, y in lengths[run]]
+
+    monkeypatch.setattr(evidence, "against_compute", against_compute)
+    found = natural._shortest(list(lengths), evidence.structure_bits)
+    assert [(x, estimate.mean) for x, estimate in found] == [(n, 10 * n) for n in (1, 2, 3, 5)]
 
 
 def test_the_figure_is_drawn(runs, tmp_path):
