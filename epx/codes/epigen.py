@@ -145,7 +145,7 @@ def _step(
     state = freeze_failed(state, state._replace(learner=learner, teacher=writer), finite)
     row = jax.tree.map(lambda leaf: leaf[0], charges).row()
     row |= {"reward_nats": reward, "baseline_nats": baseline}
-    return finish(state, row | _compute(learning, generator, len(seen.tokens_T), learner_steps))
+    return finish(state, row | _compute(learning, generator, len(seen.tokens_T) - 1, learner_steps))
 
 
 def _with_earlier(batch: Batch, writer: Writer, drawn: Example) -> Example:
@@ -166,15 +166,27 @@ def _loss(learning: Learning, params: PyTree, seen: Example) -> jax.Array:
     return sums.nats / jnp.maximum(sums.coded_tok, 1)
 
 
-def _compute(learning: Learning, generator: Generator, seen: int, learner_steps: int) -> Row:
-    """Tokens and FLOPs of a step whose reward is the loss of `seen` batches."""
-    batch, length = learning.batch, generator.spec.length
-    forward, update = learning.observer.flops(length)
+def example_flops(
+    forward: float, update: float, buffer: int, learner_steps: int
+) -> tuple[float, float]:
+    """FLOPs of a step for each example of its batch: of the learner, and of writer and reward.
+
+    Args:
+      forward, update: as of `Observer.flops`.
+      buffer, learner_steps: as in `make`.
+    """
     # The writer draws, and learns from what it drew; the reward takes two predictions of all.
-    draws = 2 * forward + update + 2 * seen * forward
+    draws = 2 * forward + update + 2 * (buffer + 1) * forward
+    return learner_steps * (forward + update), draws
+
+
+def _compute(learning: Learning, generator: Generator, buffer: int, learner_steps: int) -> Row:
+    """Tokens and FLOPs of a step."""
+    batch, length = learning.batch, generator.spec.length
+    learned, drawn = example_flops(*learning.observer.flops(length), buffer, learner_steps)
     return {
         "all_tok": jnp.int32(learner_steps * batch.size * length),
-        "flops": jnp.float32(learner_steps * batch.size * (forward + update)),
-        "draw_flops": jnp.float32(batch.size * draws),
+        "flops": jnp.float32(batch.size * learned),
+        "draw_flops": jnp.float32(batch.size * drawn),
         "passes": jnp.int32(0),
     }

@@ -9,6 +9,7 @@ from typing import NamedTuple
 from absl import logging
 
 from epx import record
+from epx.codes import epigen
 from epx.run import loop, provenance
 from epx.run.references import Place
 from epx.run.setup import Setup, assemble
@@ -198,4 +199,8 @@ def whole_flops(setup: Setup) -> float:
         step = 2 * step + plan.batch * 3 * forward
     elif code.get("name") == "replay":
         step *= 1 + code["readers"]
+    elif code.get("name") == "epigen":
+        step = plan.batch * sum(
+            epigen.example_flops(forward, update, code["buffer"], code["learner_steps"])
+        )
     return setup.members * (plan.steps * step + 2 * plan.eval_examples * forward)

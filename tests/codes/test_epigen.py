@@ -11,6 +11,8 @@ from epx.learning import optim
 from epx.learning.batch import Batch
 from epx.learning.learner import Learning
 from epx.observers import counts
+from epx.run.setup import assemble
+from epx.sweeps import local
 from epx.types import Example
 from tests import linear, runs
 from tests.runs import stepped
@@ -111,6 +113,16 @@ def test_devices_share_a_batch_and_a_run_resumes(tiny_config, tmp_path):
         np.testing.assert_allclose(
             found.rows[name][:, :10], whole.rows[name][:, :10], rtol=1e-3, atol=1e-4, err_msg=name
         )
+
+
+def test_the_forecast_is_what_rows_count(tiny_config, tmp_path):
+    config = tiny_config | {"code": {"name": "epigen", "buffer": 1, "learner_steps": 2}}
+    config = runs.with_run(config, steps=10)
+    setup, done = assemble(config), runs.rows(config, tmp_path)
+    counted = sum(done.rows[name].sum(dtype=float) for name in ("flops", "draw_flops"))
+    forward, _ = setup.observer.flops(setup.spec.length)
+    evaluated = setup.members * 2 * setup.plan.eval_examples * forward
+    assert local.whole_flops(setup) == pytest.approx(counted + evaluated, rel=1e-6)
 
 
 def test_what_it_cannot_do_is_refused():
