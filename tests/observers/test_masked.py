@@ -68,7 +68,9 @@ def test_gradients_are_finite_and_leave_excluded_tokens_alone(wrapped):
     assert all(np.isfinite(leaf).all() for leaf in jax.tree.leaves(jax.grad(loss)(params)))
 
 
-@pytest.mark.parametrize("board", ["tic_tac_toe", "connect_four_4x5"])
+@pytest.mark.parametrize(
+    "board", ["tic_tac_toe", pytest.param("connect_four_4x5", marks=pytest.mark.slow)]
+)
 def test_random_moves_cost_an_untrained_observer_their_law(board):
     """The logarithm of the number of legal moves, so that there is nothing to learn."""
     generator = epx.generator("game", game=board, player="random", view="moves")

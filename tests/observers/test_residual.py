@@ -37,6 +37,7 @@ def config(rounds):
     return found | {"eval": found["eval"] | {"examples": 2000}}
 
 
+@pytest.mark.slow
 def test_pairs_of_few_rounds_are_told_apart_and_those_of_all_rounds_are_not(tmp_path):
     shares = {}
     for rounds in (3, 22):
