@@ -26,9 +26,7 @@ class Correlation(NamedTuple):
 
 def spearman(first: Sequence[float], second: Sequence[float]) -> float:
     """Spearman's rank correlation; nan if all values of one are equal."""
-    if len(set(first)) < 2 or len(set(second)) < 2:
-        return float("nan")
-    return float(stats.spearmanr(first, second).statistic)
+    return float(_spearman(np.asarray(first, float), np.asarray(second, float)))
 
 
 def with_interval(first: Sequence[float], second: Sequence[float]) -> Correlation:
@@ -36,7 +34,7 @@ def with_interval(first: Sequence[float], second: Sequence[float]) -> Correlatio
 
     The draws are the same at every call. Draws whose values are all equal are left out.
     """
-    return _resampled(spearman, first, second)
+    return _resampled(_spearman, first, second)
 
 
 def advantage(
@@ -46,13 +44,22 @@ def advantage(
 
     The interval is that of `with_interval`, of triples.
     """
-    return _resampled(lambda a, b, y: spearman(a, y) - spearman(b, y), first, other, outcome)
+    return _resampled(lambda a, b, y: _spearman(a, y) - _spearman(b, y), first, other, outcome)
 
 
-def _resampled(statistic: Callable[..., float], *columns: Sequence[float]) -> Correlation:
+def _spearman(first_xN: np.ndarray, second_xN: np.ndarray) -> np.ndarray:
+    """The correlation of the ranks along the last axis."""
+    ranks = [stats.rankdata(values, axis=-1) for values in (first_xN, second_xN)]
+    a_xN, b_xN = (rank_xN - rank_xN.mean(-1, keepdims=True) for rank_xN in ranks)
+    with np.errstate(invalid="ignore"):
+        return (a_xN * b_xN).sum(-1) / np.sqrt((a_xN**2).sum(-1) * (b_xN**2).sum(-1))
+
+
+def _resampled(statistic: Callable[..., np.ndarray], *columns: Sequence[float]) -> Correlation:
     columns_CxN, random = np.array(columns, float), np.random.default_rng(0)
     count = columns_CxN.shape[1]
-    again = [statistic(*columns_CxN[:, random.integers(0, count, count)]) for _ in range(RESAMPLED)]
-    known = [value for value in again if not np.isnan(value)] or [np.nan]
-    low, high = np.percentile(known, [2.5, 97.5])
-    return Correlation(statistic(*columns_CxN), float(low), float(high))
+    draws_RxN = np.array([random.integers(0, count, count) for _ in range(RESAMPLED)])
+    again_R = statistic(*columns_CxN[:, draws_RxN])
+    known = again_R[~np.isnan(again_R)]
+    low, high = np.percentile(known, [2.5, 97.5]) if len(known) else (np.nan, np.nan)
+    return Correlation(float(statistic(*columns_CxN)), float(low), float(high))

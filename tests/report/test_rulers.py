@@ -4,6 +4,7 @@ import math
 
 import numpy as np
 import pytest
+from scipy import stats
 
 from epx import record
 from epx.analysis import rank
@@ -87,3 +88,5 @@ def test_a_rank_correlation_has_an_interval_over_the_pairs():
     wide = rank.with_interval(*noise)
     assert wide.low < 0 < wide.high and wide.high - wide.low == pytest.approx(4 / 20, rel=0.2)
     assert math.isnan(rank.spearman([1, 1], [1, 2]))
+    ties = np.random.default_rng(2).integers(0, 4, (2, 20))
+    assert rank.spearman(*ties) == pytest.approx(stats.spearmanr(*ties).statistic)
