@@ -31,6 +31,7 @@ CLAIMS = {
 }
 RATES = (0.1, 0.2, 0.4, 0.8)
 LR = 0.2
+SEEDS = range(10)
 SIZES = (512, 2048)
 BATCH, FIRST_BLOCK = 16, 32
 COMPUTE = (2, 4, 8, 16)  # of one pass
@@ -75,7 +76,7 @@ def sweep() -> list[dict[str, Any]]:
                 "label.observer": label.format(code=BLOCKS),
             })  # fmt: skip
     rules = [keys | {"label.generator": name} for name, keys in RULES.items()]
-    return product(chain(codes), rules, vary("run.seed", range(5)))
+    return product(chain(codes), rules, vary("run.seed", SEEDS))
 
 
 def bits(run: Run) -> dict[int, float]:

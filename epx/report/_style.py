@@ -5,6 +5,7 @@ from pathlib import Path
 import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure, SubFigure
+from matplotlib.ticker import LogFormatterSciNotation, LogLocator, NullFormatter
 
 from epx import files
 
@@ -97,6 +98,16 @@ def log_if_wide(axis: Axes, values: np.ndarray, factor: float = 20.0) -> None:
         axis.set_yscale("log")
     elif (small := np.median(sizes[: -(-len(sizes) // 2)])) > 0:
         axis.set_yscale("symlog", linthresh=10.0 ** np.ceil(np.log10(small)))
+
+
+def log_x(axis: Axes) -> None:
+    """Make the x axis logarithmic. Below two decades 3, 30, 300 have labels too, and no more."""
+    axis.set_xscale("log")
+    low, high = axis.get_xlim()
+    if high < 100 * low:
+        axis.xaxis.set_major_locator(LogLocator(subs=(1.0, 3.0)))
+        axis.xaxis.set_major_formatter(LogFormatterSciNotation(minor_thresholds=(2, 2)))
+        axis.xaxis.set_minor_formatter(NullFormatter())
 
 
 def save(figure: Figure, path: Path | str | None) -> Figure:

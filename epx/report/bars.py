@@ -119,7 +119,7 @@ def laws(splits: dict[str, scaling.Split], path: Path | str | None = None) -> Fi
     ):
         axis.plot(values, names, "o", color=_style.LINES[0][0])
         _style.dress(axis, title)
-        axis.set_xscale("log")
+        _style.log_x(axis)
     return _style.save(figure, path)
 
 

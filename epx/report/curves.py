@@ -47,7 +47,7 @@ def frontiers(curves: dict[str, Curve], path: Path | str | None = None) -> Figur
                 color = _style.LINES[rank][0]
                 axis.plot(points.flops, dots, ".", color=color, alpha=0.3, markersize=2.5)
         _style.dress(axis, name, _style.COMPUTE, "bit")
-        axis.set_xscale("log")
+        _style.log_x(axis)
         shown = np.array([*curve.structure_bits, *curve.entropy_bits])
         lower = shown[:, 0] - np.nan_to_num(shown[:, 1])
         _style.log_if_wide(axis, np.concatenate([shown[:, 0], lower]))
@@ -100,7 +100,7 @@ def losses(curves: dict[str, dict[str, LossCurve]], path: Path | str | None = No
             )  # fmt: skip
             axis.plot([], [], label=observer, **look, **marker)
         _style.dress(axis, generator, "coded tokens learned from", "bit per coded token")
-        axis.set_xscale("log")
+        _style.log_x(axis)
         values = [value for curve in lines.values() for value in curve.bits_per_tok]
         _style.log_if_wide(axis, values)
         if axis.get_yscale() == "linear":
@@ -149,7 +149,7 @@ def estimates(
             axis.plot(budgets[-1], limit / LN2, clip_on=False, **mark)
     for axis, title in zip(axes, ("structure S", "entropy H")):
         _style.dress(axis, f"{title} of {test_tokens:.3g} tokens, bit", _style.COMPUTE)
-        axis.set_xscale("log")
+        _style.log_x(axis)
         axis.set_yscale("log")
     _style.legend(figure, [axes[0]], columns=4)
     return _style.save(figure, path)

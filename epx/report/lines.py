@@ -72,7 +72,8 @@ def fill(figure: Figure | SubFigure, shown: Sequence[Panel]) -> None:
         for name, points in panel.references.items():
             axis.plot(*zip(*sorted(points)), color="#777777", linestyle=":", label=name)
         _style.dress(axis, panel.title, panel.x_label, panel.y_label)
-        axis.set_xscale(panel.scale)
+        if panel.scale == "log":
+            _style.log_x(axis)
         if panel.names:
             upright = max(map(len, panel.names)) > LONGEST_FLAT
             axis.set_xticks(range(len(panel.names)), panel.names, rotation=90 if upright else 0)
