@@ -31,8 +31,9 @@ CLAIMS = {
 SEEDS = range(5)
 LENGTH, BATCH = 32, 32
 TRAINED_STEPS, WRITTEN_STEPS, TARGET_STEPS = 2000, 300, 300
-# Of a language from each start, the best of 0.05 to 0.8 for two seeds; of writing, to be chosen.
-LR, NEW_LR, WRITTEN_LR = 0.2, 0.8, 0.02
+# Of a language from each start the best of 0.05 to 0.8, of writing the best of 0.005 to 0.2 for the
+# language after it; two seeds.
+LR, NEW_LR, WRITTEN_LR = 0.2, 0.8, 0.005
 LANGUAGE = f"story letters=8 order=2 successors=2 length={LENGTH} draw={{}}"
 BEFORE = "; ".join(LANGUAGE.format(draw) for draw in (1, 2, 3))
 TRAINED, NEW = "trained", "new"
