@@ -14,7 +14,7 @@ from pathlib import Path, PurePosixPath
 import numpy as np
 
 from epx import files, record
-from epx.record import Record, RecordError
+from epx.record import Arrays, Record, RecordError
 from epx.types import require
 
 MOST_BYTES = 2**32  # of all members, unpacked
@@ -33,8 +33,9 @@ def export(
       target: folder of the copy, which does not exist yet.
       keep: number of newest evaluations to copy; None copies all. Final numbers need only the last.
       small: leave out the norms of gradients, and copy all other evaluations (without `keep` every
-        one) as means over their held-out examples: their losses are known and their standard
-        errors are not, which is enough where the seeds do not share their examples.
+        one) as means over their held-out examples, or over those of each part of a mixture: their
+        losses are known and their standard errors are not, which is enough where the seeds do not
+        share their examples.
 
     Raises:
       RecordError: the record is not complete or cannot be read, or the target exists.
@@ -51,12 +52,30 @@ def export(
     for step in steps if small else whole:
         values = run.evals[step]
         if step not in whole:
-            values = {n: v.mean(1, keepdims=True, dtype=np.float64) for n, v in values.items()}
+            values = _means(values)
         arrays[record.eval_path(target, step)] = values
     for path, values in arrays.items():
         record.write_arrays(path, values, compressed=True)
     for name in ("config", "env", "done"):
         record.write_json(target / f"{name}.json", getattr(run, name))
+
+
+def _means(evaluation: Arrays) -> Arrays:
+    """The evaluation with one entry for each part, weighted so that their mean is that of all.
+
+    `examples` counts what is in each entry.
+    """
+    parts_MxE = evaluation.get("part", np.zeros_like(evaluation["coded_tok"]))
+    is_part_PxMxE = np.stack([parts_MxE == part for part in range(parts_MxE.max() + 1)])
+    weight_PxMxE = is_part_PxMxE * (len(is_part_PxMxE) / parts_MxE.shape[1])
+    means = {
+        name: np.einsum("pme,me->mp", weight_PxMxE, values.astype(np.float64))
+        for name, values in evaluation.items()
+    }
+    counts_MxP = is_part_PxMxE.sum(2).T
+    if "part" in evaluation:
+        means["part"] = np.where(counts_MxP > 0, np.arange(len(is_part_PxMxE)), -1)
+    return means | {"examples": counts_MxP}
 
 
 def pack(source: Path | str, target: Path | str, keep: int = 1) -> int:

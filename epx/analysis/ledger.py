@@ -345,4 +345,6 @@ def _final_loss(
     else:
         evaluation = record.evals[step]
         nats, tok = evaluation[f"{model}{anchor}_nats"][members], evaluation["coded_tok"][members]
+        if "examples" in evaluation:  # means of a small copy: their spread is not known
+            return mean_nats(nats.sum(1, keepdims=True), tok.sum(1, keepdims=True))
     return mean_nats(nats, tok)

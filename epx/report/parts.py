@@ -109,5 +109,6 @@ def _loss(evals: dict[str, np.ndarray], member: int, part: int) -> float:
     of_part_E = evals["part"][member] == part
     if not of_part_E.any():
         return float("nan")
-    nats = evals["ema_nats"][member][of_part_E].sum(dtype=np.float64)
+    weights = "ema_nats" if "ema_nats" in evals else "raw_nats"  # of a counter
+    nats = evals[weights][member][of_part_E].sum(dtype=np.float64)
     return float(nats / evals["coded_tok"][member][of_part_E].sum())

@@ -5,11 +5,14 @@ import sys
 import types
 import zipfile
 
+import numpy as np
 import pytest
 
 import epx
 from epx import export, record
+from epx.analysis import ledger
 from epx.record import RecordError
+from epx.report import parts as of_parts
 from epx.report import summary
 from epx.types import Refusal
 from tests.binaries import run
@@ -49,6 +52,34 @@ def test_every_number_is_recomputed_from_a_packed_file(folder, tmp_path):
     again = tmp_path / "again.zip"
     export.pack(folder, again)
     assert again.read_bytes() == target.read_bytes()
+
+
+def test_the_losses_of_parts_are_in_a_small_copy(tiny_config, tmp_path):
+    """Also where a part has other lengths, and where one has no example; errors are unknown."""
+    parts = "iid length=4 law=constant; iid length=8; iid length=6"
+    config = tiny_config | {
+        "generator": {
+            "name": "mixture",
+            "parts": parts,
+            "weights": "1 1 1",
+            "held_out": "3 1 0",
+            "size": 4096,
+        },
+        "observer": {"name": "counts"},
+    }
+    rows(config, tmp_path / "run")
+    export.export(tmp_path / "run", tmp_path / "small", small=True)
+    run, small = (summary.runs([record.load(tmp_path / name)])[0] for name in ("run", "small"))
+    for step in run.record.evals:
+        assert small.record.evals[step]["coded_tok"].shape == (2, 2)
+        both = [of_parts.losses(r, step) for r in (run, small)]
+        for seed, loss_P in both[0].items():
+            np.testing.assert_allclose(both[1][seed], loss_P, rtol=1e-6)
+            assert np.isnan(loss_P[2]) and not np.isnan(loss_P[:2]).any()
+        ours, theirs = (ledger.measure(r.record, anchor="raw", step=step) for r in (small, run))
+        for number in ("structure_nats", "entropy_nats", "exact_flops"):
+            np.testing.assert_allclose(getattr(ours, number), getattr(theirs, number), rtol=1e-6)
+        assert np.isnan(ours.anchor_error_nats).all() and (theirs.anchor_error_nats > 0).all()
 
 
 def test_the_binaries_pack_and_report(folder, tmp_path):
