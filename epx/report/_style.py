@@ -33,8 +33,9 @@ def fill(rank: int) -> dict[str, str]:
 
 
 def line(rank: int) -> dict:
-    """Colour, dashes and marker of the line with this rank."""
-    color, dashes, marker = LINES[rank % len(LINES)]
+    """Colour, dashes and marker of the line with this rank; after the last, in other pairs."""
+    count, again = len(LINES), rank // len(LINES)
+    color, dashes, marker = (LINES[(rank + n * again) % count][n] for n in range(3))
     return dict(color=color, linestyle=dashes, marker=marker, markersize=4, linewidth=1.4)
 
 
