@@ -17,7 +17,9 @@ SEEDS, STEPS, P = 5, 200, len(study.NAMES)
 KNOWN = {
     study.NATURAL: (0.25, 1.0), study.EQUAL: (0.14, 0.9), study.ORACLE: (0.0, 0.6),
     study.HIGHEST: (0.9, 1.5), study.ADO: (0.1, 0.95), study.EPISELECT: (0.1, 0.8),
-    study.CROSS: (0.1, 0.8),
+    study.CROSS: (0.1, 0.8), study.FROM_EQUAL.format(study.ADO): (0.1, 0.85),
+    study.FROM_EQUAL.format(study.EPISELECT): (0.1, 0.8),
+    study.FROM_EQUAL.format(study.CROSS): (0.1, 0.7),
 }  # fmt: skip
 
 
@@ -62,9 +64,9 @@ def test_scores_and_shares_are_those_of_the_records(runs):
     [
         (201, ["holds", "holds"]),
         (202, ["holds", "holds"]),
-        (203, ["holds"]),
-        (204, ["fails"]),
-        (205, ["undecided"]),
+        (203, ["holds", "holds"]),
+        (204, ["fails", "holds"]),
+        (205, ["undecided", "holds"]),
     ],
 )
 def test_claims_are_judged(runs, number, verdicts):
