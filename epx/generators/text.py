@@ -224,13 +224,20 @@ def _pieces(text: str) -> Iterator[str]:
 
 def _tokenise(text: str, alphabet: tuple[str, ...]) -> np.ndarray:
     """Tokens in the smallest unsigned type that holds them."""
+    dtype = np.min_scalar_type(len(alphabet) - 1)
+    if all(len(symbol) == 1 for symbol in alphabet):  # sorted; without a loop over characters
+        code_V, code_N = (
+            np.frombuffer(part.encode("utf-32-le", "surrogatepass"), "<u4")
+            for part in ("".join(alphabet), text)
+        )
+        return np.searchsorted(code_V, code_N).astype(dtype)
     token_of = {symbol: token for token, symbol in enumerate(alphabet)}
     # A piece that is no token becomes its characters.
     symbols = itertools.chain.from_iterable(
         [piece] if piece in token_of else piece for piece in _pieces(text)
     )
     tokens = map(token_of.__getitem__, symbols)
-    return np.fromiter(tokens, np.min_scalar_type(len(alphabet) - 1))
+    return np.fromiter(tokens, dtype)
 
 
 def _reorder(tokens_NxT: np.ndarray, direction: str, alphabet: tuple[str, ...]) -> np.ndarray:

@@ -9,7 +9,7 @@ import importlib
 import inspect
 import shlex
 import traceback
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from types import ModuleType
 from typing import Any
@@ -110,7 +110,7 @@ def arguments(kind: str, name: str) -> dict[str, inspect.Parameter]:
     """
     function = find(kind, name).make
     try:
-        parameters = inspect.signature(function).parameters
+        parameters = _parameters(function)
     except (TypeError, ValueError) as error:
         raise refusal(f"{kind}.name", name, f"a make with a readable signature: {error}") from error
     keys = {key: p for key, p in parameters.items() if key not in SUPPLIED[kind]}
@@ -119,6 +119,12 @@ def arguments(kind: str, name: str) -> dict[str, inspect.Parameter]:
         accepted = f"a make whose parameters have defaults; {key} has none"
         require(f"{kind}.name", name, has_default, accepted)
     return keys
+
+
+@functools.lru_cache(maxsize=128)
+def _parameters(function: Callable) -> Mapping[str, inspect.Parameter]:
+    """Reading a signature takes 50 microseconds, and a sweep asks thousands of times."""
+    return inspect.signature(function).parameters
 
 
 def complete(kind: str, section: dict[str, Any]) -> dict[str, Any]:
@@ -160,7 +166,7 @@ def make(kind: str, section: dict[str, Any], **supplied: Any) -> Any:
     if kind == "generator":
         others = {name: value for name, value in supplied.items() if name != "key"}
         supplied = supplied | {"make_parts": functools.partial(make_parts, **others)}
-    taken = {k: v for k, v in supplied.items() if k in inspect.signature(function).parameters}
+    taken = {k: v for k, v in supplied.items() if k in _parameters(function)}
     if name in names(kind):
         return function(**taken, **keys)
     try:
