@@ -6,7 +6,7 @@ import matplotlib
 import numpy as np
 
 from epx.analysis.measurement import Estimate
-from epx.report import lines
+from epx.report import _style, lines
 
 matplotlib.use("agg")
 
@@ -36,3 +36,20 @@ def test_panels_show_estimates_with_intervals_and_floors(tmp_path):
     colors = [bar[0].get_color() for axis in figure.axes for bar in axis.containers
               if bar.get_label() == "b"]  # fmt: skip
     assert len(set(colors)) == 1
+
+
+def test_labels_on_a_short_axis_of_compute_are_few():
+    series = {"a": [(x, Estimate(1.0, 0.2)) for x in (2.8e9, 5e10)]}
+    figure = lines.panels([lines.Panel("S", "FLOP", "bit", series, scale="log")])
+    figure.draw_without_rendering()
+    low, high = figure.axes[0].get_xlim()
+    ticks = [*figure.axes[0].xaxis.get_major_ticks(), *figure.axes[0].xaxis.get_minor_ticks()]
+    labelled = [tick.get_loc() for tick in ticks if tick.label1.get_text()]
+    shown = sorted(round(loc / 1e9) for loc in labelled if low <= loc <= high)
+    assert shown == [3, 10, 30]
+
+
+def test_more_lines_than_colours_still_differ():
+    looks = [tuple(map(str, (look["color"], look["linestyle"], look["marker"])))
+             for look in map(_style.line, range(20))]  # fmt: skip
+    assert len(set(looks)) == 20
