@@ -147,7 +147,8 @@ def draw(runs: Sequence[Run], path: Path | None = None) -> Figure:
     title = "held-out loss at equal tokens"
     panels.append(lines.Panel(title, "", "bit per token", series, names=kept, y_scale="linear"))
     for arm in (HIGHEST, ADO, EPISELECT):
-        weights = _arm(runs, arm).record.rows["part_weights"]
+        run = _arm(runs, arm)
+        weights = run.record.rows["part_weights"][run.members]
         over_time = {
             name: [
                 (float(step), interval(weights[:, step, n].astype(np.float64)))
