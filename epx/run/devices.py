@@ -4,6 +4,7 @@
 divided over the devices if they divide evenly; otherwise the devices share each batch.
 """
 
+import contextlib
 from collections.abc import Callable
 from typing import NamedTuple
 
@@ -11,11 +12,16 @@ import jax
 import jax.numpy as jnp
 from jax import lax
 from jax.sharding import AxisType, NamedSharding, PartitionSpec
+from jax.stages import Compiled, Lowered
 
 from epx.types import PyTree, require
 
 AXIS = "device"
 PARALLEL = ("jit", "pmap")
+# Speed of training over that without, on 2 cores in examples of 128: 1.01 at 1 layer of 16, 1.03 to
+# 1.09 at 3 of 64, 1.01 to 1.04 at 3 of 128, 1.01 to 1.05 at 3 of 128 with 512 tokens. Not taken:
+# xla_cpu_experimental_ynn_fusion_type=dot: 1.06, 1.08 to 1.12, 1.01, and 0.91 to 0.95.
+CPU_OPTIONS = {"xla_cpu_enable_concurrency_optimized_scheduler": False}
 
 
 class Layout(NamedTuple):
@@ -125,6 +131,14 @@ def _sharding(layout: Layout) -> NamedSharding:
     return NamedSharding(mesh, PartitionSpec(AXIS) if layout.by_member else PartitionSpec())
 
 
+def _compiled(layout: Layout, lowered: Lowered) -> Compiled:
+    """The program, with the options of the platform that this version of XLA knows."""
+    if layout.platform == "cpu":
+        with contextlib.suppress(jax.errors.JaxRuntimeError):  # an option that it does not know
+            return lowered.compile(CPU_OPTIONS)
+    return lowered.compile()
+
+
 def _by_jit(layout: Layout, function: Callable, args: tuple, donated: tuple) -> Callable:
     sharding = _sharding(layout)
     # Replicated results are sums or gathers over the axis, which the check does not always detect.
@@ -132,7 +146,7 @@ def _by_jit(layout: Layout, function: Callable, args: tuple, donated: tuple) -> 
         function, mesh=sharding.mesh, in_specs=sharding.spec, out_specs=sharding.spec,
         check_vma=False,
     )  # fmt: skip
-    return jax.jit(sharded, donate_argnums=donated).lower(*args).compile()
+    return _compiled(layout, jax.jit(sharded, donate_argnums=donated).lower(*args))
 
 
 def _by_pmap(layout: Layout, function: Callable, args: tuple, donated: tuple) -> Callable:
@@ -144,7 +158,7 @@ def _by_pmap(layout: Layout, function: Callable, args: tuple, donated: tuple) ->
         shared = jax.pmap(
             lambda _, args: function(*args), in_axes=(0, None), out_axes=None, **options
         )
-        compiled = shared.lower(jnp.arange(n), args).compile()
+        compiled = _compiled(layout, shared.lower(jnp.arange(n), args))
         return lambda *args: compiled(jnp.arange(n), args)
 
     def split(leaf):
@@ -155,5 +169,5 @@ def _by_pmap(layout: Layout, function: Callable, args: tuple, donated: tuple) ->
 
     shapes = jax.eval_shape(lambda args: jax.tree.map(split, args), args)
     mapped = jax.pmap(function, donate_argnums=donated, **options)
-    compiled = mapped.lower(*shapes).compile()
+    compiled = _compiled(layout, mapped.lower(*shapes))
     return lambda *args: jax.tree.map(join, compiled(*jax.tree.map(split, args)))

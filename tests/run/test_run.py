@@ -14,7 +14,7 @@ from epx.codes import prequential
 from epx.generators import iid, life, text
 from epx.learning.batch import Batch
 from epx.observers import counts, transformer
-from epx.run import evaluation, loop, measure
+from epx.run import devices, evaluation, loop, measure
 from epx.run import setup as setups
 from epx.run.devices import Layout, make_layout
 from epx.run.plan import Plan
@@ -180,6 +180,16 @@ def test_any_number_of_members_finds_a_layout(visible, members, monkeypatch):
     assert members % len(spread.devices) == 0 or 32 % len(spread.devices) == 0
     assert spread.by_member == (members % len(spread.devices) == 0)
     assert len(spread.devices) == visible or (members % visible and 32 % visible)
+
+
+@pytest.mark.parametrize("parallel", ["jit", "pmap"])
+def test_an_option_that_the_compiler_does_not_know_is_left_out(parallel, monkeypatch):
+    layout, x_MxK = make_layout(parallel, 1, 2, 32), jnp.arange(6.0).reshape(2, 3)
+    known = devices.compile_over(layout, jnp.cumsum, x_MxK)(x_MxK)
+    monkeypatch.setattr(devices, "CPU_OPTIONS", {"xla_cpu_of_another_version": False})
+    unknown = devices.compile_over(layout, jnp.cumsum, x_MxK)(x_MxK)
+    np.testing.assert_array_equal(known, [[0, 1, 3], [3, 7, 12]])
+    np.testing.assert_array_equal(unknown, known)
 
 
 @pytest.mark.slow
