@@ -8,7 +8,7 @@ sizes
     cpu     one to two minutes on 2 cores; the default
     paper   the published scale, for a GPU
 
-    python -m experiments.train --config=configs/life.py:tiny --workdir=runs/life
+    python -m experiments.train --config=life:tiny --workdir=runs/life
 """
 
 from collections.abc import Sequence

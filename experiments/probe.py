@@ -18,7 +18,7 @@ from pathlib import Path
 import numpy as np
 from absl import flags
 
-from configs.studies import life_probes
+from configs.studies.observers import life_probes
 from epx import files, record
 from epx.analysis import patterns
 from epx.run import probing, trained

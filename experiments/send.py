@@ -15,7 +15,7 @@ from absl import flags
 from epx import files
 from epx.coders import relative_entropy
 from epx.codes import requential
-from epx.generators import eca
+from epx.generators.automata import eca
 from epx.learning import optim
 from epx.learning.batch import Batch
 from epx.observers import transformer

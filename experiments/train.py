@@ -1,6 +1,6 @@
 """Train one observer on one generator and keep the record.
 
-    python -m experiments.train --config=configs/life.py:tiny --workdir=runs/life
+    python -m experiments.train --config=life:tiny --workdir=runs/life
     python -m experiments.report --records=runs/life
 
 Takes 10 s for a `tiny` config and one to two minutes for a `cpu` one on 2 cores. Override any key

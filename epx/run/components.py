@@ -1,6 +1,6 @@
 """Generators, observers and codes by their names.
 
-A name is a module of a folder of the package, or the import path of the user's module; there is no
+A name is a module below a folder of the package, or the import path of one of the user; there is no
 registry. Its config keys are the arguments of its `make`, read from the signature. Needs no JAX.
 """
 
@@ -44,15 +44,24 @@ MADE: dict[str, dict[str, Any]] = {
 
 
 @functools.cache
+def modules(kind: str) -> dict[str, str]:
+    """The modules with a `make` for a kind: `generator`, `observer`, `code` or `policy`.
+
+    Returns:
+      Their import paths by their names; the folders between do not belong to a name.
+    """
+    package = FOLDERS[kind]
+    return {
+        file.stem: ".".join((package, *file.relative_to(path).with_suffix("").parts))
+        for path in importlib.import_module(package).__path__
+        for file in sorted(Path(path).rglob("[!_]*.py"))
+        if "\ndef make(" in file.read_text()
+    }
+
+
 def names(kind: str) -> list[str]:
-    """The modules with a `make` for a kind: `generator`, `observer`, `code` or `policy`."""
-    folder = importlib.import_module(FOLDERS[kind])
-    files = [file for path in folder.__path__ for file in Path(path).glob("*.py")]
-    return sorted(
-        file.stem
-        for file in files
-        if not file.stem.startswith("_") and "\ndef make(" in file.read_text()
-    )
+    """The names of the modules of a kind."""
+    return sorted(modules(kind))
 
 
 def find(kind: str, name: str) -> ModuleType:
@@ -63,7 +72,7 @@ def find(kind: str, name: str) -> ModuleType:
     """
     shipped = names(kind)
     if name in shipped:
-        return importlib.import_module(f"{FOLDERS[kind]}.{name}")
+        return importlib.import_module(modules(kind)[name])
     key, needed = f"{kind}.name", f"a module with a function make, as those of {FOLDERS[kind]}"
     near = values.suggest(str(name), shipped)
     known = f"{', '.join(shipped)}{near}, or a module of your own on the import path"

@@ -17,7 +17,7 @@ import jax
 import jax.numpy as jnp
 from jax import lax
 
-from epx.generators import eca, life
+from epx.generators.automata import eca, life
 from epx.generators.kernels import ciphers
 from epx.run import evaluation
 from epx.run.devices import Layout, compile_over, make_layout, place

@@ -9,7 +9,7 @@ import jax.numpy as jnp
 from jax import lax
 
 from epx.codes import prequential, requential
-from epx.generators import eca
+from epx.generators.automata import eca
 from epx.learning import flops, nll, optim
 from epx.learning.learner import Learning, training_examples
 from epx.observers import _layers, transformer

@@ -43,7 +43,8 @@ def figures() -> list[str]:
     """Modules of the files below `configs/` that have claims, those of the paper first."""
     files = sorted(CONFIGS.rglob("*.py"))
     claiming = [file for file in files if "\nCLAIMS = " in file.read_text()]
-    return [f"configs.{file.parent.name}.{file.stem}" for file in claiming]
+    names = [file.relative_to(CONFIGS).with_suffix("").parts for file in claiming]
+    return [".".join((CONFIGS.name, *parts)) for parts in names]
 
 
 def _defines(file: Path, function: str) -> bool:
@@ -144,12 +145,15 @@ def module(path: str, flag: str, function: str) -> ModuleType:
 
 
 def _find(path: str) -> str:
-    """The file of a name, or of a path that may begin below `configs/`; else the path itself."""
-    named = sorted(
-        file
-        for file in CONFIGS.rglob("*.py")
-        if path in (file.stem, file.relative_to(CONFIGS).with_suffix("").as_posix())
-    )
+    """The file of a name, or of a path that may begin below `configs/`; else the path itself.
+
+    A name may have its folders before it, or the first of them: `studies/atlas`.
+    """
+    named = []
+    for file in sorted(CONFIGS.rglob("*.py")):
+        name = file.relative_to(CONFIGS).with_suffix("")
+        if path in (file.stem, name.as_posix(), f"{name.parts[0]}/{file.stem}"):
+            named.append(file)
     if named:
         return str(named[0])
     shipped_file = CONFIGS.parent / path

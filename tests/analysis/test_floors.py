@@ -6,7 +6,8 @@ import numpy as np
 import pytest
 
 from epx.analysis import floors
-from epx.generators import eca, markov
+from epx.generators.automata import eca
+from epx.generators.sequences import markov
 
 
 def test_rings_evolve_as_those_of_the_generator():

@@ -5,7 +5,7 @@ import numpy as np
 import pytest
 
 from epx.analysis import patterns
-from epx.generators import life
+from epx.generators.automata import life
 
 
 def board(rows, height=9, width=11, at=(3, 4)):

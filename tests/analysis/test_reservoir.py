@@ -5,7 +5,7 @@ import numpy as np
 import pytest
 
 from epx.analysis import reservoir
-from epx.generators import eca
+from epx.generators.automata import eca
 from epx.types import Refusal
 
 

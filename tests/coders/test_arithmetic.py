@@ -10,7 +10,8 @@ import pytest
 from epx import streams
 from epx.coders import arithmetic
 from epx.codes import prequential
-from epx.generators import eca, iid
+from epx.generators.automata import eca
+from epx.generators.sequences import iid
 from epx.learning import optim
 from epx.learning.batch import Batch
 from epx.observers import counts, transformer

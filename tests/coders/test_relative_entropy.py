@@ -11,7 +11,7 @@ from scipy import stats
 
 from epx.coders import elias, poisson, relative_entropy
 from epx.codes import requential
-from epx.generators import eca
+from epx.generators.automata import eca
 from epx.learning import learner, nll, optim
 from epx.learning.batch import Batch
 from epx.observers import transformer

@@ -10,7 +10,8 @@ import pytest
 
 from epx.analysis import ledger
 from epx.codes import blocks, prequential
-from epx.generators import eca, iid
+from epx.generators.automata import eca
+from epx.generators.sequences import iid
 from epx.learning import learner, nll, optim
 from epx.learning.batch import Batch
 from epx.observers import counts

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from epx.codes import epigen, requential
-from epx.generators import iid
+from epx.generators.sequences import iid
 from epx.learning import optim
 from epx.learning.batch import Batch
 from epx.learning.learner import Learning

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from epx.codes import prequential, replay
-from epx.generators import eca
+from epx.generators.automata import eca
 from epx.learning import optim
 from epx.learning.batch import Batch
 from epx.observers import counts

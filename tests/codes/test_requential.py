@@ -13,7 +13,8 @@ import pytest
 from scipy import stats
 
 from epx.codes import _teachers, prequential, requential
-from epx.generators import eca, iid
+from epx.generators.automata import eca
+from epx.generators.sequences import iid
 from epx.learning import learner, nll, optim
 from epx.learning.batch import Batch
 from epx.learning.learner import Learning

@@ -12,7 +12,7 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from epx.generators import eca, life
+from epx.generators.automata import eca, life
 from experiments.bench import bare, generation, sweeping, timing, training
 from experiments.bench.workloads import Case, Members
 from tests.binaries import refused, run

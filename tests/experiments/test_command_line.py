@@ -238,5 +238,9 @@ def test_a_flag_that_is_none_is_refused_with_those_there_are():
 
 def test_configs_are_found_from_any_folder(monkeypatch, tmp_path):
     monkeypatch.chdir(tmp_path)
-    for name in ("life:tiny", "configs/life.py:tiny", f"{ROOT}/configs/life.py:tiny"):
+    for name in (
+        "life:tiny",
+        "configs/automata/life.py:tiny",
+        f"{ROOT}/configs/automata/life.py:tiny",
+    ):
         assert configs.load(name, {})["generator"]["name"] == "life"

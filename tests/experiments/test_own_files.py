@@ -6,7 +6,7 @@ import re
 
 import pytest
 
-from epx.generators import life
+from epx.generators.automata import life
 from epx.observers import counts
 from epx.run import contracts, measure
 from epx.run import setup as setups

@@ -5,7 +5,7 @@ import json
 import pytest
 
 from configs import base
-from configs.studies import life_probes
+from configs.studies.observers import life_probes
 from epx import record
 from epx.report import claims
 from tests import runs

@@ -9,7 +9,7 @@ import pytest
 
 from epx import record
 from epx.analysis.measurement import LN2
-from epx.generators import life
+from epx.generators.automata import life
 from experiments.cli import rendering
 from tests.binaries import run
 from tests.runs import rows

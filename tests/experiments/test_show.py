@@ -10,13 +10,14 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from epx.generators import eca, iid
+from epx.generators.automata import eca
+from epx.generators.sequences import iid
 from epx.learning import learner
 from epx.run import setup as setups
 from experiments import show
 from experiments.cli import configs, host
 from tests.binaries import run
-from tests.generators.test_eca import slow_evolve
+from tests.generators.automata.test_eca import slow_evolve
 
 ROOT = Path(__file__).parents[2]
 

@@ -2,9 +2,7 @@
 
 import atexit
 import functools
-import importlib
 import inspect
-import pkgutil
 import shutil
 import tempfile
 from pathlib import Path
@@ -12,18 +10,16 @@ from pathlib import Path
 import jax
 import numpy as np
 
-import epx.generators
 from epx.observers import mlp
 from epx.run import components
 
-_MODULES = pkgutil.iter_modules(epx.generators.__path__)
 FOLDER = Path(tempfile.mkdtemp(prefix="epx-tests-"))
 atexit.register(shutil.rmtree, FOLDER, ignore_errors=True)
-NAMES = sorted(m.name for m in _MODULES if not m.ispkg and not m.name.startswith("_"))
+NAMES = components.names("generator")
 
 
 def module_of(name):
-    return importlib.import_module(f"epx.generators.{name}")
+    return components.find("generator", name)
 
 
 @functools.cache

@@ -9,8 +9,12 @@ from configs import base
 from epx import streams
 from epx.analysis import ledger
 from epx.coders import arithmetic
-from epx.generators import arithmetic as problems
-from epx.generators import cipher, eca, game, iid, life, linear, markov, nca, story, verbose
+from epx.generators.automata import eca, life, nca
+from epx.generators.composed import verbose
+from epx.generators.games import game
+from epx.generators.sequences import cipher, iid, linear, markov
+from epx.generators.texts import arithmetic as problems
+from epx.generators.texts import story
 from epx.learning.batch import Batch
 from epx.observers import oracle
 from epx.run import components

@@ -166,7 +166,8 @@ def test_members_that_cannot_share_a_batch_say_so():
 def test_the_binary_says_it_in_one_line(arguments, named, tmp_path):
     workdir = tmp_path / "x"
     refused(
-        run("train", "--config=configs/life.py:tiny", f"--workdir={workdir}", *arguments), named
+        run("train", "--config=life:tiny", f"--workdir={workdir}", *arguments),
+        named,
     )
     assert not workdir.exists()
 

@@ -23,7 +23,7 @@ from tests.runs import train as chunks_of
 
 ROOT = Path(__file__).parents[2]
 TINY = [
-    "--config=configs/life.py:tiny", "--config.generator.height=3", "--config.generator.width=3",
+    "--config=life:tiny", "--config.generator.height=3", "--config.generator.width=3",
     "--config.observer.name=tests.linear",
     "--config.run.chunk=10", "--config.checkpoint.every=20", "--config.eval.examples=32",
 ]  # fmt: skip

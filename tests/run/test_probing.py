@@ -6,7 +6,7 @@ import pytest
 
 from configs import base
 from epx.analysis import patterns
-from epx.generators import tokens
+from epx.generators.texts import tokens
 from epx.run import probing, trained
 from epx.types import Refusal
 from tests import runs

@@ -11,7 +11,9 @@ import pytest
 from epx import export, record
 from epx.analysis import ledger
 from epx.codes import prequential
-from epx.generators import iid, life, text
+from epx.generators.automata import life
+from epx.generators.sequences import iid
+from epx.generators.texts import text
 from epx.learning.batch import Batch
 from epx.observers import counts, transformer
 from epx.run import devices, evaluation, loop, measure

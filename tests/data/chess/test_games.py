@@ -365,7 +365,7 @@ def test_self_play_follows_its_recipe(player, played):
         f"the first games of selfplay-{player} are others than those of this golden. Either that is"
         " a bug, or the package chess lists its moves in another order, or they are meant to"
         " change: then raise the version in `_STORES` of epx/data/catalogue.py and VERSION of"
-        " epx/generators/chess.py, and write the new sha256 here"
+        " epx/generators/games/chess.py, and write the new sha256 here"
     )
 
 

@@ -5,7 +5,7 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from epx.generators import eca
+from epx.generators.automata import eca
 from epx.generators.kernels import bitpacking, ciphers, keystreams
 from epx.generators.kernels.words import as_words
 
