@@ -8,7 +8,7 @@ learner's loss on a buffer, or on the new batch alone, or it is frozen. The lear
 fourth language; what it pays is compared with that of the observer without this step in between
 (arXiv 2608.11746, at the size of a laptop).
 
-Claims 251 to 253, not measured yet.
+Claims 251 to 253.
 """
 
 from collections.abc import Sequence
