@@ -102,10 +102,10 @@ def log_if_wide(axis: Axes, values: np.ndarray, factor: float = 20.0) -> None:
 
 
 def log_x(axis: Axes) -> None:
-    """Make the x axis logarithmic. Below two decades 3, 30, 300 have labels too, and no more."""
+    """Make the x axis logarithmic. Between one and two decades 3, 30, 300 have labels too."""
     axis.set_xscale("log")
     low, high = axis.get_xlim()
-    if high < 100 * low:
+    if 10 * low <= high < 100 * low:  # a shorter one may have neither 1 nor 3
         axis.xaxis.set_major_locator(LogLocator(subs=(1.0, 3.0)))
         axis.xaxis.set_major_formatter(LogFormatterSciNotation(minor_thresholds=(2, 2)))
         axis.xaxis.set_minor_formatter(NullFormatter())

@@ -18,9 +18,10 @@ from epx.types import PyTree, require
 
 AXIS = "device"
 PARALLEL = ("jit", "pmap")
-# Speed of training over that without, on 2 cores in examples of 128: 1.01 at 1 layer of 16, 1.03 to
-# 1.09 at 3 of 64, 1.01 to 1.04 at 3 of 128, 1.01 to 1.05 at 3 of 128 with 512 tokens. Not taken:
-# xla_cpu_experimental_ynn_fusion_type=dot: 1.06, 1.08 to 1.12, 1.01, and 0.91 to 0.95.
+# Speed of training over that without, on 2 cores in examples of 128, for one run and two members:
+# 1.01 at 1 layer of 16, 1.03 and 1.10 at 3 of 64, 1.03 and 1.02 at 3 of 128, there with 512 tokens
+# 1.00 and 1.05. Not taken: xla_cpu_experimental_ynn_fusion_type=dot, 1.06, 1.12, 1.01, but 0.91 and
+# 0.94 with 512 tokens.
 CPU_OPTIONS = {"xla_cpu_enable_concurrency_optimized_scheduler": False}
 
 

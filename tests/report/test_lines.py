@@ -4,6 +4,7 @@ import math
 
 import matplotlib
 import numpy as np
+import pytest
 
 from epx.analysis.measurement import Estimate
 from epx.report import _style, lines
@@ -38,15 +39,18 @@ def test_panels_show_estimates_with_intervals_and_floors(tmp_path):
     assert len(set(colors)) == 1
 
 
-def test_labels_on_a_short_axis_of_compute_are_few():
-    series = {"a": [(x, Estimate(1.0, 0.2)) for x in (2.8e9, 5e10)]}
+@pytest.mark.parametrize(
+    ("ends", "labels"), [((2.8e9, 5e10), [3, 10, 30]), ((4.5e9, 8e9), [5, 6, 7, 8])]
+)
+def test_labels_on_a_short_axis_of_compute_are_few(ends, labels):
+    series = {"a": [(x, Estimate(1.0, 0.2)) for x in ends]}
     figure = lines.panels([lines.Panel("S", "FLOP", "bit", series, scale="log")])
     figure.draw_without_rendering()
     low, high = figure.axes[0].get_xlim()
     ticks = [*figure.axes[0].xaxis.get_major_ticks(), *figure.axes[0].xaxis.get_minor_ticks()]
     labelled = [tick.get_loc() for tick in ticks if tick.label1.get_text()]
     shown = sorted(round(loc / 1e9) for loc in labelled if low <= loc <= high)
-    assert shown == [3, 10, 30]
+    assert shown == labels
 
 
 def test_more_lines_than_colours_still_differ():

@@ -31,7 +31,7 @@ CLAIMS = {
 }
 SEEDS = range(10)
 BATCH, STEPS, PERIOD = 32, 6000, 500  # a third of the steps has whole periods
-LR = 0.05  # of 0.0125 to 0.2, three seeds, equal proportions
+LR = 0.05  # of 0.0125 to 0.2, two or three seeds, equal proportions
 PLACES = {"ones": 1, "tens": 2, "hundreds": 3}
 NATURAL, EQUAL, ONES_FIRST, ONES_LAST = "natural", "equal", "ones first", "ones last"
 HIGHEST, ADO, EPISELECT, SKILL_IT = "highest loss", "ADO", "EpiSelect", "Skill-it"
