@@ -15,8 +15,8 @@ _HOMES = {
     "generator": "epx.run.notebook",
     "observer": "epx.run.notebook",
     "measure": "epx.run.notebook",
-    "load": "epx.export",
-    "meter": "epx.analysis.meter",
+    "load": "epx.report.export",
+    "meter": "epx.analysis.logs.meter",
 }
 _NAMES = {"meter": "Meter"}  # where the home has another name for it
 

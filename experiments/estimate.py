@@ -20,8 +20,10 @@ from pathlib import Path
 from absl import flags
 
 from epx import files
-from epx.analysis import log_files, logs, meter, scaling
-from epx.report import areas, curves, tables
+from epx.analysis import scaling
+from epx.analysis.logs import charges, log_files, meter
+from epx.report import tables
+from epx.report.figures import areas, curves
 from epx.types import require
 from experiments.cli import app
 
@@ -30,8 +32,8 @@ flags.DEFINE_string("log", None, "log of a training: a file, or a folder of even
 flags.DEFINE_list("columns", [], "KIND=NAME of columns: loss, eval, step, tokens, epoch")
 flags.DEFINE_float("tokens_per_step", None, "tokens of a batch, if the log does not count tokens")
 flags.DEFINE_float("data_tokens", None, "tokens of the data, if it was passed over several times")
-flags.DEFINE_enum("unit", "nats", list(logs.UNITS), "of the logged losses, per token")
-flags.DEFINE_enum("logged", "points", list(logs.LOGGED), "the loss of a step, or means of blocks")
+flags.DEFINE_enum("unit", "nats", list(charges.UNITS), "of the logged losses, per token")
+flags.DEFINE_enum("logged", "points", list(charges.LOGGED), "losses of steps, or means of blocks")
 flags.DEFINE_string("laws", None, "CSV of laws; none: the published laws")
 flags.DEFINE_float("flops", 1e25, "compute budget T, to train and to code the set")
 flags.DEFINE_float("test_tokens", 1e12, "tokens of the coded set")
@@ -83,8 +85,8 @@ def _log() -> int:
     legal = all(sign for _, sign, _ in pairs)
     require("--columns", FLAGS.columns, legal, "pairs such as loss=ce,step=iter")
     table = log_files.read(Path(FLAGS.log))
-    log = logs.interpret(
-        table, logs.find_columns(table, named), FLAGS.tokens_per_step, FLAGS.unit, FLAGS.logged,
+    log = charges.interpret(
+        table, charges.find_columns(table, named), FLAGS.tokens_per_step, FLAGS.unit, FLAGS.logged,
         FLAGS.data_tokens,
     )  # fmt: skip
     found = meter.readings(log.nats_K, log.tokens_K, log.held_out_nats_per_tok)

@@ -25,7 +25,8 @@ from absl import flags
 from epx import files, record
 from epx.analysis import compressors, reservoir
 from epx.data import anything
-from epx.report import own, summary, tables
+from epx.report import summary, tables
+from epx.report.figures import own
 from epx.types import require
 from experiments import sweep
 from experiments.cli import app, measuring, own_data, running

@@ -9,8 +9,9 @@ keeps more of them whole. Takes a second or two.
 
 from absl import flags
 
-from epx import export, files
+from epx import files
 from epx.record import RecordError
+from epx.report import export
 from experiments.cli import app
 
 FLAGS = flags.FLAGS

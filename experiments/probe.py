@@ -20,7 +20,7 @@ from absl import flags
 
 from configs.studies.observers import life_probes
 from epx import files, record
-from epx.analysis import patterns
+from epx.analysis.exact import patterns
 from epx.run import probing, trained
 from experiments import sweep
 from experiments.cli import app, running

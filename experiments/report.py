@@ -20,9 +20,10 @@ from pathlib import Path
 
 from absl import flags
 
-from epx import export, files, record
+from epx import files, record
 from epx.analysis import frontier, loss
-from epx.report import bars, claims, compact, comparison, curves, elicit, summary, tables
+from epx.report import claims, compact, comparison, elicit, export, summary, tables
+from epx.report.figures import bars, curves
 from epx.types import require
 from experiments.cli import app, configs, rendering
 

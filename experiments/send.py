@@ -19,7 +19,7 @@ from epx.generators.automata import eca
 from epx.learning import optim
 from epx.learning.batch import Batch
 from epx.observers import transformer
-from epx.report import curves
+from epx.report.figures import curves
 from experiments.cli import app, running
 
 FLAGS = flags.FLAGS

@@ -13,10 +13,12 @@ import numpy as np
 from absl import flags
 
 from epx import streams
-from epx.analysis import compressors, floors
+from epx.analysis import compressors
+from epx.analysis.exact import floors
 from epx.analysis.measurement import LN2
 from epx.report.rounding import rounded
-from epx.run import components, evaluation
+from epx.run import evaluation
+from epx.run.config import components
 from epx.run.references import Learners
 from epx.types import Example, Generator, require
 from experiments.cli import app, configs, rendering, running

@@ -20,8 +20,8 @@ from absl import flags
 
 from epx import files, record
 from epx.report import compact, summary, tables
-from epx.run import components
-from epx.run.config import Config, Overrides
+from epx.run.config import components
+from epx.run.config.keys import Config, Overrides
 from epx.run.setup import Setup
 from epx.sweeps import grid, local, ray, slurm, status
 from epx.sweeps.ensembles import Ensemble, ensembles
@@ -248,7 +248,7 @@ def report(label: str, sweep: Sweep, groups: list[Ensemble], workdir: Path, tune
         seconds = {r.path.name: float(r.rows["seconds"][0].sum()) for r in records}
         record.write_json(workdir / "times.json", {"seconds": seconds})
         if summary.measured(cells) and not sweep.draw:
-            from epx.report import bars  # only now: matplotlib and scipy take half a second
+            from epx.report.figures import bars  # only now: matplotlib and scipy take half a second
 
             bars.generators_by_observers(cells, workdir / FIGURE)
     print(compact.table(cells, rendering.terminal_width()))

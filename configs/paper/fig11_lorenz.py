@@ -19,8 +19,9 @@ from configs.paper import _figure
 from epx.analysis import ledger
 from epx.analysis.anchors import trend_nats
 from epx.analysis.measurement import LN2, interval
-from epx.report import evidence, lines
+from epx.report import evidence
 from epx.report.claims import Check
+from epx.report.figures import lines
 from epx.report.summary import Run
 from epx.sweeps.grid import product, vary
 

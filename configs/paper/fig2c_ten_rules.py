@@ -19,9 +19,10 @@ from matplotlib.figure import Figure
 from configs.paper import _figure
 from epx.analysis import rank
 from epx.analysis.measurement import LN2
-from epx.report import evidence, lines
+from epx.report import evidence
 from epx.report.claims import Check, exact
 from epx.report.evidence import Reading
+from epx.report.figures import lines
 from epx.report.summary import Run
 from epx.sweeps.grid import product, vary
 

@@ -18,9 +18,10 @@ from matplotlib.figure import Figure
 
 from configs.paper import _figure
 from epx.analysis import frontier
-from epx.report import curves, evidence
+from epx.report import evidence
 from epx.report.claims import Check
 from epx.report.evidence import Reading
+from epx.report.figures import curves
 from epx.report.summary import Run
 from epx.sweeps.grid import product, vary
 

@@ -18,9 +18,10 @@ from typing import Any
 from matplotlib.figure import Figure
 
 from configs.paper import _figure
-from epx.analysis import floors
-from epx.report import evidence, lines
+from epx.analysis.exact import floors
+from epx.report import evidence
 from epx.report.claims import Check
+from epx.report.figures import lines
 from epx.report.summary import Run
 from epx.sweeps.grid import product, vary
 

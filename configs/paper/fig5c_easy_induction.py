@@ -18,9 +18,10 @@ from matplotlib.figure import Figure
 
 from configs.paper import _figure
 from epx.analysis.measurement import Estimate
-from epx.report import evidence, lines
+from epx.report import evidence
 from epx.report.claims import Check
 from epx.report.evidence import Reading
+from epx.report.figures import lines
 from epx.report.summary import Run
 from epx.sweeps.grid import chain, product, vary
 

@@ -20,8 +20,9 @@ from tabulate import tabulate
 
 from configs.paper import _figure
 from epx.analysis.measurement import Estimate
-from epx.report import evidence, lines
+from epx.report import evidence
 from epx.report.claims import Check
+from epx.report.figures import lines
 from epx.report.rounding import rounded
 from epx.report.summary import Run
 from epx.sweeps.grid import product, vary

@@ -15,8 +15,8 @@ from matplotlib.figure import Figure
 from configs.paper import _figure
 from epx.analysis import scaling
 from epx.analysis.measurement import LN2
-from epx.report import bars
 from epx.report.claims import Check, exact
+from epx.report.figures import bars
 from epx.report.summary import Run
 
 TRAINED = False  # it needs no records

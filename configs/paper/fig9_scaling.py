@@ -14,8 +14,8 @@ from matplotlib.figure import Figure
 
 from configs.paper import _figure
 from epx.analysis import scaling
-from epx.report import curves
 from epx.report.claims import Check, exact
+from epx.report.figures import curves
 from epx.report.summary import Run
 
 TRAINED = False  # it needs no records

@@ -11,7 +11,7 @@ from collections.abc import Sequence
 
 import numpy as np
 
-from epx.analysis import floors
+from epx.analysis.exact import floors
 from epx.analysis.measurement import Estimate
 from epx.record import RecordError
 from epx.report.claims import Check, exact

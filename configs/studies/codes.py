@@ -16,8 +16,9 @@ from typing import Any
 from matplotlib.figure import Figure
 
 from configs import base
-from epx.report import evidence, lines
+from epx.report import evidence
 from epx.report.evidence import Reading
+from epx.report.figures import lines
 from epx.report.summary import Run
 from epx.sweeps.grid import chain, product, vary
 

@@ -23,8 +23,9 @@ from matplotlib.figure import Figure
 from configs import base
 from epx.analysis import elicitation
 from epx.analysis.measurement import Estimate, interval
-from epx.report import elicit, evidence, lines, summary
+from epx.report import elicit, evidence, summary
 from epx.report.claims import Check, exact
+from epx.report.figures import lines
 from epx.report.summary import Run
 from epx.sweeps.grid import chain, product, vary
 

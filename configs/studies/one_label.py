@@ -22,9 +22,9 @@ import numpy as np
 from matplotlib.figure import Figure
 
 from configs import base
-from epx.analysis import closed_forms
-from epx.report import lines
+from epx.analysis.exact import closed_forms
 from epx.report.claims import Check, exact
+from epx.report.figures import lines
 from epx.report.summary import Run
 
 TRAINED = False  # it needs no records

@@ -20,8 +20,9 @@ from matplotlib.figure import Figure
 
 from configs import base
 from epx.analysis.measurement import LN2, Estimate, interval
-from epx.report import evidence, lines, summary
+from epx.report import evidence, summary
 from epx.report.claims import Check
+from epx.report.figures import lines
 from epx.report.summary import Run
 from epx.sweeps.grid import chain, product, vary
 

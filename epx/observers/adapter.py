@@ -19,7 +19,7 @@ import jax.numpy as jnp
 import numpy as np
 from flax import traverse_util
 
-from epx.observers._layers import fan_in
+from epx.observers.layers.basic import fan_in
 from epx.types import Observer, PyTree, require, require_whole
 
 MOST_RANK = 2**12

@@ -11,8 +11,8 @@ import flax.linen as nn
 import jax
 import jax.numpy as jnp
 
-from epx.observers import _sequential
-from epx.observers._layers import ACTIVATIONS, Dense, LayerNorm, fan_in, require_choices, zeros
+from epx.observers.layers import sequential
+from epx.observers.layers.basic import ACTIVATIONS, Dense, LayerNorm, fan_in, require_choices, zeros
 from epx.types import Observer, require
 
 TINY = {"depth": 4, "width": 8}
@@ -73,14 +73,14 @@ def make(
     Raises:
       ValueError: an argument outside these bounds, or a model too large for any device.
     """
-    _sequential.require_sizes(depth, width)
+    sequential.require_sizes(depth, width)
     accepted = f"1 to {MAX_DEPTH} layers, as each doubles the tokens that are seen"
     require("observer.depth", depth, depth <= MAX_DEPTH, accepted)
     require_choices(dtype, activation)
     body = Taps(depth, activation, dtype)
-    model = _sequential.Sequential(vocab, length, side, width, dtype, body)
+    model = sequential.Sequential(vocab, length, side, width, dtype, body)
     body_flops = 24.0 * depth * width**2
-    return _sequential.observer(model, partial(_initial, depth, width), body_flops)
+    return sequential.observer(model, partial(_initial, depth, width), body_flops)
 
 
 def _initial(depth: int, width: int, batch: int) -> State:

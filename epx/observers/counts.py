@@ -13,7 +13,7 @@ from typing import NamedTuple
 import jax
 import jax.numpy as jnp
 
-from epx.observers._layers import refuse_side
+from epx.observers.layers.basic import refuse_side
 from epx.types import Observer, PyTree, refusal, require, require_whole
 
 TINY = {"order": 2}

@@ -5,7 +5,7 @@ one round after another; residual branches are divided by depth x loops. Its com
 loops and its parameters do not, so that 6ND is far below its exact FLOPs.
 """
 
-from epx.observers import _decoder
+from epx.observers.layers import decoder
 from epx.types import Observer
 
 TINY = {"depth": 1, "loops": 2, "width": 8, "head_dim": 4}
@@ -38,4 +38,4 @@ def make(
     Raises:
       ValueError: an argument outside these bounds, or a model too large for any device.
     """
-    return _decoder.observer(vocab, length, side, depth, loops, width, head_dim, activation, dtype)
+    return decoder.observer(vocab, length, side, depth, loops, width, head_dim, activation, dtype)

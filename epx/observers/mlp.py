@@ -11,8 +11,8 @@ import flax.linen as nn
 import jax
 import jax.numpy as jnp
 
-from epx.observers import _sequential
-from epx.observers._layers import ACTIVATIONS, Dense, LayerNorm, fan_in, require_choices, zeros
+from epx.observers.layers import sequential
+from epx.observers.layers.basic import ACTIVATIONS, Dense, LayerNorm, fan_in, require_choices, zeros
 from epx.types import Observer, require_whole
 
 TINY = {"depth": 1, "width": 8, "window": 4}
@@ -73,13 +73,13 @@ def make(
     Raises:
       ValueError: an argument outside these bounds, or a model too large for any device.
     """
-    _sequential.require_sizes(depth, width)
+    sequential.require_sizes(depth, width)
     require_whole("observer.window", window, 1, 2**12, "each token of it has weights of its own")
     require_choices(dtype, activation)
     body = Window(depth, window, activation, dtype)
-    model = _sequential.Sequential(vocab, length, side, width, dtype, body)
+    model = sequential.Sequential(vocab, length, side, width, dtype, body)
     body_flops = 2.0 * width**2 * (window + 8 * depth)
-    return _sequential.observer(model, partial(_initial, width, window), body_flops)
+    return sequential.observer(model, partial(_initial, width, window), body_flops)
 
 
 def _initial(width: int, window: int, batch: int) -> jax.Array:

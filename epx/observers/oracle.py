@@ -14,7 +14,7 @@ from typing import Any
 import jax
 import jax.numpy as jnp
 
-from epx.observers import _whole
+from epx.observers.layers import whole
 from epx.types import Generator, Observer, PyTree, refusal, require
 
 # Operations that move numbers and compute none.
@@ -53,8 +53,8 @@ def make(vocab: int, length: int, *, generator: Generator, side: int = 0) -> Obs
         logits=predict,
         # The law of an example is computed as a whole; a part of it is counted by its share.
         flops=lambda tokens: (count * tokens / length, 0.0),
-        start=partial(_whole.start, length),
-        step=partial(_whole.step, predict),
+        start=partial(whole.start, length),
+        step=partial(whole.step, predict),
         update=partial(_update, generator),
         knows=_law,
     )

@@ -11,8 +11,8 @@ import flax.linen as nn
 import jax
 import jax.numpy as jnp
 
-from epx.observers import _sequential
-from epx.observers._layers import LayerNorm, require_choices
+from epx.observers.layers import sequential
+from epx.observers.layers.basic import LayerNorm, require_choices
 from epx.types import Observer
 
 TINY = {"depth": 1, "width": 8}
@@ -67,13 +67,13 @@ def make(
     Raises:
       ValueError: an argument outside these bounds, or a model too large for any device.
     """
-    _sequential.require_sizes(depth, width)
+    sequential.require_sizes(depth, width)
     require_choices(dtype)
     body = Cells(depth, width, dtype)
-    model = _sequential.Sequential(vocab, length, side, width, dtype, body)
+    model = sequential.Sequential(vocab, length, side, width, dtype, body)
     # Six products of a state with D x D matrices for a layer.
     body_flops = 12.0 * depth * width**2
-    return _sequential.observer(model, partial(_initial, depth, width, dtype), body_flops)
+    return sequential.observer(model, partial(_initial, depth, width, dtype), body_flops)
 
 
 def _initial(depth: int, width: int, dtype: str, batch: int) -> State:

@@ -14,8 +14,8 @@ import flax.linen as nn
 import jax
 import jax.numpy as jnp
 
-from epx.observers import _whole
-from epx.observers._layers import (
+from epx.observers.layers import whole
+from epx.observers.layers.basic import (
     Dense,
     Head,
     LayerNorm,
@@ -111,7 +111,7 @@ def make(
         flops=lambda tokens: (forward * tokens / length, 2 * forward * tokens / length),
         scales=learning_rate_scales,
         start=partial(_start, length),
-        step=partial(_whole.step, predict),
+        step=partial(whole.step, predict),
     )
 
 
@@ -125,6 +125,6 @@ def _logits(
     return jnp.zeros((B, T, model.vocab), jnp.float32).at[:, -1].set(last_BxV)
 
 
-def _start(length: int, params: PyTree, tokens_BxT: jax.Array, side: PyTree = None) -> _whole.Cache:
+def _start(length: int, params: PyTree, tokens_BxT: jax.Array, side: PyTree = None) -> whole.Cache:
     refuse_side("the residual network", side)
-    return _whole.start(length, params, tokens_BxT)
+    return whole.start(length, params, tokens_BxT)

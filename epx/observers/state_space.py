@@ -17,8 +17,8 @@ import jax
 import jax.numpy as jnp
 from jax import lax
 
-from epx.observers import _sequential
-from epx.observers._layers import ACTIVATIONS, Dense, LayerNorm, fan_in, require_choices, zeros
+from epx.observers.layers import sequential
+from epx.observers.layers.basic import ACTIVATIONS, Dense, LayerNorm, fan_in, require_choices, zeros
 from epx.types import Observer
 
 TINY = {"depth": 1, "width": 8}
@@ -142,13 +142,13 @@ def make(
     Raises:
       ValueError: an argument outside these bounds, or a model too large for any device.
     """
-    _sequential.require_sizes(depth, width)
+    sequential.require_sizes(depth, width)
     require_choices(dtype, activation)
     body = Layers(depth, activation, dtype)
-    model = _sequential.Sequential(vocab, length, side, width, dtype, body)
+    model = sequential.Sequential(vocab, length, side, width, dtype, body)
     # Gate, input, output, two gates, four taps and eight for the MLP: 17 products of D x D.
     body_flops = 34.0 * depth * width**2
-    return _sequential.observer(model, partial(_initial, depth, width), body_flops)
+    return sequential.observer(model, partial(_initial, depth, width), body_flops)
 
 
 def _initial(depth: int, width: int, batch: int) -> State:

@@ -6,7 +6,7 @@ divided by depth, an untied head. The output projections of every branch and the
 so that an untrained model predicts uniformly and its first charge is exactly ln V per token.
 """
 
-from epx.observers import _decoder
+from epx.observers.layers import decoder
 from epx.types import Observer
 
 TINY = {"depth": 2, "width": 8, "head_dim": 4}
@@ -38,4 +38,4 @@ def make(
     Raises:
       ValueError: an argument outside these bounds, or a model too large for any device.
     """
-    return _decoder.observer(vocab, length, side, depth, 1, width, head_dim, activation, dtype)
+    return decoder.observer(vocab, length, side, depth, 1, width, head_dim, activation, dtype)

@@ -9,9 +9,10 @@ from functools import partial
 from statistics import fmean
 from typing import NamedTuple
 
-from epx.analysis import collapse
-from epx.report import evidence, lines, parts
-from epx.report.lines import Panel
+from epx.analysis.exact import collapse
+from epx.report import evidence, parts
+from epx.report.figures import lines
+from epx.report.figures.lines import Panel
 from epx.report.summary import Run
 
 Quantity = Callable[[Run], dict[int, float]]  # of a run, by seed

@@ -13,9 +13,10 @@ from epx.analysis import ledger
 from epx.analysis.measurement import Measurement
 from epx.codes import prequential
 from epx.learning import optim
-from epx.run import components, contracts, provenance
+from epx.run import provenance
+from epx.run.config import components, contracts
+from epx.run.config.observing import make_observer
 from epx.run.loop import train
-from epx.run.observing import make_observer
 from epx.run.plan import Plan
 from epx.run.references import Learners
 from epx.run.setup import make_setup

@@ -18,7 +18,7 @@ import jax.numpy as jnp
 import numpy as np
 
 from epx import record, streams
-from epx.analysis import patterns
+from epx.analysis.exact import patterns
 from epx.analysis.measurement import LN2
 from epx.learning import nll
 from epx.run.trained import Trained

@@ -17,9 +17,10 @@ from epx import record, streams
 from epx.learning import optim
 from epx.learning.batch import Batch
 from epx.record import Record, RecordError
-from epx.run import checkpoint, components
-from epx.run.config import Config
-from epx.run.observing import make_observer
+from epx.run import checkpoint
+from epx.run.config import components
+from epx.run.config.keys import Config
+from epx.run.config.observing import make_observer
 from epx.types import Generator, Observer, PyTree, refusal, require
 
 SHAPE = ("vocab", "length", "side", "masked")  # of examples, on which an observer depends

@@ -16,11 +16,12 @@ from epx import streams
 from epx.learning import optim
 from epx.learning.batch import Batch
 from epx.observers import adapter
-from epx.run import components, contracts, memory, start
-from epx.run import config as run_config
-from epx.run.config import Config, Overrides
+from epx.run import memory, start
+from epx.run.config import components, contracts
+from epx.run.config import keys as run_config
+from epx.run.config.keys import Config, Overrides
+from epx.run.config.observing import make_observer
 from epx.run.devices import AXIS, Layout, largest_divisor, make_layout
-from epx.run.observing import make_observer
 from epx.run.plan import MOST_MEMBERS, Plan, make_plan
 from epx.run.references import NOWHERE, Learners, Place
 from epx.types import (

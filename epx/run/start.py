@@ -10,8 +10,8 @@ import numpy as np
 
 from epx import files, record, streams
 from epx.run import references
-from epx.run.config import Config
-from epx.run.observing import make_observer
+from epx.run.config.keys import Config
+from epx.run.config.observing import make_observer
 from epx.run.references import Place
 from epx.types import Generator, Observer, PyTree, Refusal, Spec, require
 

@@ -8,9 +8,10 @@ from typing import Any, NamedTuple
 import jax
 
 from epx import streams
-from epx.run import components, contracts, references
-from epx.run import config as run_config
-from epx.run.config import Config, Overrides
+from epx.run import references
+from epx.run.config import components, contracts
+from epx.run.config import keys as run_config
+from epx.run.config.keys import Config, Overrides
 from epx.run.references import Learners, Place
 from epx.types import LearnerOf, refusal, require
 

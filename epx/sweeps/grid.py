@@ -5,7 +5,7 @@ import itertools
 from collections.abc import Iterable, Sequence
 from typing import Any
 
-from epx.run.config import Overrides
+from epx.run.config.keys import Overrides
 from epx.types import require
 
 # The seed on which learning rates are chosen, different from the measured seeds.

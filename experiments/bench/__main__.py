@@ -33,7 +33,7 @@ import jax
 from absl import flags
 
 from epx import files, record
-from epx.run.values import convert
+from epx.run.config.values import convert
 from epx.types import refusal, require
 from experiments import doctor
 from experiments.bench import bare, generation, sweeping, timing, training

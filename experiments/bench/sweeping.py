@@ -13,8 +13,8 @@ from pathlib import Path
 from types import ModuleType
 from unittest import mock
 
-from epx import export, record
-from epx.report import summary
+from epx import record
+from epx.report import export, summary
 from epx.run import checkpoint
 from epx.sweeps import grid, leases, local, status
 from epx.sweeps.ensembles import Ensemble, ensembles

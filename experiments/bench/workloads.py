@@ -12,7 +12,8 @@ from epx.codes import prequential, requential
 from epx.generators.automata import eca
 from epx.learning import flops, nll, optim
 from epx.learning.learner import Learning, training_examples
-from epx.observers import _layers, transformer
+from epx.observers import transformer
+from epx.observers.layers import basic
 from epx.run import evaluation, loop
 from epx.run.devices import Layout, compile_over, make_layout, place
 from epx.run.plan import MOST_MEMBERS, Plan
@@ -183,7 +184,7 @@ class Members:
                     # Each product depends on the last, so that the compiler removes none.
                     x_NxI = (draws[len(kernel_IxO)] + seed).astype(self.case.dtype)
                     kernel_IxO = kernel_IxO.astype(self.case.dtype)
-                    y_NxO, pull = jax.vjp(_layers.product, x_NxI, kernel_IxO)
+                    y_NxO, pull = jax.vjp(basic.product, x_NxI, kernel_IxO)
                     x_NxI, gradient_IxO = pull(y_NxO + 1)
                     seed = 1e-6 * x_NxI[0, 0].astype(jnp.float32)
                     results.append((x_NxI, total_IxO + gradient_IxO))

@@ -15,7 +15,7 @@ from absl import app, flags, logging
 
 import epx
 from epx.report import symbols
-from epx.run.values import suggest
+from epx.run.config.values import suggest
 from experiments.cli import configs
 
 FLAGS = flags.FLAGS

@@ -14,9 +14,9 @@ from ml_collections import ConfigDict
 
 from configs import base
 from epx import files
-from epx.run.components import FOLDERS, find, place
-from epx.run.config import Config, key_type, resolve
-from epx.run.values import suggest
+from epx.run.config.components import FOLDERS, find, place
+from epx.run.config.keys import Config, key_type, resolve
+from epx.run.config.values import suggest
 from epx.types import Refusal, refusal, require
 
 CONFIGS = Path(base.__file__).parent

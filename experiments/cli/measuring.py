@@ -12,7 +12,7 @@ from typing import NamedTuple
 from configs import base, observers
 from epx.record import Record
 from epx.report import evidence, summary
-from epx.run.config import Config, Overrides
+from epx.run.config.keys import Config, Overrides
 from epx.sweeps.grid import product, vary
 from experiments.cli.own_data import CHUNK, EVALUATIONS, Data, held_out, variants, whole_steps
 

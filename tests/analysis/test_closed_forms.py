@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 from scipy import optimize
 
-from epx.analysis import closed_forms
+from epx.analysis.exact import closed_forms
 
 
 def simulated_counter(examples, classes, draws, seed=0):

@@ -5,7 +5,7 @@ import math
 import numpy as np
 import pytest
 
-from epx.analysis import collapse
+from epx.analysis.exact import collapse
 
 GENERATIONS = [1, 10, 50, 100]
 # Generation: M E[mu^2], E var, median var under `replace`; M E[mu^2], E var under `accumulate`.

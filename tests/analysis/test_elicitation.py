@@ -3,8 +3,9 @@
 import numpy as np
 import pytest
 
-from epx.analysis import closed_forms, elicitation
+from epx.analysis import elicitation
 from epx.analysis.elicitation import TAUGHT, UNDECIDED, WOKEN, Curve
+from epx.analysis.exact import closed_forms
 
 SIZES = np.array([1, 2, 5, 10, 20, 50, 100, 200, 500, 1000, 2000, 5000, 10_000], float)
 RANDOM = np.random.default_rng(0)

@@ -5,7 +5,7 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from epx.analysis import floors
+from epx.analysis.exact import floors
 from epx.generators.automata import eca
 from epx.generators.sequences import markov
 

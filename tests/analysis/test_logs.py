@@ -7,7 +7,7 @@ import zlib
 import numpy as np
 import pytest
 
-from epx.analysis import events, log_files, logs
+from epx.analysis.logs import charges, events, log_files
 from epx.types import Refusal
 
 # Written by tensorboardX 2.6.5: three train/loss, one eval/loss, a text and a histogram.
@@ -92,21 +92,21 @@ def test_columns_are_found_by_name_or_given(tmp_path):
     path = tmp_path / "wandb.csv"
     path.write_text(f"{names}\n0,3,2.9,3.1,7\n1,2,1.9,2.1,8\n")
     table = log_files.read(path)
-    assert logs.find_columns(table, {}) == {"step": "Step", "loss": "run-7 - train/loss"}
-    assert logs.find_columns(table, {"loss": "ce"})["loss"] == "ce"
+    assert charges.find_columns(table, {}) == {"step": "Step", "loss": "run-7 - train/loss"}
+    assert charges.find_columns(table, {"loss": "ce"})["loss"] == "ce"
     for given, message in (
         ({"loss": "nll"}, "columns='nll': accepted the columns of the log: Step, run-7"),
         ({"lr": "ce"}, "columns='lr': accepted loss, eval, step, tokens, epoch"),
     ):
         with pytest.raises(Refusal, match=message):
-            logs.find_columns(table, given)
+            charges.find_columns(table, given)
     with pytest.raises(Refusal, match=r"a column of the training loss; this one has a, b\. Name"):
-        logs.find_columns({"a": np.ones(2), "b": np.ones(2)}, {})
+        charges.find_columns({"a": np.ones(2), "b": np.ones(2)}, {})
 
 
 def interpret(table, **options):
     table = {name: np.array(values, float) for name, values in table.items()}
-    return logs.interpret(table, logs.find_columns(table, {}), **options)
+    return charges.interpret(table, charges.find_columns(table, {}), **options)
 
 
 def test_a_loss_is_that_of_a_step_or_the_mean_since_the_last_entry():

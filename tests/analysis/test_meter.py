@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 import epx
-from epx.analysis import meter
+from epx.analysis.logs import meter
 from epx.analysis.measurement import LN2
 from epx.types import Refusal
 

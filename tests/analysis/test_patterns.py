@@ -4,7 +4,7 @@ import jax
 import numpy as np
 import pytest
 
-from epx.analysis import patterns
+from epx.analysis.exact import patterns
 from epx.generators.automata import life
 
 

@@ -10,7 +10,7 @@ import pytest
 
 from epx.analysis import scaling
 from epx.analysis.scaling import LossLaw
-from epx.report import curves
+from epx.report.figures import curves
 from tests.binaries import run
 
 ROOT = Path(__file__).parents[2]

@@ -15,7 +15,7 @@ from epx.generators.automata import eca
 from epx.learning import learner, nll, optim
 from epx.learning.batch import Batch
 from epx.observers import transformer
-from epx.report import curves
+from epx.report.figures import curves
 from epx.types import Spec
 from tests import linear
 from tests.binaries import refused, run

@@ -5,9 +5,9 @@ import json
 import numpy as np
 import pytest
 
-from epx.analysis import logs, meter
+from epx.analysis.logs import charges, meter
 from epx.analysis.measurement import LN2
-from epx.report import areas
+from epx.report.figures import areas
 from tests.binaries import refused, run
 
 
@@ -49,7 +49,7 @@ def test_columns_are_given(tmp_path):
 
 def test_the_shaded_area_is_between_the_loss_and_its_end():
     nats = np.linspace(3, 2, 100)
-    log = logs.Log(nats, np.ones(100), None, None, ())
+    log = charges.Log(nats, np.ones(100), None, None, ())
     figure = areas.draw(log, meter.readings(nats, np.ones(100), 1.5)["held-out"])
     (axis,) = figure.axes
     low = min(path.vertices[:, 1].min() for path in axis.collections[0].get_paths())

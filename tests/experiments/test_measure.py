@@ -7,7 +7,8 @@ import pytest
 
 from epx import record
 from epx.data import anything
-from epx.report import own, summary
+from epx.report import summary
+from epx.report.figures import own
 from epx.run import setup as setups
 from epx.sweeps.ensembles import ensembles
 from experiments import report

@@ -8,8 +8,9 @@ import pytest
 
 from epx.generators.automata import life
 from epx.observers import counts
-from epx.run import contracts, measure
+from epx.run import measure
 from epx.run import setup as setups
+from epx.run.config import contracts
 from experiments.cli import configs
 from tests.binaries import refused, run
 

@@ -14,7 +14,7 @@ import pytest
 
 from epx.learning.batch import Batch
 from epx.observers import counts
-from epx.run import components
+from epx.run.config import components
 from epx.run.devices import AXIS, compile_over, make_layout
 from epx.streams import example_key, stream
 from tests.generators import tiny

@@ -5,7 +5,7 @@ from pathlib import Path
 
 import jax
 
-from epx.run import components
+from epx.run.config import components
 from tests.generators.test_contract import assert_legal, batch
 
 ROOT = Path(__file__).parents[2]

@@ -11,7 +11,7 @@ import jax
 import numpy as np
 
 from epx.observers import mlp
-from epx.run import components
+from epx.run.config import components
 
 FOLDER = Path(tempfile.mkdtemp(prefix="epx-tests-"))
 atexit.register(shutil.rmtree, FOLDER, ignore_errors=True)

@@ -11,7 +11,7 @@ from epx.learning import optim
 from epx.learning.batch import Batch
 from epx.learning.learner import Learning
 from epx.observers import adapter, counts, transformer
-from epx.run import components
+from epx.run.config import components
 from tests.params import parametrize
 from tests.runs import jitted
 

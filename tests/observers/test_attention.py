@@ -6,7 +6,7 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from epx.observers import _attention, _layers
+from epx.observers.layers import attention, basic
 from tests.params import parametrize
 
 
@@ -27,7 +27,7 @@ def test_values_and_gradients_are_those_of_plain_attention(length):
     *operands, gradient = arrays(length, jnp.float32)
     for function in (jax.jit, lambda f: f):
         wanted, pull = jax.vjp(function(plain), *operands)
-        found, own_pull = jax.vjp(function(_attention.causal), *operands)
+        found, own_pull = jax.vjp(function(attention.causal), *operands)
         np.testing.assert_allclose(found, wanted, rtol=1e-5, atol=2e-6)
         for own, expected in zip(own_pull(gradient), pull(gradient)):
             scale = max(np.abs(expected).max(), 1)  # a single key has a gradient of 0
@@ -37,7 +37,7 @@ def test_values_and_gradients_are_those_of_plain_attention(length):
 def test_half_precision_is_rounded_alike():
     *operands, gradient = arrays(96, jnp.bfloat16)
     wanted, pull = jax.vjp(plain, *operands)
-    found, own_pull = jax.vjp(_attention.causal, *operands)
+    found, own_pull = jax.vjp(attention.causal, *operands)
     assert found.dtype == jnp.bfloat16
     pairs = [(found, wanted), *zip(own_pull(gradient), pull(gradient))]
     for own, expected in pairs:
@@ -51,7 +51,7 @@ def test_members_of_an_ensemble_are_mapped_over():
     together = [jnp.stack([leaf, 2 * leaf]) for leaf in operands]
 
     def loss(*operands):
-        return (_attention.causal(*operands) ** 2).sum()
+        return (attention.causal(*operands) ** 2).sum()
 
     found = jax.vmap(jax.grad(loss, argnums=(0, 1, 2)))(*together)
     for n in range(2):
@@ -64,9 +64,9 @@ def test_members_of_an_ensemble_are_mapped_over():
 
 @pytest.mark.parametrize("length", [1, 127, 128, 255, 256, 511, 512, 1024, 1025])
 def test_blocks_cover_all_queries_once(length):
-    found = _attention.blocks(length)
+    found = attention.blocks(length)
     assert [n for first, last in found for n in range(first, last)] == list(range(length))
-    assert len(found) <= _attention.MOST_BLOCKS
+    assert len(found) <= attention.MOST_BLOCKS
 
 
 @pytest.mark.parametrize("dtype", [jnp.float32, jnp.bfloat16])
@@ -77,7 +77,7 @@ def test_layer_norm_and_its_gradient_are_those_of_flax(dtype):
     params = {"params": {"scale": scale}}
     flax = nn.LayerNorm(epsilon=1e-5, use_bias=False)
     wanted, pull = jax.vjp(flax.apply, params, x)
-    found, own_pull = jax.vjp(_layers.LayerNorm().apply, params, x)
+    found, own_pull = jax.vjp(basic.LayerNorm().apply, params, x)
     assert found.dtype == jnp.float32
     np.testing.assert_allclose(found, wanted, rtol=1e-5, atol=1e-5)
     (of_params, of_x), (own_params, own_x) = pull(gradient), own_pull(gradient)

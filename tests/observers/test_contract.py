@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 
 from epx.learning import nll
-from epx.run import components
+from epx.run.config import components
 from tests.runs import jitted
 
 VOCAB, LENGTH, BATCH = 5, 12, 3

@@ -9,7 +9,7 @@ import epx
 from epx import streams
 from epx.learning import nll, sampling
 from epx.observers import counts, masked, mlp, transformer
-from epx.run.observing import make_observer
+from epx.run.config.observing import make_observer
 from experiments.cli import configs
 from tests.runs import rows
 

@@ -17,8 +17,8 @@ from epx.generators.texts import arithmetic as problems
 from epx.generators.texts import story
 from epx.learning.batch import Batch
 from epx.observers import oracle
-from epx.run import components
-from epx.run.observing import make_observer
+from epx.run.config import components
+from epx.run.config.observing import make_observer
 from epx.types import Refusal
 from tests import runs
 from tests.coders.test_arithmetic import HYPER, examples_of

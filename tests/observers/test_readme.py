@@ -9,7 +9,7 @@ import numpy as np
 
 from epx.learning import nll
 from epx.observers import counts
-from epx.run import components
+from epx.run.config import components
 
 README = Path(counts.__file__).with_name("README.md").read_text()
 

@@ -6,7 +6,7 @@ import pytest
 
 from configs import observers
 from epx.learning.flops import parameters
-from epx.run import components
+from epx.run.config import components
 
 VOCAB, LENGTH = 2, 64
 LEARNERS = [family for family in observers.FAMILIES if family != "counts"]

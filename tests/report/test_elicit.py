@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from epx import record
-from epx.analysis import closed_forms
+from epx.analysis.exact import closed_forms
 from epx.analysis.measurement import LN2
 from epx.record import RecordError
 from epx.report import elicit, summary

@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 
 from epx.analysis.measurement import Estimate
-from epx.report import _style, lines
+from epx.report.figures import lines, style
 
 matplotlib.use("agg")
 
@@ -55,5 +55,5 @@ def test_labels_on_a_short_axis_of_compute_are_few(ends, labels):
 
 def test_more_lines_than_colours_still_differ():
     looks = [tuple(map(str, (look["color"], look["linestyle"], look["marker"])))
-             for look in map(_style.line, range(20))]  # fmt: skip
+             for look in map(style.line, range(20))]  # fmt: skip
     assert len(set(looks)) == 20

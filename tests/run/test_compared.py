@@ -3,9 +3,9 @@
 import numpy as np
 import pytest
 
-from epx import export, record
+from epx import record
 from epx.record import RecordError
-from epx.report import parts, summary
+from epx.report import export, parts, summary
 from epx.run.setup import assemble
 from experiments.cli import configs
 from tests.runs import rows

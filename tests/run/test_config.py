@@ -6,9 +6,9 @@ import numpy as np
 import pytest
 
 from configs import base
-from epx.run import components
-from epx.run import config as run_config
 from epx.run import setup as setups
+from epx.run.config import components
+from epx.run.config import keys as run_config
 from epx.sweeps import grid
 from experiments.__main__ import binaries
 from experiments.cli import app, configs

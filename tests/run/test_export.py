@@ -9,11 +9,11 @@ import numpy as np
 import pytest
 
 import epx
-from epx import export, record
+from epx import record
 from epx.analysis import ledger
 from epx.record import RecordError
+from epx.report import export, summary
 from epx.report import parts as of_parts
-from epx.report import summary
 from epx.types import Refusal
 from tests.binaries import run
 from tests.runs import rows

@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 
 import epx
-from epx.run.observing import make_observer
+from epx.run.config.observing import make_observer
 
 OWN = """from epx.observers import transformer
 def make(vocab, length):

@@ -5,7 +5,7 @@ import numpy as np
 import pytest
 
 from configs import base
-from epx.analysis import patterns
+from epx.analysis.exact import patterns
 from epx.generators.texts import tokens
 from epx.run import probing, trained
 from epx.types import Refusal

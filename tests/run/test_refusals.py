@@ -7,10 +7,10 @@ import typing
 
 import pytest
 
-from epx.run import components
-from epx.run import config as configs
 from epx.run import setup as setups
-from epx.run.values import WORDS
+from epx.run.config import components
+from epx.run.config import keys as configs
+from epx.run.config.values import WORDS
 from tests.generators import tiny
 
 # Values out of range, of every argument of every component. Of yes-or-no arguments, another type.

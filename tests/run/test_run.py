@@ -8,7 +8,7 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from epx import export, record
+from epx import record
 from epx.analysis import ledger
 from epx.codes import prequential
 from epx.generators.automata import life
@@ -16,6 +16,7 @@ from epx.generators.sequences import iid
 from epx.generators.texts import text
 from epx.learning.batch import Batch
 from epx.observers import counts, transformer
+from epx.report import export
 from epx.run import devices, evaluation, loop, measure
 from epx.run import setup as setups
 from epx.run.devices import Layout, make_layout

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from configs.studies import elicit as study
-from epx.analysis import closed_forms
+from epx.analysis.exact import closed_forms
 from epx.analysis.measurement import LN2
 from epx.report import summary
 from epx.run.setup import assemble

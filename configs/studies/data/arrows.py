@@ -27,8 +27,9 @@ from tabulate import tabulate
 from configs import base
 from epx.analysis import power
 from epx.analysis.measurement import Estimate, interval
-from epx.report import evidence, lines
+from epx.report import evidence
 from epx.report.claims import Check
+from epx.report.figures import lines
 from epx.report.summary import Run
 from epx.sweeps.grid import chain, product, vary
 

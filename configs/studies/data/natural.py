@@ -23,8 +23,9 @@ from matplotlib.figure import Figure
 
 from configs import base
 from epx.analysis.measurement import Estimate, Measurement
-from epx.report import evidence, lines
+from epx.report import evidence
 from epx.report.claims import Check
+from epx.report.figures import lines
 from epx.report.summary import Run
 from epx.sweeps.grid import product, vary
 

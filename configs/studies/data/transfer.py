@@ -23,8 +23,9 @@ from typing import Any
 from matplotlib.figure import Figure
 
 from configs import base
-from epx.report import evidence, lines, transfer
+from epx.report import evidence, transfer
 from epx.report.claims import Check
+from epx.report.figures import lines
 from epx.report.summary import Run
 from epx.sweeps.grid import product, vary
 

@@ -16,7 +16,7 @@ where it is known: the share of right examples.
 
 Letters of a Markov language and states of rule 54, whose laws are known, and English have each some
 of the arms. The cells that an example of rule 54 begins with are real in every arm, so that none
-draws it from nothing. The toys in closed form are in `epx/analysis/collapse.py`.
+draws it from nothing. The toys in closed form are in `epx/analysis/exact/collapse.py`.
 
 Claims 211 to 219, not measured yet.
 """
@@ -28,8 +28,9 @@ from typing import Any
 from matplotlib.figure import Figure
 
 from configs import base
-from epx.report import evidence, generations, lines
+from epx.report import evidence, generations
 from epx.report.claims import Check
+from epx.report.figures import lines
 from epx.report.generations import ENTROPY, LOSS, RIGHT, STRUCTURE, SUPPORT, TAIL, TAUGHT, Chain
 from epx.report.summary import Run
 from epx.sweeps.grid import product, vary

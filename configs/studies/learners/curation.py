@@ -27,8 +27,9 @@ from matplotlib.figure import Figure
 from configs import base
 from epx.analysis import curation
 from epx.analysis.measurement import Estimate
-from epx.report import evidence, lines, parts
+from epx.report import evidence, parts
 from epx.report.claims import Check
+from epx.report.figures import lines
 from epx.report.summary import Run
 from epx.sweeps.grid import product, vary
 

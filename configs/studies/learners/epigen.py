@@ -18,8 +18,9 @@ from typing import Any
 from matplotlib.figure import Figure
 
 from configs import base
-from epx.report import evidence, lines
+from epx.report import evidence
 from epx.report.claims import Check
+from epx.report.figures import lines
 from epx.report.summary import Run
 from epx.sweeps.grid import product, vary
 

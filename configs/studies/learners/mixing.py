@@ -19,8 +19,9 @@ from matplotlib.figure import Figure
 
 from configs import base
 from epx.analysis.measurement import Estimate, interval
-from epx.report import evidence, lines, parts
+from epx.report import evidence, parts
 from epx.report.claims import Check
+from epx.report.figures import lines
 from epx.report.summary import Run
 from epx.sweeps.grid import product, vary
 

@@ -24,8 +24,9 @@ from matplotlib.figure import Figure
 from configs import base
 from epx.analysis import anchors, rank
 from epx.analysis.measurement import LN2, Estimate
-from epx.report import evidence, lines, parts
+from epx.report import evidence, parts
 from epx.report.claims import Check, exact
+from epx.report.figures import lines
 from epx.report.summary import Run
 from epx.sweeps.grid import product, vary
 

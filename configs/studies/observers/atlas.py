@@ -20,8 +20,9 @@ from matplotlib.figure import Figure
 from configs import base, observers
 from configs.studies.observers import _data
 from configs.studies.observers._atlas_claims import CHECKS, SIMULATED, TIED, WINDOWED, WINDOWS
-from epx.report import atlas, evidence
+from epx.report import evidence
 from epx.report.claims import Check
+from epx.report.figures import atlas
 from epx.report.summary import Run
 from epx.sweeps.grid import product, vary
 

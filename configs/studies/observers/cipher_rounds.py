@@ -19,8 +19,9 @@ from matplotlib.figure import Figure
 
 from configs import base
 from epx.analysis.measurement import LN2
-from epx.report import evidence, lines
+from epx.report import evidence
 from epx.report.claims import Check
+from epx.report.figures import lines
 from epx.report.summary import Run
 from epx.sweeps.grid import chain, product, vary
 

@@ -18,8 +18,9 @@ from matplotlib.figure import Figure
 
 from configs import base, observers
 from configs.studies.observers import _data
-from epx.report import evidence, lines
+from epx.report import evidence
 from epx.report.claims import Check
+from epx.report.figures import lines
 from epx.report.summary import Run
 from epx.sweeps.grid import chain, product, vary
 

@@ -15,11 +15,12 @@ import numpy as np
 from matplotlib.figure import Figure
 
 from configs import base
-from epx.analysis import patterns
+from epx.analysis.exact import patterns
 from epx.analysis.measurement import LN2, Measurement
 from epx.record import RecordError, read_json
-from epx.report import evidence, lines
+from epx.report import evidence
 from epx.report.claims import Check
+from epx.report.figures import lines
 from epx.report.summary import Run
 
 CLAIMS = {

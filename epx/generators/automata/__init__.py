@@ -1,0 +1,1 @@
+"""Cellular automata: elementary, of Life, and neural."""

@@ -1,0 +1,1 @@
+"""Games: chess and small ones, as whole games and as positions."""

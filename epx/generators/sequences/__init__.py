@@ -1,0 +1,1 @@
+"""Sequences of a known law: independent, Markov, linear, chaotic, and of ciphers."""

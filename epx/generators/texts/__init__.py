@@ -1,0 +1,1 @@
+"""Texts and tokens: of corpora, of sums, of stories."""

@@ -9,7 +9,8 @@ import epx
 from epx import record
 from epx.generators.composed import filtered, sampled
 from epx.generators.sequences import iid
-from epx.run import components, loop, references, trained
+from epx.run import loop, references, trained
+from epx.run.config import components
 from epx.run.setup import assemble
 from epx.streams import example_key, stream
 from epx.sweeps import local

@@ -4,10 +4,10 @@ import numpy as np
 import pytest
 
 from configs.studies.learners import selfplay as study
-from epx import export, record
+from epx import record
 from epx.analysis.measurement import LN2
-from epx.report import evidence, summary
-from epx.run import config as run_config
+from epx.report import evidence, export, summary
+from epx.run.config import keys as run_config
 from epx.sweeps import local
 from epx.sweeps.ensembles import ensembles
 from tests import records

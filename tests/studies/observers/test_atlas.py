@@ -11,11 +11,11 @@ from configs import base, observers
 from configs.studies.observers import _data, atlas, rates
 from epx import record
 from epx.analysis.measurement import Estimate, widened
-from epx.report import atlas as drawing
 from epx.report import claims, summary
-from epx.run import components
+from epx.report.figures import atlas as drawing
 from epx.run import setup as setups
-from epx.run.observing import make_observer
+from epx.run.config import components
+from epx.run.config.observing import make_observer
 from epx.sweeps.ensembles import ensembles
 from epx.types import Refusal
 from tests import records

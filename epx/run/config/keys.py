@@ -7,9 +7,9 @@ all others. Needs no JAX.
 import json
 from typing import Any
 
-from epx.run import components
-from epx.run.components import FOLDERS
-from epx.run.values import check_key, convert
+from epx.run.config import components
+from epx.run.config.components import FOLDERS
+from epx.run.config.values import check_key, convert
 from epx.types import refusal, require
 
 Config = dict[str, dict[str, Any]]  # sections of plain values

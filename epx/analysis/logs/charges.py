@@ -9,7 +9,7 @@ from typing import NamedTuple
 
 import numpy as np
 
-from epx.analysis.log_files import Table
+from epx.analysis.logs.log_files import Table
 from epx.analysis.measurement import LN2
 from epx.types import require
 

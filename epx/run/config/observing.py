@@ -7,7 +7,7 @@ from typing import Any
 import jax
 
 from epx.observers import masked
-from epx.run import components
+from epx.run.config import components
 from epx.types import Generator, Observer, require
 
 

@@ -11,10 +11,10 @@ import numpy as np
 from matplotlib.figure import Figure
 from tabulate import tabulate
 
-from epx.analysis.logs import Log
+from epx.analysis.logs.charges import Log
+from epx.analysis.logs.meter import Reading
 from epx.analysis.measurement import LN2, Estimate
-from epx.analysis.meter import Reading
-from epx.report import _style
+from epx.report.figures import style
 from epx.report.rounding import rounded
 
 HEADS = ("final loss", "tokens D", "S, bit", "S/D, bit/token", "share of the error",
@@ -104,10 +104,10 @@ def draw(log: Log, reading: Reading, path: Path | str | None = None) -> Figure:
     end = reading.entropy_bits_per_tok.mean
     x, y = np.concatenate([[0.0], ends]), np.concatenate([loss[:1], loss])
     structure = f"S = {rounded(*reading.structure_bits)} bit"
-    axis.fill_between(x, y, end, step="pre", color=_style.FILLS[1], label=structure)
-    axis.step(x, y, where="pre", **_style.line(0) | {"marker": ""}, label="loss of the training")
+    axis.fill_between(x, y, end, step="pre", color=style.FILLS[1], label=structure)
+    axis.step(x, y, where="pre", **style.line(0) | {"marker": ""}, label="loss of the training")
     axis.axhline(end, color="#777777", linestyle=":", label=f"final loss: {reading.anchor}")
-    _style.dress(axis, "structure is the area above the final loss", "tokens", "bit per token")
+    style.dress(axis, "structure is the area above the final loss", "tokens", "bit per token")
     axis.set_ylim(bottom=min(end, loss.min()) - 0.05 * (loss.max() - loss.min()))
     axis.legend(frameon=False, fontsize=9)
-    return _style.save(figure, path)
+    return style.save(figure, path)

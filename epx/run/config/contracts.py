@@ -12,7 +12,7 @@ from typing import Any
 import jax
 import jax.numpy as jnp
 
-from epx.run.components import place
+from epx.run.config.components import place
 from epx.types import Example, Generator, Observer, PyTree, Refusal, refusal, require
 
 

@@ -9,7 +9,7 @@ from matplotlib.figure import Figure, SubFigure
 
 from epx.analysis import scaling
 from epx.analysis.measurement import LN2
-from epx.report import _style, lines
+from epx.report.figures import lines, style
 from epx.report.summary import Cell, measured
 
 # Key of a cell, marker, its size and colour, and its label.
@@ -40,19 +40,19 @@ def generators_by_observers(cells: Sequence[Cell], path: Path | str | None = Non
     counts = _panel_rows(cells)
     figure = Figure(figsize=(12, _height(counts)), layout="constrained")
     _draw(figure, cells)
-    return _style.save(figure, path)
+    return style.save(figure, path)
 
 
 def with_panels(
     cells: Sequence[Cell], shown: Sequence[lines.Panel], path: Path | str | None = None
 ) -> Figure:
     """Draw the bars of `generators_by_observers`, and small panels below them."""
-    height, below = _height(_panel_rows(cells)), _style.size(len(shown))[1]
+    height, below = _height(_panel_rows(cells)), style.size(len(shown))[1]
     figure = Figure(figsize=(12, height + below), layout="constrained")
     upper, lower = figure.subfigures(2, 1, height_ratios=(height, below))
     _draw(upper, cells)
     lines.fill(lower, shown)
-    return _style.save(figure, path)
+    return style.save(figure, path)
 
 
 def _panel_rows(cells: Sequence[Cell]) -> dict[int, list[str]]:
@@ -117,10 +117,10 @@ def laws(splits: dict[str, scaling.Split], path: Path | str | None = None) -> Fi
         (left, bits[:, 0], "structure S, bit"),
         (right, bits[:, 0] / bits.sum(1), "S / (S + H)"),
     ):
-        axis.plot(values, names, "o", color=_style.LINES[0][0])
-        _style.dress(axis, title)
-        _style.log_x(axis)
-    return _style.save(figure, path)
+        axis.plot(values, names, "o", color=style.LINES[0][0])
+        style.dress(axis, title)
+        style.log_x(axis)
+    return style.save(figure, path)
 
 
 def _bars(
@@ -140,7 +140,7 @@ def _bars(
             label=observer,
             edgecolor="white",
             linewidth=0,
-            **_style.fill(rank),
+            **style.fill(rank),
         )
     axis.set_yticks(range(len(generators)), generators, fontsize=11)
     axis.set_ylim(len(generators) - 0.5, -0.5)

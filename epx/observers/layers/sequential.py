@@ -13,7 +13,7 @@ import flax.linen as nn
 import jax
 import jax.numpy as jnp
 
-from epx.observers._layers import (
+from epx.observers.layers.basic import (
     Dense,
     Head,
     LayerNorm,

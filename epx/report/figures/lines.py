@@ -9,7 +9,7 @@ import numpy as np
 from matplotlib.figure import Figure, SubFigure
 
 from epx.analysis.measurement import Estimate
-from epx.report import _style
+from epx.report.figures import style
 
 LONGEST_FLAT = 6  # characters of a name that fits below its point
 
@@ -48,21 +48,21 @@ def panels(shown: Sequence[Panel], path: Path | str | None = None) -> Figure:
     Returns:
       The figure.
     """
-    figure = Figure(figsize=_style.size(len(shown)), layout="constrained")
+    figure = Figure(figsize=style.size(len(shown)), layout="constrained")
     fill(figure, shown)
-    return _style.save(figure, path)
+    return style.save(figure, path)
 
 
 def fill(figure: Figure | SubFigure, shown: Sequence[Panel]) -> None:
     """Draw the panels into a figure, or into a part of one."""
-    axes = _style.grid(figure, len(shown))
+    axes = style.grid(figure, len(shown))
     names = list(dict.fromkeys(name for panel in shown for name in panel.series))
     for axis, panel in zip(axes, shown):
         values = []
         for name, points in panel.series.items():
             x, estimates = zip(*sorted(points))
             mean, half = np.array(estimates, float).T
-            look = _style.line(names.index(name)) | (
+            look = style.line(names.index(name)) | (
                 {} if panel.joined and not panel.names else {"linestyle": "none"}
             )
             axis.errorbar(
@@ -71,12 +71,12 @@ def fill(figure: Figure | SubFigure, shown: Sequence[Panel]) -> None:
             values += mean.tolist()
         for name, points in panel.references.items():
             axis.plot(*zip(*sorted(points)), color="#777777", linestyle=":", label=name)
-        _style.dress(axis, panel.title, panel.x_label, panel.y_label)
+        style.dress(axis, panel.title, panel.x_label, panel.y_label)
         if panel.scale == "log":
-            _style.log_x(axis)
+            style.log_x(axis)
         if panel.names:
             upright = max(map(len, panel.names)) > LONGEST_FLAT
             axis.set_xticks(range(len(panel.names)), panel.names, rotation=90 if upright else 0)
         if panel.y_scale == "auto":
-            _style.log_if_wide(axis, np.array(values), factor=100.0)
-    _style.legend(figure, axes)
+            style.log_if_wide(axis, np.array(values), factor=100.0)
+    style.legend(figure, axes)

@@ -7,8 +7,9 @@ from typing import NamedTuple
 from matplotlib.figure import Figure
 from tabulate import tabulate
 
-from epx.analysis import meter
-from epx.report import _style, bars, evidence, lines
+from epx.analysis.logs import meter
+from epx.report import evidence
+from epx.report.figures import bars, lines, style
 from epx.report.rounding import rounded
 from epx.report.summary import Cell, Run, measured
 
@@ -126,5 +127,5 @@ def draw(
         for run in evidence.select(runs, label__generator=name):
             points = evidence.against_compute(run, evidence.structure_bits)
             series[evidence.config(run)["label.observer"]] = points
-        panels.append(lines.Panel(f"{name}: S", _style.COMPUTE, "bit", series, scale="log"))
+        panels.append(lines.Panel(f"{name}: S", style.COMPUTE, "bit", series, scale="log"))
     return bars.with_panels(cells, panels, path)

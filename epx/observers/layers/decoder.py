@@ -13,8 +13,8 @@ import jax
 import jax.numpy as jnp
 from jax import lax
 
-from epx.observers import _attention
-from epx.observers._layers import (
+from epx.observers.layers import attention
+from epx.observers.layers.basic import (
     ACTIVATIONS,
     Dense,
     Head,
@@ -88,7 +88,7 @@ class Layer(nn.Module):
         if past is not None:
             write = partial(lax.dynamic_update_slice_in_dim, start_index=positions_T[0], axis=1)
             keys, values = write(past[0], keys), write(past[1], values)
-        mixed_NxD = _attention.attend(queries, keys, values, seen_T).reshape(-1, D)
+        mixed_NxD = attention.attend(queries, keys, values, seen_T).reshape(-1, D)
         h_NxD = dense(D, kernel_init=zeros, name="out")(mixed_NxD)
         x_NxD += h_NxD / self.applied
         h_NxF = dense(4 * D, kernel_init=fan_in, name="up")(LayerNorm(name="norm_mlp")(x_NxD))

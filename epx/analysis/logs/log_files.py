@@ -14,7 +14,7 @@ from typing import Any
 import numpy as np
 
 from epx import files
-from epx.analysis import events
+from epx.analysis.logs import events
 from epx.types import refusal, require
 
 KEY = "log"

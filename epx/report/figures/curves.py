@@ -11,7 +11,7 @@ from epx.analysis.frontier import Curve
 from epx.analysis.loss import LossCurve
 from epx.analysis.measurement import LN2, Estimate
 from epx.analysis.scaling import LossLaw
-from epx.report import _style
+from epx.report.figures import style
 from epx.types import require
 
 # Least number of messages in a bin of `messages`.
@@ -32,7 +32,7 @@ def frontiers(curves: dict[str, Curve], path: Path | str | None = None) -> Figur
     Returns:
       The figure.
     """
-    figure, axes = _style.panels(len(curves))
+    figure, axes = style.panels(len(curves))
     for axis, (name, curve) in zip(axes, curves.items()):
         points = curve.points
         total = [s.mean + h.mean for s, h in zip(curve.structure_bits, curve.entropy_bits)]
@@ -44,23 +44,23 @@ def frontiers(curves: dict[str, Curve], path: Path | str | None = None) -> Figur
         for rank, (label, dots, estimates) in enumerate(series):
             _step_with_band(axis, curve.flops, estimates, rank, label)
             if dots is not None:
-                color = _style.LINES[rank][0]
+                color = style.LINES[rank][0]
                 axis.plot(points.flops, dots, ".", color=color, alpha=0.3, markersize=2.5)
-        _style.dress(axis, name, _style.COMPUTE, "bit")
-        _style.log_x(axis)
+        style.dress(axis, name, style.COMPUTE, "bit")
+        style.log_x(axis)
         shown = np.array([*curve.structure_bits, *curve.entropy_bits])
         lower = shown[:, 0] - np.nan_to_num(shown[:, 1])
-        _style.log_if_wide(axis, np.concatenate([shown[:, 0], lower]))
+        style.log_if_wide(axis, np.concatenate([shown[:, 0], lower]))
     _label_edges(axes)
-    _style.legend(figure, axes)
-    return _style.save(figure, path)
+    style.legend(figure, axes)
+    return style.save(figure, path)
 
 
 def _step_with_band(
     axis: Axes, x: np.ndarray, estimates: list[Estimate], rank: int, label: str
 ) -> None:
     mean, half = np.array(estimates, float).T
-    look = _style.line(rank)
+    look = style.line(rank)
     axis.step(x, mean, where="post", label=label, markevery=[len(x) - 1], **look)
     if np.isfinite(half).any():
         axis.fill_between(
@@ -86,12 +86,12 @@ def losses(curves: dict[str, dict[str, LossCurve]], path: Path | str | None = No
     parts = []
     for generator, lines in curves.items():
         names = list(lines)
-        for first in range(0, len(names), _style.SERIES):
-            parts.append((generator, {n: lines[n] for n in names[first : first + _style.SERIES]}))
-    figure, axes = _style.panels(len(parts))
+        for first in range(0, len(names), style.SERIES):
+            parts.append((generator, {n: lines[n] for n in names[first : first + style.SERIES]}))
+    figure, axes = style.panels(len(parts))
     for axis, (generator, lines) in zip(axes, parts):
         for observer, curve in lines.items():
-            look = _style.line(ranks[observer])
+            look = style.line(ranks[observer])
             marker = {key: look.pop(key) for key in ("marker", "markersize")}
             axis.plot(curve.tokens, curve.bits_per_tok, **look)
             axis.plot(
@@ -99,15 +99,15 @@ def losses(curves: dict[str, dict[str, LossCurve]], path: Path | str | None = No
                 linestyle="none", markeredgecolor="white", markeredgewidth=0.6, **marker,
             )  # fmt: skip
             axis.plot([], [], label=observer, **look, **marker)
-        _style.dress(axis, generator, "coded tokens learned from", "bit per coded token")
-        _style.log_x(axis)
+        style.dress(axis, generator, "coded tokens learned from", "bit per coded token")
+        style.log_x(axis)
         values = [value for curve in lines.values() for value in curve.bits_per_tok]
-        _style.log_if_wide(axis, values)
+        style.log_if_wide(axis, values)
         if axis.get_yscale() == "linear":
             axis.set_ylim(bottom=0)
     _label_edges(axes)
-    _style.legend(figure, axes)
-    return _style.save(figure, path)
+    style.legend(figure, axes)
+    return style.save(figure, path)
 
 
 def _label_edges(axes: list[Axes]) -> None:
@@ -142,17 +142,17 @@ def estimates(
     for rank, (name, law) in enumerate(laws.items()):
         splits = [scaling.split(law, flops, test_tokens) for flops in budgets]
         nats = zip(*((split.structure_nats, split.entropy_nats) for split in splits))
-        look = _style.line(rank)
+        look = style.line(rank)
         for axis, values, limit in zip(axes, nats, law.limit(test_tokens)):
             axis.plot(budgets, np.array(values) / LN2, label=name, markevery=(5 * rank, 40), **look)
             mark = look | {"linestyle": "none", "markersize": 6}
             axis.plot(budgets[-1], limit / LN2, clip_on=False, **mark)
     for axis, title in zip(axes, ("structure S", "entropy H")):
-        _style.dress(axis, f"{title} of {test_tokens:.3g} tokens, bit", _style.COMPUTE)
-        _style.log_x(axis)
+        style.dress(axis, f"{title} of {test_tokens:.3g} tokens, bit", style.COMPUTE)
+        style.log_x(axis)
         axis.set_yscale("log")
-    _style.legend(figure, [axes[0]], columns=4)
-    return _style.save(figure, path)
+    style.legend(figure, [axes[0]], columns=4)
+    return style.save(figure, path)
 
 
 def messages(
@@ -189,20 +189,20 @@ def messages(
     half = [1.96 * length[index].std(ddof=1) / np.sqrt(len(index)) for index in members]
     mean = [length[index].mean() for index in members]
     label = "sent, mean and 95 % interval"
-    mark = dict(fmt="o", markersize=5, capsize=2, color=_style.LINES[0][0], label=label)
+    mark = dict(fmt="o", markersize=5, capsize=2, color=style.LINES[0][0], label=label)
     left.errorbar(x, mean, yerr=half, **mark)
     grid = np.linspace(0, x.max() * 1.05, 200)
     # arXiv 2607.11883: the bound on the expected length of a message.
     bound = grid + 2 * np.log2(1 + grid) + message_bits
     left.plot(grid, grid, color="#777777", linestyle=":", label="KL")
-    left.plot(grid, bound, "--", color=_style.LINES[1][0],
+    left.plot(grid, bound, "--", color=style.LINES[1][0],
               label=f"KL + 2 log2(1 + KL) + {message_bits}")  # fmt: skip
     right.plot(x, [proposals[index].mean() for index in members], "o", markersize=5,
-               color=_style.LINES[0][0], label="tried, mean")  # fmt: skip
+               color=style.LINES[0][0], label="tried, mean")  # fmt: skip
     right.plot(grid, 2**grid, color="#777777", linestyle=":", label="2^KL")
     right.set_yscale("log")
     titles = ("length of a message, bit", "proposals tried for a message")
     for axis, title in zip((left, right), titles):
-        _style.dress(axis, title, "KL(teacher || student) of a message, bit")
+        style.dress(axis, title, "KL(teacher || student) of a message, bit")
         axis.legend(frameon=False, fontsize=9)
-    return _style.save(figure, path)
+    return style.save(figure, path)

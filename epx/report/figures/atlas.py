@@ -10,8 +10,9 @@ from tabulate import tabulate
 
 from epx.analysis import anchors, ledger, rank
 from epx.analysis.measurement import Estimate
-from epx.report import _style, evidence, lines
+from epx.report import evidence
 from epx.report.evidence import Reading
+from epx.report.figures import lines, style
 from epx.report.summary import Run
 
 STRUCTURE, ENTROPY = "#1b4f8a", "#c9d3dd"
@@ -60,7 +61,7 @@ def poster(
         f"What {caption} find: structure S (dark) and entropy H (light), bit per token",
         x=0.01, ha="left", fontsize=12, fontweight="bold",
     )  # fmt: skip
-    return _style.save(figure, path)
+    return style.save(figure, path)
 
 
 def _table(runs: Sequence[Run]) -> dict[tuple[str, str], Run]:

@@ -14,7 +14,7 @@ from pathlib import Path
 from types import ModuleType
 from typing import Any
 
-from epx.run import values
+from epx.run.config import values
 from epx.types import Generator, Refusal, Spec, refusal, require
 
 FOLDERS = {

@@ -1,0 +1,1 @@
+"""Facts known without training: closed forms, floors, toys of collapse, patterns of Life."""

@@ -1,0 +1,1 @@
+"""Figures by matplotlib, and the tables that only one figure has."""

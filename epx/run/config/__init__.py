@@ -1,0 +1,1 @@
+"""From texts and names to what a run is made of: keys, values, components, their contracts."""
