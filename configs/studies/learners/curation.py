@@ -14,7 +14,7 @@ much. The operations (arXiv 2508.10975):
 - rephrase: every page is dense;
 - batch: every batch has the same shares of all parts.
 
-Claims 231 to 235, not measured yet.
+Claims 231 to 235.
 """
 
 from collections.abc import Collection, Sequence
