@@ -16,7 +16,7 @@ from epx.types import require
 WOKEN, TAUGHT, UNDECIDED = "woken", "taught", "undecided"
 FALL = 0.1  # of the peak, by which the last value must be below it
 FEWEST_POINTS, FEWEST_SEEDS = 6, 5
-START = 10  # examples: a peak up to there is at the start
+START = 10  # updates: a peak of what is charged up to there is at the start
 RESAMPLED = 2000
 
 
@@ -54,24 +54,25 @@ class Verdict(NamedTuple):
     warnings: list[str]
 
 
-def shape(curve: Curve) -> str:
+def shape(curve: Curve, batch: int = 1) -> str:
     """Woken, taught or undecided, by the place of the peak of one seed.
 
-    Woken: the peak is within the first 10 examples. Taught: it comes later, and the first value is
-    clearly lower. In both cases the last value is clearly lower than the peak.
+    Woken: the peak is within the first 10 batches, each charged before its update. Taught: it comes
+    later, and the first value is clearly lower. In both cases the last value is clearly lower than
+    the peak.
     """
     values = curve.bits_per_example
     peak = int(np.argmax(values))
     top, first, last = values[peak], values[0], values[-1]
     if top <= 0 or last > (1 - FALL) * top:
         return UNDECIDED
-    if curve.examples[peak] <= START:
+    if curve.examples[peak] <= START * batch:
         return WOKEN
     return TAUGHT if first < (1 - FALL) * top else UNDECIDED
 
 
-def decide(curves: Mapping[int, Curve]) -> Verdict:
-    """The verdict on curves by seed, all of the same numbers of examples.
+def decide(curves: Mapping[int, Curve], batch: int = 1) -> Verdict:
+    """The verdict on curves by seed, all of the same numbers of examples, in batches of so many.
 
     Every seed must show the shape, and over the seeds the intervals must tell the peak of the mean
     from 0, from the end, and of what is taught from the start: noise has peaks too.
@@ -81,10 +82,10 @@ def decide(curves: Mapping[int, Curve]) -> Verdict:
     """
     examples = [tuple(curve.examples.tolist()) for curve in curves.values()]
     require("curves", examples, len(set(examples)) == 1, "curves of the same numbers of examples")
-    by_seed = {seed: shape(curve) for seed, curve in curves.items()}
+    by_seed = {seed: shape(curve, batch) for seed, curve in curves.items()}
     shapes = set(by_seed.values())
     overall = shapes.pop() if len(shapes) == 1 else UNDECIDED
-    warnings = _warnings(curves)
+    warnings = _warnings(curves, START * batch)
     if any(warning.startswith("only") for warning in warnings) or not _stands_out(curves, overall):
         overall = UNDECIDED
     return Verdict(overall, by_seed, _peak(curves), warnings)
@@ -101,14 +102,14 @@ def _stands_out(curves: Mapping[int, Curve], overall: str) -> bool:
     return all(gap.mean > gap.half_width for gap in gaps)  # of a single seed it is not a number
 
 
-def _warnings(curves: Mapping[int, Curve]) -> list[str]:
+def _warnings(curves: Mapping[int, Curve], start: int) -> list[str]:
     found = []
     first = next(iter(curves.values()))
     if len(curves) < FEWEST_SEEDS:
         found.append(f"only {len(curves)} seeds, of {FEWEST_SEEDS} or more")
     if len(first.examples) < FEWEST_POINTS:
         found.append(f"only {len(first.examples)} numbers of examples, of {FEWEST_POINTS} or more")
-    if first.examples[0] > START:
+    if first.examples[0] > start:
         found.append(f"only from {first.examples[0]:g} examples on: the start was not seen")
     negative = sorted(seed for seed, curve in curves.items() if curve.bits[-1] < 0)
     if negative:

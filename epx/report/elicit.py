@@ -70,7 +70,8 @@ def _tuning(name: tuple[str, str], by_size: dict[int, Run]) -> Tuning:
         raise RecordError(f"{', '.join(name)}: no seed has all numbers of examples")
     sizes = np.array([charged_examples(run) for run in ordered], float)
     curves = {seed: Curve(sizes, np.array([of_seed[seed] for of_seed in excess])) for seed in seeds}
-    verdict = elicitation.decide(curves)
+    batch = max(evidence.config(run)["run.batch"] for run in ordered)
+    verdict = elicitation.decide(curves, batch)
     verdict.warnings.extend(_warnings(by_size))
     total = interval(np.array([curve.bits[-1] for curve in curves.values()]))
     facts = ordered[-1].record.config["facts"]

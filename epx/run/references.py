@@ -196,8 +196,21 @@ def _check_shape(key: str, reference: str, found: Record, like: Generator) -> No
     require(key, reference, not changed, accepted)
 
 
-def shape_difference(found: Record, like: Generator) -> str:
-    """How the shape of a record's examples differs from that of a generator's, or ''."""
+def shape_difference(found: Record, like: Generator, marks: bool = True) -> str:
+    """How the shape of a record's examples differs from that of a generator's, or ''.
+
+    Args:
+      found: the record.
+      like: the generator.
+      marks: whether vectors count that mark the tokens that may occur. No weight depends on them.
+    """
     spec, facts = like.spec, found.config["facts"]
     wanted: dict[str, Any] = {name: getattr(spec, name) for name in SHAPE}
-    return "; ".join(record.difference({name: facts.get(name, 0) for name in wanted}, wanted))
+    has = {name: facts.get(name, 0) for name in SHAPE}
+    if not marks:
+        has, wanted = _without_marks(has), _without_marks(wanted)
+    return "; ".join(record.difference(has, wanted))
+
+
+def _without_marks(shape: dict[str, Any]) -> dict[str, Any]:
+    return shape | ({"masked": False, "side": 0} if shape["masked"] else {})

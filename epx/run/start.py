@@ -66,7 +66,7 @@ def load(
     changed = record.difference(found.config.get("observer", {}), config["observer"])
     require(KEY, reference, not changed, f"a record of this observer: {'; '.join(changed)}")
     own = observer
-    if changed := references.shape_difference(found, generator):
+    if changed := references.shape_difference(found, generator, marks=False):
         accepted = f"a record of examples of this shape: {changed}; or run.start_keeps=body"
         require(KEY, reference, not keeps_all, accepted)
         facts = found.config["facts"]

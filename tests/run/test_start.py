@@ -11,11 +11,16 @@ from epx.run.setup import assemble
 from experiments.cli import configs
 from tests.runs import with_run
 
-KEYS = {
-    "generator.rule": "204", "generator.width": "4", "generator.steps": "1", "optim.lr": "0.5",
+SMALL = {
     "observer.width": "8", "observer.depth": "1", "run.steps": "40", "run.chunk": "10",
     "run.batch": "8", "eval.examples": "32", "checkpoint.every": "20",
 }  # fmt: skip
+KEYS = SMALL | {
+    "generator.rule": "204",
+    "generator.width": "4",
+    "generator.steps": "1",
+    "optim.lr": "0.5",
+}
 
 
 def config_of(**changes):
@@ -152,6 +157,18 @@ def test_a_start_that_changed_is_another_run(taught, tmp_path):
     other = config_of(start=f"{folder}:40", seeds=2)
     with pytest.raises(record.RecordError, match="start_sha256"):
         next(loop.train(assemble(other), tmp_path))
+
+
+def test_marks_of_tokens_change_no_weight_and_so_no_start(tmp_path):
+    """The answer may be known to have digits in the one run and not in the other."""
+    sums = {"generator.name": "arithmetic", "generator.digits": "1", "generator.marked": "true"}
+    folder = tmp_path / "unmarked"
+    setup, _ = train(
+        configs.load("base:tiny", SMALL | sums | {"generator.marked": "false"}), folder
+    )
+    again = assemble(with_run(configs.load("base:tiny", SMALL | sums), start=str(folder)))
+    assert again.spec.masked and not setup.spec.masked
+    jax.tree.map(np.testing.assert_array_equal, again.start, state(setup, folder, 40).learner.ema)
 
 
 def test_setups_without_a_start_have_none():

@@ -21,14 +21,12 @@ NEEDED = {study.BASE: 500, study.WOKEN: 50}
 
 
 def cell(folder, bits, examples, label, observer=study.FULL, loss=0.0, learned=None):
-    """One step of first pass with this EDL above a loss in bits; the first charge is 2 bits."""
+    """A first pass with this EDL above a loss in bits."""
     spread = np.linspace(0.98, 1.02, SEEDS)[:, None]
     batch = min(study.BATCH, examples)
     steps = -(-examples // batch)
     coded = np.full((SEEDS, steps), examples / steps)
     nats = (bits * spread / steps + loss * coded) * LN2 * np.ones((1, steps))
-    if learned is not None or (examples == study.SIZES[-1] and observer == study.FULL):
-        nats[:, 0] = 2.0 * coded[:, 0] * LN2
     facts = dict(vocab=2, size=None, length=40, parameters=10_000, forward_flops=1.0,
                  learns_by_gradient=True)  # fmt: skip
     if learned is not None:
@@ -56,8 +54,9 @@ def runs(tmp_path_factory):
             learned = 10 * 3**place
             loss = 0.0 if learned >= needed else 1.0
             name = study._adapter(rank, entries)["label.observer"]
-            made = cell(folder, 1.0, study.SIZES[-1], f"after {start}", name, loss, learned)
+            made = cell(folder, 1.0, study.ADAPTED, f"after {start}", name, loss, learned)
             found.append(made)
+        found.append(cell(folder, 0.0, 4, f"after {start}", study.UNTRAINED, 2.0))
     return summary.runs(found)
 
 

@@ -31,8 +31,9 @@ TINY = dict(digits=1)
 _STATIC = {"static": True}
 _SIGNS = {"add": "+", "subtract": "-", "multiply": "*"}
 _WORDS = {"add": " plus ", "subtract": " minus ", "multiply": " times "}
-_NOTATIONS = ("signs", "words")
+_NOTATIONS = ("signs", "spaced", "words")
 _LABELS = ("true", "shuffled", "fixed")
+_MARKS = _script.VOCAB - _script.DIGIT  # tokens from the first digit on
 _MOST_DIGITS = 4  # a product of two such numbers is within int32
 _MOST_LISTED = 3  # digits with which all problems can be listed
 
@@ -52,6 +53,7 @@ class Arithmetic:
       digits: of an operand.
       place: as in `make`.
       length: T; what is left before the question are spaces.
+      marked: as in `make`.
     """
 
     below: jax.Array
@@ -63,13 +65,15 @@ class Arithmetic:
     digits: int = field(metadata=_STATIC)
     place: int = field(metadata=_STATIC)
     length: int = field(metadata=_STATIC)
+    marked: bool = field(metadata=_STATIC)
 
     @property
     def spec(self) -> Spec:
         """Endless; only the answer is coded."""
         answer = 1 if self.place else answer_digits(self.operation, self.digits)
+        given, marks = self.length - answer, _MARKS if self.marked else 0
         return Spec(
-            _script.VOCAB, self.length, size=None, version=VERSION, given=self.length - answer
+            _script.VOCAB, self.length, None, VERSION, given=given, side=marks, masked=self.marked
         )
 
     def example(self, key: jax.Array, index: jax.Array) -> Example:
@@ -79,7 +83,9 @@ class Arithmetic:
         labelled = self._operands(other_key) if self.labels == "shuffled" else (a, b)
         question_T = self._question(a, b)
         tokens_T = jnp.concatenate([question_T, self._answer(*labelled)])
-        return Example(tokens_T, jnp.arange(self.length) >= self.spec.given)
+        coded_T, is_digit_R = jnp.arange(self.length) >= self.spec.given, jnp.arange(_MARKS) < 10
+        marks_TxR = (coded_T[:, None] & is_digit_R).astype(jnp.float32)
+        return Example(tokens_T, coded_T, marks_TxR if self.marked else None)
 
     def oracle_nats(self, example: Example) -> jax.Array:
         """Nats of each digit of the answer given the question, float32 of shape T."""
@@ -162,6 +168,7 @@ def make(
     labels: str = "true",
     place: int = 0,
     length: int = 0,
+    marked: bool = False,
 ) -> Arithmetic:
     """Problems of one operation.
 
@@ -169,11 +176,14 @@ def make(
       key: draws the permutation of `labels=fixed`.
       operation: `add`, `subtract` or `multiply`.
       digits: of an operand, 1 to 4.
-      notation: `signs`, as in 07*12=, or `words`, as in 07 times 12 is.
+      notation: `signs`, as in 07*12=, `words`, as in 07 times 12 is, or `spaced`, signs between so
+        many spaces that operands and answer have the places that they have in words.
       labels: `true` answers; `shuffled`, those of other problems; `fixed`, those of a permutation
         of all problems. The last two with at most 3 digits.
       place: the digit of a true answer that is asked for, 1 for the ones; 0: all of them.
       length: tokens of an example, to have those of other generators; 0: as many as are needed.
+      marked: whether the answer is known to have digits alone, so that an observer gives other
+        tokens no probability (`Spec.masked`), and learning that they do not occur costs nothing.
 
     Raises:
       ValueError: an argument outside these bounds.
@@ -198,10 +208,9 @@ def make(
         problem_N = _permutation(key, operation, digits)
     elif labels == "shuffled":
         below_A = _answers_below(operation, digits)
-    below = jnp.int32(10**digits)
-    return Arithmetic(
-        below, problem_N, below_A, operation, notation, labels, digits, place, length or needed
-    )
+    below, length = jnp.int32(10**digits), length or needed
+    static = (operation, notation, labels, digits, place, length, marked)
+    return Arithmetic(below, problem_N, below_A, *static)
 
 
 def compute(operation: str, a: jax.Array, b: jax.Array) -> jax.Array:
@@ -216,9 +225,10 @@ def answer_digits(operation: str, digits: int) -> int:
 
 def _texts(operation: str, notation: str, place: int) -> tuple[str, str]:
     """What stands between the operands, and what after them."""
-    if notation == "signs":
-        return _SIGNS[operation], f".{place}=" if place else "="
-    return _WORDS[operation], f" has as digit {place} " if place else " is "
+    words = _WORDS[operation], f" has as digit {place} " if place else " is "
+    signs = _SIGNS[operation], f".{place}=" if place else "="
+    spaced = tuple(sign.center(len(word)) for sign, word in zip(signs, words))
+    return {"signs": signs, "spaced": spaced, "words": words}[notation]
 
 
 def _problems(operation: str, digits: int) -> tuple[np.ndarray, np.ndarray]:

@@ -10,6 +10,7 @@ import numpy as np
 import pytest
 
 from epx.generators.texts import _script, arithmetic
+from epx.observers import masked
 from epx.streams import example_key
 from tests.params import parametrize
 
@@ -31,7 +32,7 @@ def problems(found):
 
 @parametrize("digits", range(1, 5), gate=(1, 4))
 @pytest.mark.parametrize("operation", OPERATIONS)
-@pytest.mark.parametrize("notation", ["signs", "words"])
+@pytest.mark.parametrize("notation", ["signs", "spaced", "words"])
 def test_answers_are_those_of_python(operation, notation, digits):
     generator = arithmetic.make(KEY, operation, digits, notation)
     examples, found = texts(generator)
@@ -43,7 +44,7 @@ def test_answers_are_those_of_python(operation, notation, digits):
     assert max(a for a, _, _ in problems(found)) < 10**digits
 
 
-@pytest.mark.parametrize("notation", ["signs", "words"])
+@pytest.mark.parametrize("notation", ["signs", "spaced", "words"])
 @pytest.mark.parametrize("place", [1, 2, 4])
 def test_one_digit_is_asked_for(notation, place):
     generator = arithmetic.make(KEY, "add", 3, notation, place=place)
@@ -68,6 +69,25 @@ def test_both_notations_ask_the_same():
     assert problems(signs) == problems(words)
     assert signs[0].strip() == signs[0].lstrip() and " plus " in words[0] and "+" in signs[0]
     assert len(signs[0]) == len(words[0]) == 30, "one observer reads both"
+
+
+@pytest.mark.parametrize("operation", OPERATIONS)
+def test_spaced_numbers_have_the_places_that_they_have_in_words(operation):
+    spaced, words = (
+        texts(arithmetic.make(KEY, operation, 2, notation))[1] for notation in ("spaced", "words")
+    )
+    for a, b in zip(spaced, words):
+        assert re.sub(r"[-+*=. ]", " ", a) == re.sub("[a-z ]", " ", b) and len(a) == len(b)
+
+
+def test_marks_leave_digits_to_the_answer_and_change_no_token():
+    plain, marks = (arithmetic.make(KEY, "add", 2, marked=marked) for marked in (False, True))
+    examples, found = texts(marks)
+    assert found == texts(plain)[1] and texts(plain)[0].side is None
+    logits = masked.masked(jnp.zeros((*examples.tokens_T.shape, marks.spec.vocab)), examples.side)
+    may, given = np.asarray(logits) > masked.EXCLUDED, marks.spec.given
+    assert (may[:, given:] == [symbol.isdigit() for symbol in _script.SYMBOLS]).all()
+    assert may[:, :given].all()
 
 
 def test_operands_are_uniform():
