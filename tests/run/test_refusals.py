@@ -69,6 +69,7 @@ GENERATORS = {
         "digits": [0, 5],
         "notation": ["roman"],
         "labels": ["random"],
+        "marked": [],
         "place": [-1, 3],
         "length": [-1, 2],
     },
