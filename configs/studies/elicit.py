@@ -46,8 +46,8 @@ BATCH, BATCH_BEFORE, LENGTH = 4, 32, 24
 STEPS, STEPS_BETWEEN = 2000, 6000  # of the base, and of what is learned after it
 ADAPTED = 20_000  # examples of the task for adapters
 LR = 0.1
-# Of 0.02 to 0.2 for 20,000 problems from the base, two seeds; and of 0.03 to 1, one seed.
-TASK_LR, ADAPTER_LR = 0.05, 0.1
+# Of 0.02 to 0.2 for 20,000 problems, two seeds; and of 0.003 to 1 for rank 8 from the base, one.
+TASK_LR, ADAPTER_LR = 0.05, 0.01
 TASK = {
     "generator.name": "arithmetic", "generator.operation": "add", "generator.digits": 3,
     "generator.notation": "words", "generator.length": LENGTH, "generator.marked": True,
