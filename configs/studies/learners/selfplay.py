@@ -11,7 +11,7 @@ transformer learns whole games. Learners and observers of moves are perceptrons,
 ask fast. All see as many games, and all searches have as many simulations. Rows say how many moves
 are best by the exact table, and how many moves were legal.
 
-Claims 221 to 226, not measured yet.
+Claims 221 to 226.
 """
 
 from collections.abc import Callable, Sequence
