@@ -16,7 +16,7 @@ from epx.types import require
 WOKEN, TAUGHT, UNDECIDED = "woken", "taught", "undecided"
 FALL = 0.1  # of the peak, by which the last value must be below it
 FEWEST_POINTS, FEWEST_SEEDS = 6, 5
-START = 10  # updates: a peak of what is charged up to there is at the start
+START = 10  # batches: a peak among what they charge is at the start
 RESAMPLED = 2000
 
 

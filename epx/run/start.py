@@ -49,7 +49,8 @@ def load(
         examples of another shape.
       seeds: of the members.
       observer: of the run, which must be that of the record.
-      generator: of the run; if all weights are kept, of examples of the same shape as the record's.
+      generator: of the run; if all weights are kept, of examples of the same shape as the record's,
+        but for marks of the tokens that may occur.
       place: where the reference leads.
 
     Returns:

@@ -14,7 +14,7 @@ SIZES = (1, 2, 5, 10, 20, 50, 100)
 SEEDS = 5
 
 
-def tuning(folder, bits, label="task", **facts):
+def tuning(folder, bits, label="task", batch=1, **facts):
     """A record for each size: its EDL is `bits`, give or take 2 % by seed, above a loss of 0."""
     found = []
     for n, total in zip(SIZES, bits):
@@ -24,7 +24,7 @@ def tuning(folder, bits, label="task", **facts):
         run = records.write(
             path, nats, np.ones((SEEDS, n)), np.zeros((SEEDS, 4)), np.ones((SEEDS, 4), int),
             members=[{"run.seed": seed} for seed in range(SEEDS)],
-            run={"seed": 0, "steps": n, "examples": n, "batch": 1},
+            run={"seed": 0, "steps": n, "examples": n * batch, "batch": batch},
             label={"generator": label, "observer": "learner"},
         )  # fmt: skip
         found.append(run)
@@ -45,6 +45,13 @@ def test_edl_is_that_of_the_rows_and_the_verdict_is_printed(tmp_path):
     printed = elicit.table([new, known])
     assert printed.splitlines()[2].split()[-1] == "taught"
     assert "one evaluation" in printed, "nothing was stopped early"
+
+
+def test_the_start_is_counted_in_batches(tmp_path):
+    """A peak at 5 batches is at the start, of however many examples they are."""
+    bits = closed_forms.coupon_collector(np.array(SIZES), concepts=3)
+    (found,) = elicit.tunings(tuning(tmp_path, bits, batch=16))
+    assert found.verdict.shape == "woken" and found.verdict.peak_examples == (80, 80, 80)
 
 
 def test_the_floor_is_the_best_evaluation_after_the_first_pass(tmp_path):
