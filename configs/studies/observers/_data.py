@@ -71,7 +71,7 @@ DATA = (
     Data("English", "text", _TEXT, order=2),
     Data("chess", "chess", _CHESS, examples=1408, steps=400, order=3),
     Data("coin flips", "noise", dict(name="iid", law="uniform", length=64)),
-    Data("a constant", "noise", dict(name="iid", law="repeat", period=1, length=64)),
+    Data("a constant", "constant", dict(name="iid", law="repeat", period=1, length=64)),
     Data("English, shuffled", "text", _TEXT | {"shuffled": True}, order=2),
 )
 
