@@ -7,6 +7,8 @@ import numpy as np
 
 from epx.types import Policy
 
+NEW = 0.1  # of the weights that a policy averages; the rest is the mean of what was new before
+
 
 class Curves(NamedTuple):
     """Of one member.
@@ -66,13 +68,61 @@ def every(
       choose: (curves, weights_KxP of all steps so far) -> weights of a member, of shape P.
     """
 
+    def weights(curves: Curves, weights_KxP: np.ndarray, prior_P: np.ndarray) -> np.ndarray:
+        if len(weights_KxP) % period:
+            return weights_KxP[-1]
+        return _open(choose(curves, weights_KxP), prior_P)
+
+    return _of_each(prior_MxP, weights)
+
+
+def averaged(
+    period: int, prior_MxP: np.ndarray, choose: Callable[[Curves, np.ndarray], np.ndarray]
+) -> Policy:
+    """A policy that follows its choices slowly, as ADO and EpiSelect do.
+
+    Weights are 0.9 of the mean and 0.1 of the last choice. The mean is that of the choices that
+    held in all steps so far, and changes with every chunk. The arguments are those of `every`.
+    """
+
+    def weights(curves: Curves, weights_KxP: np.ndarray, prior_P: np.ndarray) -> np.ndarray:
+        mean_P, new_P = choices(weights_KxP)
+        if len(weights_KxP) % period == 0:
+            new_P = _open(choose(curves, weights_KxP), prior_P)
+        return (1 - NEW) * mean_P + NEW * new_P
+
+    return _of_each(prior_MxP, weights)
+
+
+def choices(weights_KxP: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """The mean of the choices of `averaged` over all steps, and the last of them.
+
+    They are found again from the weights, so that the rows of a run are all that a policy needs.
+    """
+    starts = np.flatnonzero((np.diff(weights_KxP, axis=0) != 0).any(1)) + 1
+    ends = [*starts, len(weights_KxP)]
+    mean_P = new_P = weights_KxP[0]
+    for start, end in zip(starts, ends[1:]):
+        new_P = (weights_KxP[start] - (1 - NEW) * mean_P) / NEW
+        mean_P = mean_P + (new_P - mean_P) * (end - start) / end
+    return mean_P, new_P
+
+
+def _open(weights_P: np.ndarray, prior_P: np.ndarray) -> np.ndarray:
+    """Weights of the parts that have a prior weight, which sum to 1."""
+    weights_P = weights_P * (prior_P > 0)
+    return weights_P / weights_P.sum()
+
+
+def _of_each(
+    prior_MxP: np.ndarray, weights: Callable[[Curves, np.ndarray, np.ndarray], np.ndarray]
+) -> Policy:
+    """A policy from one of a member: the prior first, and what `weights` says after a chunk."""
+
     def policy(rows: Mapping[str, np.ndarray]) -> dict[str, np.ndarray]:
         if not rows:
             return {"weights_P": prior_MxP}
-        if rows["nats"].shape[1] % period:
-            return {"weights_P": rows["part_weights"][:, -1]}
-        members = zip(of_members(rows), rows["part_weights"].astype(np.float64))
-        chosen_MxP = np.array([choose(*member) for member in members]) * (prior_MxP > 0)
-        return {"weights_P": chosen_MxP / chosen_MxP.sum(1, keepdims=True)}
+        members = zip(of_members(rows), rows["part_weights"].astype(np.float64), prior_MxP)
+        return {"weights_P": np.array([weights(*member) for member in members])}
 
     return policy

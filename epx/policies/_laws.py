@@ -31,6 +31,10 @@ class Law(NamedTuple):
         """What stays of the loss, in nats per token."""
         return float(np.exp(self.entropy))
 
+    def reducible(self, tokens: float) -> float:
+        """What is above it after so many tokens."""
+        return float(np.exp(self.slope - self.exponent * np.log(tokens)))
+
 
 def smoothed(values_N: np.ndarray, window: int, order: int = 3) -> np.ndarray:
     """A Savitzky-Golay filter, with a shorter odd window where there are fewer values."""

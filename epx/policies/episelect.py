@@ -12,7 +12,6 @@ from epx.policies import _curves, _laws
 from epx.types import Policy, require, require_whole
 
 EVERY = 10  # points of a curve that are fitted
-LEAST_WEIGHT, NEW = 1e-8, 0.1
 CROSS = ("none", "full")
 DIAGONAL = 10.0  # of the first gamma, beside 1
 
@@ -47,10 +46,9 @@ def make(
         gains_P = np.zeros(len(curves.nats_PxK))
         for part in range(len(gains_P)):
             gains_P += _gains(curves, part, window, cross == "full", bounded)
-        fresh_P = special.softmax(gains_P / temperature)
-        return _curves.floored((1 - NEW) * weights_KxP.mean(0) + NEW * fresh_P, LEAST_WEIGHT)
+        return special.softmax(gains_P / temperature)
 
-    return _curves.every(period, prior_MxP, choose)
+    return _curves.averaged(period, prior_MxP, choose)
 
 
 def _gains(
@@ -69,7 +67,7 @@ def _gains(
         law, gamma_P = fit_cross(tokens_PxK[:, seen][:, ::EVERY], smooth[::EVERY], part, law)
     tokens_P = tokens_PxK[:, -1]
     share_P = tokens_P[part] * law.exponent * gamma_P / (gamma_P @ tokens_P)
-    return share_P * max(smooth[-1] - law.irreducible, 0)
+    return share_P * law.reducible(gamma_P @ tokens_P)
 
 
 def fit_cross(

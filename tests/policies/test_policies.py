@@ -92,14 +92,51 @@ def test_what_is_being_learned_gets_most(make):
     assert (weights_P > 0).all()
 
 
+def step_by_step(chosen_RxP, period, chunk):
+    """Weights of each step: 0.9 of the mean of the choices of all steps so far, 0.1 of the last."""
+    mean_P, rows_ = chosen_RxP[0], []
+    for step in range(len(chosen_RxP) * period):
+        new_P = chosen_RxP[step // period]
+        if step % chunk == 0:
+            weights_P = 0.9 * mean_P + 0.1 * new_P
+        rows_.append(weights_P)
+        mean_P = mean_P + (new_P - mean_P) / (step + 1)
+    return np.array(rows_), mean_P
+
+
+@pytest.mark.parametrize("chunk", [20, 100])
+def test_the_mean_is_that_of_the_choices_and_is_found_again_from_the_weights(chunk):
+    chosen_RxP = np.random.default_rng(0).dirichlet(np.ones(4), size=12)
+    weights_KxP, mean_P = step_by_step(chosen_RxP, 100, chunk)
+    found_P, last_P = _curves.choices(weights_KxP.astype(np.float32).astype(np.float64))
+    np.testing.assert_allclose(found_P, mean_P, atol=1e-5)
+    np.testing.assert_allclose(last_P, chosen_RxP[-1], atol=1e-4)
+
+
+def test_an_averaging_policy_makes_these_weights_chunk_by_chunk():
+    chosen_RxP = np.random.default_rng(1).dirichlet(np.ones(3), size=5)
+    expected_KxP, _ = step_by_step(chosen_RxP, 100, 20)
+    policy = _curves.averaged(
+        100, chosen_RxP[:1], lambda curves, weights_KxP: chosen_RxP[len(weights_KxP) // 100]
+    )
+    given = history(NOISE, LEARNED, KNOWN)
+    for end in range(20, 500, 20):
+        drawn = {name: values[:, :end] for name, values in given.items()}
+        drawn["part_weights"] = expected_KxP[None, :end].astype(np.float32)
+        np.testing.assert_allclose(policy(drawn)["weights_P"][0], expected_KxP[end], atol=1e-5)
+
+
 def test_ado_is_that_of_its_formula():
     """exponent x reducible loss / n, times prior and root of the recent share; then the mean."""
-    policy = ado.make(PRIOR, period=K, warmup=0, bounded=False)
+    policy = ado.make(PRIOR, period=K // 2, warmup=0, bounded=False)
     given = history((0.5, 3.0, 0.5), (0.5, 6.0, 0.5), (0.5, 3.0, 0.8))
+    # Of the first half the prior, of the second half 0.1 of a choice: (0, 0.4, 0.6) in all.
+    first, second = np.full(3, 1 / 3), np.array([0.0, 0.4, 0.6])
+    given["part_weights"][:, K // 2 :] = 0.9 * first + 0.1 * second
     last = TOKENS * K
     speeds = np.array([0.5 * 3 * last**-0.5, 0.5 * 6 * last**-0.5, 0.8 * 3 * last**-0.8])
-    fresh = _curves.floored(speeds, 0.01)
-    expected = 0.9 / 3 + 0.1 * fresh
+    fresh = _curves.floored(speeds * np.sqrt(0.9 * first + 0.1 * second), 0.01)
+    expected = 0.9 * (first + second) / 2 + 0.1 * fresh
     np.testing.assert_allclose(policy(given)["weights_P"][0], expected, rtol=0.02)
 
 

@@ -31,7 +31,7 @@ CLAIMS = {
     243: "Policies that know no graph end with less loss than equal proportions do",
 }
 SEEDS = range(10)
-BATCH, STEPS, PERIOD = 32, 6000, 500  # a third of the steps has whole periods
+BATCH, STEPS, PERIOD, CHUNK = 32, 6000, 500, 100  # a third of the steps has whole periods
 LR = 0.05  # of 0.0125 to 0.2, two or three seeds, equal proportions
 PLACES = {"ones": 1, "tens": 2, "hundreds": 3}
 NATURAL, EQUAL, ONES_FIRST, ONES_LAST = "natural", "equal", "ones first", "ones last"
@@ -44,7 +44,7 @@ ARMS: dict[str, dict[str, Any]] = {
     ONES_FIRST: {**_STEPS, "policy.stages": "1 0 0; 0 1 0; 0 0 1"},
     ONES_LAST: {**_STEPS, "policy.stages": "0 0 1; 0 1 0; 1 0 0"},
     HIGHEST: {"policy.name": "highest_loss", **_PERIOD},
-    ADO: {"policy.name": "ado", "policy.warmup": 300, "policy.bounded": False, **_PERIOD},
+    ADO: {"policy.name": "ado", "policy.warmup": 300, **_PERIOD},
     EPISELECT: {"policy.name": "episelect", **_PERIOD},
     SKILL_IT: {"policy.name": "skill_it", "policy.graph": "1 0 0; 1 1 0; 0 0 1", **_PERIOD},
 }
@@ -63,7 +63,7 @@ def get_config(size: str = "cpu") -> base.ConfigDict:
     )
     config.observer.update(depth=2, width=32, head_dim=16)
     config.optim.update(lr=LR, warmup_steps=50, ema_steps=50)
-    config.run.update(batch=BATCH, steps=STEPS, chunk=PERIOD)
+    config.run.update(batch=BATCH, steps=STEPS, chunk=CHUNK)
     config.eval.update(examples=3000, every=PERIOD)
     config.checkpoint.update(every=None, keep=1)
     config.label = dict(generator="places of sums")

@@ -17,7 +17,9 @@ SEEDS, STEPS, P = 5, 200, len(study.NAMES)
 KNOWN = {
     study.NATURAL: (0.25, 1.0), study.EQUAL: (0.14, 0.9), study.ORACLE: (0.0, 0.6),
     study.HIGHEST: (0.9, 1.5), study.ADO: (0.1, 0.95), study.EPISELECT: (0.1, 0.8),
-    study.CROSS: (0.1, 0.8), study.FROM_EQUAL.format(study.ADO): (0.1, 0.85),
+    study.CROSS: (0.1, 0.8), study.UNBOUNDED: (0.1, 0.95),
+    study.FROM_EQUAL.format(study.UNBOUNDED): (0.1, 0.95),
+    study.FROM_EQUAL.format(study.ADO): (0.1, 0.85),
     study.FROM_EQUAL.format(study.EPISELECT): (0.1, 0.8),
     study.FROM_EQUAL.format(study.CROSS): (0.1, 0.7),
 }  # fmt: skip
@@ -36,10 +38,11 @@ def made(folder, arm):
         label={"generator": "eight parts", "observer": arm},
     )  # fmt: skip
     tokens = np.broadcast_to(1000 * weights, (SEEDS, STEPS, P))
-    run = records.rewrite(
-        run, part_coded_tok=tokens, part_nats=0.7 * tokens,
-        part_weights=np.broadcast_to(weights, (SEEDS, STEPS, P)).astype(np.float32),
-    )  # fmt: skip
+    moving = np.broadcast_to(weights, (SEEDS, STEPS, P)).astype(np.float32)
+    if arm.startswith(study.EPISELECT):  # its last weights are twice as much for rule 54
+        moving = moving.copy()
+        moving[:, -1, study.NAMES.index("rule 54")] *= 2
+    run = records.rewrite(run, part_coded_tok=tokens, part_nats=0.7 * tokens, part_weights=moving)
     part = np.broadcast_to(np.tile(np.arange(P), 2), (SEEDS, 2 * P))
     evals = run.evals[STEPS] | {"part": part, "ema_nats": 10 * loss * LN2 * spread + 0.0 * part}
     record.write_arrays(record.eval_path(folder, STEPS), evals)
@@ -59,14 +62,28 @@ def test_scores_and_shares_are_those_of_the_records(runs):
         assert parts.shares(run)[0][2] == pytest.approx(noise, abs=1e-6)
 
 
+def test_structure_is_what_was_charged_above_the_last_loss(runs):
+    """Five parts have 0.15 of 200,000 tokens each, as all but noise and the unseen one have."""
+    run = evidence.pick(runs, label__observer=study.EPISELECT)
+    assert study.structure_bits(run)[0] == pytest.approx(
+        5 * 0.15 * 200_000 * (0.7 / LN2 - 0.8), rel=1e-4
+    )
+    assert study.share(run, "constant")[0] == pytest.approx(0.15)
+    assert study.moved(run)[0] == pytest.approx(1)
+
+
 @pytest.mark.parametrize(
     ("number", "verdicts"),
     [
         (201, ["holds", "holds"]),
-        (202, ["holds", "holds"]),
+        (202, ["holds", "fails", "holds", "fails"]),
         (203, ["holds", "holds"]),
         (204, ["fails", "holds"]),
         (205, ["undecided", "holds"]),
+        (206, ["holds", "holds"]),
+        (207, ["holds", "holds"]),
+        (208, ["holds", "holds"]),
+        (209, ["holds"]),
     ],
 )
 def test_claims_are_judged(runs, number, verdicts):
@@ -83,7 +100,7 @@ def test_all_arms_assemble():
         study.get_config().to_dict(), [r for r in study.sweep() if not r["run.seed"]]
     )
     policies = [assemble(group.config, group.members).policy for group in groups]
-    assert len(groups) == 5 and sum(policy is not None for policy in policies) == 4
+    assert len(groups) == 6 and sum(policy is not None for policy in policies) == 5
 
 
 @pytest.mark.slow
