@@ -10,8 +10,7 @@ from epx.analysis import elicitation
 from epx.analysis.elicitation import Curve, Verdict
 from epx.analysis.measurement import LN2, Estimate, interval
 from epx.record import RecordError
-from epx.report import evidence, summary
-from epx.report.evidence import Reading
+from epx.report import evidence, parts, summary
 from epx.report.rounding import rounded
 from epx.report.summary import Run
 
@@ -89,28 +88,57 @@ def _first_pass_steps(run: Run) -> int:
     return int((run.record.rows["passes"][run.members[0]] == 0).sum())
 
 
-def excess_bits(run: Run) -> dict[int, float]:
+def excess_bits(run: Run, among: Sequence[Run] = ()) -> dict[int, float]:
     """EDL by seed above the held-out loss of the best evaluation after the first pass.
 
     The evaluations stop the training early, as in arXiv 2601.04728: the floor is the least held-out
     loss, not that of the training. The evaluation is chosen by every other held-out example and its
     loss is that of the rest, so that the choice does not lower it; of records with the means of
     evaluations alone it is chosen and read by the same.
+
+    Args:
+      run: of which EDL is asked.
+      among: other runs on the same data. The best evaluation is then that of all these runs and a
+        seed, one floor for them all: a run that ends high would else have little EDL, as it has
+        learned little.
     """
-    rows, first_pass = run.record.rows, _first_pass_steps(run)
-    steps = [step for step in sorted(run.record.evals) if step >= first_pass]
-    finite = evidence.by_seed(run, evidence.structure_bits, Reading(code="excess", step=steps[-1]))
+    losses = [_later_losses(other) for other in (run, *among)]
+    seeds = set.intersection(*(set(of_seed) for of_seed in losses))
     found = {}
-    for seed, member in summary.seeds(run).items():
-        if seed not in finite:
-            continue
-        losses = np.array([_halves(run, step, member) for step in steps])
-        floor = losses[losses[:, 0].argmin(), 1]
-        charged, coded = (
-            rows[name][member, :first_pass].sum(dtype=np.float64) for name in ("nats", "coded_tok")
-        )
-        found[seed] = float(charged - coded * floor) / LN2
+    for seed, (bits, tokens) in charges(run).items():
+        if seed in seeds:
+            losses_Nx2 = np.concatenate([of_seed[seed] for of_seed in losses])
+            floor = losses_Nx2[losses_Nx2[:, 0].argmin(), 1]
+            found[seed] = bits - tokens * float(floor) / LN2
     return found
+
+
+def charges(run: Run) -> dict[int, tuple[float, float]]:
+    """By seed the bits that were charged in the first pass over the examples, and its tokens."""
+    rows, first_pass = run.record.rows, _first_pass_steps(run)
+    return {
+        seed: (float(rows["nats"][member, :first_pass].sum(dtype=np.float64)) / LN2,
+               float(rows["coded_tok"][member, :first_pass].sum(dtype=np.float64)))
+        for seed, member in parts.finite(run).items()
+    }  # fmt: skip
+
+
+def saved_bits(first: Run, second: Run) -> dict[int, float]:
+    """By seed the code of the first pass of one run minus that of another on the same examples.
+
+    It is the difference of their EDL above any floor that they share.
+    """
+    bits = [charges(run) for run in (first, second)]
+    return {seed: bits[0][seed][0] - bits[1][seed][0] for seed in bits[0].keys() & bits[1].keys()}
+
+
+def _later_losses(run: Run) -> dict[int, np.ndarray]:
+    """By seed the two losses of each evaluation after the first pass."""
+    steps = [step for step in sorted(run.record.evals) if step >= _first_pass_steps(run)]
+    return {
+        seed: np.array([_halves(run, step, member) for step in steps])
+        for seed, member in parts.finite(run).items()
+    }
 
 
 def _halves(run: Run, step: int, member: int) -> tuple[float, float]:

@@ -72,6 +72,27 @@ def test_the_floor_is_the_best_evaluation_after_the_first_pass(tmp_path):
     assert found == {3: pytest.approx((4.0 - 4 * 0.1) / LN2, rel=1e-5)}
 
 
+def test_what_is_saved_has_one_floor_for_both(tmp_path):
+    """Nothing is learned from nothing, at 1 nat a token; with help the loss is halved."""
+    found = []
+    for name, nats in (("scratch", [10.0, 10.0, 10.0]), ("helped", [10.0, 5.0, 5.0])):
+        run = records.write(
+            tmp_path / name, [nats], [[10] * 3], [[2 * nats[-1] / 10] * 4], [[1] * 4],
+            members=[{"run.seed": 3}], run={"seed": 0, "steps": 3, "batch": 2},
+        )  # fmt: skip
+        found += summary.runs([run])
+    scratch, helped = found
+    own = [elicit.excess_bits(run)[3] * LN2 for run in found]
+    assert own == pytest.approx([0.0, 5.0], rel=1e-5), "what is not learned has no EDL"
+    above = [
+        elicit.excess_bits(scratch, [helped])[3] * LN2,
+        elicit.excess_bits(helped, [scratch])[3] * LN2,
+    ]
+    assert above == pytest.approx([15.0, 5.0], rel=1e-5)
+    saved = elicit.saved_bits(scratch, helped)
+    assert saved == {3: pytest.approx((above[0] - above[1]) / LN2)} and saved[3] > 0
+
+
 def test_report_says_it(tmp_path):
     taught = closed_forms.coupon_collector(np.array(SIZES), concepts=10)
     tuning(tmp_path, taught)

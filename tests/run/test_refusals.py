@@ -18,6 +18,7 @@ GENERATORS = {
     "chess": {
         "corpus": ["gnubok"],
         "games": [-1, 1, 2**31],
+        "skip": [-1, 2**31],
         "plies": [-1, 2**31],
         "notation": ["pgn"],
         "order": ["board_move"],

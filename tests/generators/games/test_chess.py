@@ -249,6 +249,23 @@ def test_a_changed_file_is_read_again(tmp_path):
     assert seen == ["⊢e4,", "⊢d4,"]
 
 
+def test_games_are_passed_over(pgn):
+    """With `skip` the games are those of a book that begins later."""
+    book = catalogue.book(pgn)
+    later = book._replace(games=games.take(book.games, slice(6, None)))
+    longest = max(map(len, records(book))) + 2
+    for count in (0, 14):
+        found = chess.make(KEY, corpus=pgn, games=count, skip=6, rows="game", length=longest)
+        for part, written in zip(rows(found), split(records(later))):
+            assert [row[: coded_T.sum()] for row, coded_T in part] == [
+                BEGIN + record + END for record in written
+            ]
+    fewer = chess.make(KEY, corpus=pgn, games=5, skip=6, rows="game", length=longest)
+    assert fewer.size + fewer.held_out == 5
+    with pytest.raises(ValueError, match=r"generator\.skip=19: accepted 0 to 18: two games"):
+        chess.make(KEY, corpus=pgn, skip=19)
+
+
 def test_members_share_the_rendering(monkeypatch):
     chess.make(KEY, **PLAYED, length=32)
     chess.make(KEY, **PLAYED, length=32, order="board_moves")
@@ -266,6 +283,8 @@ def test_members_share_the_rendering(monkeypatch):
         (dict(rows="records"), ["generator.rows='records'", "stream, game"]),
         (dict(games=1), ["generator.games=1", "2 games or more"]),
         (dict(games=-3), ["generator.games=-3"]),
+        (dict(skip=-1), ["generator.skip=-1", "0 or more"]),
+        (dict(skip=2**31), ["generator.skip=2147483648", "at most 10000000"]),
         (dict(plies=-1), ["generator.plies=-1", "1 half-move or more"]),
         (dict(length=0), ["generator.length=0", "1 token or more"]),
         (dict(games=2**31), ["generator.games=2147483648", "at most 10000000"]),
