@@ -156,3 +156,14 @@ def widened(estimate: Estimate, seeds: int, comparisons: int) -> Estimate:
     """An estimate of `interval` as the most extreme one of several comparisons (Bonferroni)."""
     alone, among = (special.stdtrit(seeds - 1, 1 - 0.025 / count) for count in (1, comparisons))
     return Estimate(estimate.mean, float(estimate.half_width * among / alone))
+
+
+def proportion(successes: int, trials: int) -> Estimate:
+    """The share of trials that succeed, with the longer half of its exact 95 % interval.
+
+    Source: Clopper and Pearson, Biometrika 26, 1934.
+    """
+    failures, share = trials - successes, successes / trials
+    low = special.betaincinv(successes, failures + 1, 0.025) if successes else 0.0
+    high = special.betaincinv(successes + 1, failures, 0.975) if failures else 1.0
+    return Estimate(share, float(max(share - low, high - share)))

@@ -1,9 +1,10 @@
-"""Rank correlation, with an interval over the things that are ranked."""
+"""Rank correlation, with an interval over the things that are ranked, and over seeds."""
 
 from collections.abc import Callable, Sequence
 from typing import NamedTuple
 
 import numpy as np
+from numpy.typing import ArrayLike
 from scipy import stats
 
 from epx.analysis.measurement import Estimate
@@ -29,20 +30,22 @@ def spearman(first: Sequence[float], second: Sequence[float]) -> float:
     return float(_spearman(np.asarray(first, float), np.asarray(second, float)))
 
 
-def with_interval(first: Sequence[float], second: Sequence[float]) -> Correlation:
-    """The correlation of pairs, and how it varies if the pairs are drawn again.
+def with_interval(first: ArrayLike, second: ArrayLike) -> Correlation:
+    """The correlation of N pairs, and how it varies if the pairs are drawn again.
+
+    Args:
+      first, second: N numbers, or N x S, one for each of S seeds, whose means are ranked. Seeds are
+        then drawn again too, the same ones for all pairs, which share them.
 
     The draws are the same at every call. Draws whose values are all equal are left out.
     """
     return _resampled(_spearman, first, second)
 
 
-def advantage(
-    first: Sequence[float], other: Sequence[float], outcome: Sequence[float]
-) -> Correlation:
+def advantage(first: ArrayLike, other: ArrayLike, outcome: ArrayLike) -> Correlation:
     """By how much the correlation of `first` with an outcome is above that of another predictor.
 
-    The interval is that of `with_interval`, of triples.
+    The arguments and the interval are those of `with_interval`, of triples.
     """
     return _resampled(lambda a, b, y: _spearman(a, y) - _spearman(b, y), first, other, outcome)
 
@@ -55,11 +58,15 @@ def _spearman(first_xN: np.ndarray, second_xN: np.ndarray) -> np.ndarray:
         return (a_xN * b_xN).sum(-1) / np.sqrt((a_xN**2).sum(-1) * (b_xN**2).sum(-1))
 
 
-def _resampled(statistic: Callable[..., np.ndarray], *columns: Sequence[float]) -> Correlation:
-    columns_CxN, random = np.array(columns, float), np.random.default_rng(0)
-    count = columns_CxN.shape[1]
+def _resampled(statistic: Callable[..., np.ndarray], *columns: ArrayLike) -> Correlation:
+    found = [np.asarray(column, float) for column in columns]
+    by_seed = np.broadcast_arrays(*(c if c.ndim == 2 else c[:, None] for c in found))
+    values_CxNxS, random = np.array(by_seed), np.random.default_rng(0)
+    _, count, seeds = values_CxNxS.shape
     draws_RxN = np.array([random.integers(0, count, count) for _ in range(RESAMPLED)])
-    again_R = statistic(*columns_CxN[:, draws_RxN])
+    seeds_RxS = random.integers(0, seeds, (RESAMPLED, seeds))
+    again_CxRxNxS = values_CxNxS[:, draws_RxN[:, :, None], seeds_RxS[:, None, :]]
+    again_R = statistic(*again_CxRxNxS.mean(-1))
     known = again_R[~np.isnan(again_R)]
     low, high = np.percentile(known, [2.5, 97.5]) if len(known) else (np.nan, np.nan)
-    return Correlation(float(statistic(*columns_CxN)), float(low), float(high))
+    return Correlation(float(statistic(*values_CxNxS.mean(-1))), float(low), float(high))

@@ -106,6 +106,14 @@ def covered(values_RxM, shared_error=0.0):
     return np.mean([abs(e.mean) <= e.half_width for e in estimates])
 
 
+def test_the_interval_of_a_proportion_is_exact():
+    """Of ten of ten the lower end is where ten successes have a chance of 2.5 %."""
+    assert measurement.proportion(10, 10) == pytest.approx((1, 1 - 0.025 ** (1 / 10)))
+    assert measurement.proportion(0, 10) == pytest.approx((0, 1 - 0.025 ** (1 / 10)))
+    low, high = stats.binomtest(9, 10).proportion_ci(0.95, "exact")
+    assert measurement.proportion(9, 10) == pytest.approx((0.9, max(0.9 - low, high - 0.9)))
+
+
 @pytest.mark.parametrize("seeds", [3, 5])
 def test_intervals_of_seeds_hold_the_truth_in_95_percent(seeds):
     """An endless generator: the anchor's sampling error is part of the spread of the seeds."""

@@ -162,7 +162,7 @@ def test_a_sweep_file_is_refused(line, tmp_path):
             "sweep",
             "--sweep",
             "cods",
-            "replay, selfplay, skills, thm9_generators, transfer (did you mean codes or collapse?)",
+            "skills, thm9_generators, transfer, transfer_rates (did you mean codes or collapse?)",
         ),
         ("sweep", "--vary", "optim.lr", "accepted a key and its values, KEY=VALUE,VALUE,..."),
         ("sweep", "--vary", "=3", "accepted a key and its values, KEY=VALUE,VALUE,..."),

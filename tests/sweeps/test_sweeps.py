@@ -201,7 +201,7 @@ def test_an_unknown_sweep_is_named(tmp_path):
     done = run("sweep", "--sweep=cods", f"--workdir={tmp_path}")
     refused(
         done,
-        "replay, selfplay, skills, thm9_generators, transfer (did you mean codes or collapse?)",
+        "skills, thm9_generators, transfer, transfer_rates (did you mean codes or collapse?)",
     )
 
 
