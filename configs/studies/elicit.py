@@ -1,249 +1,289 @@
-"""Woken or taught: the excess description length of sums in words, from six starts.
+"""Woken or taught: the excess description length of sums in words, from seven starts.
 
     python -m experiments.sweep --sweep=elicit --workdir=runs/elicit
     python -m experiments.report --records=runs/elicit --elicit
 
-A base learns a language without digits. From it sums of three digits in words are taught (task A).
+A base learns a language without digits. From it sums of two digits in words are taught (task A).
 If the same sums in signs (B) were learned before, A should only be woken. Controls learn, in place
-of B, its format with the answers of other problems, products in signs, or more of the base. The
+of B, its format with the answers of other problems, differences or products in signs, or more of
+the base; others learn A with answers of other problems, or of a permutation of all problems. The
 signs have so many spaces around them that the numbers stand where they stand in words. Answers are
 known to have digits alone, so that learning this costs nothing. EDL(n) is that of the first pass
-over n of a million problems, in batches of 4, the same for all n and starts, above the least
-held-out loss. Adapters of rising size learn A from the base and after B.
+over n problems, in batches of 4, the same for all n and starts, above the least held-out loss of
+several passes. There are 10,000 problems: of more, the first pass has some again. Adapters of
+rising size learn A from the base and after B.
 
-Claims 151 to 154, not measured yet.
+A first run, with three digits, seeds 0 to 4 and fewer steps, had not learned B in two seeds nor A
+in four. The rule of the shapes and the rates were settled on it and on seeds 100 to 102. The size
+`paper` has products of three digits, of which the controls can still be listed.
+
+Claims 151 to 154 and 159, not measured yet.
 """
 
-import math
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 from matplotlib.figure import Figure
+from tabulate import tabulate
 
 from configs import base
+from configs.studies._elicit_readings import (
+    ADAPTED,
+    ADAPTERS,
+    BASE,
+    FIXED,
+    FORMAT,
+    FULL,
+    MORE,
+    OTHER,
+    SHUFFLED,
+    UNTRAINED,
+    WOKEN,
+    adapter_name,
+    adapters,
+    capacity,
+    of,
+    tuning,
+)
 from epx.analysis import elicitation
 from epx.analysis.measurement import Estimate, interval
 from epx.report import elicit, evidence
-from epx.report.claims import Check, exact
+from epx.report.claims import Check
 from epx.report.figures import lines
+from epx.report.rounding import rounded
 from epx.report.summary import Run
 from epx.sweeps.grid import chain, product, vary
 
 CLAIMS = {
     151: "Sums in words are taught to the base and woken after the same sums in signs; format "
-    "alone, products, or more of the base wake nothing",
+    "alone, another operation, or more of the base wake nothing",
     152: "What is taught has more excess description length than what is woken",
     153: "A taught task needs more adapter parameters than a woken one to close its gap",
     154: "Shuffled answers have less than a hundredth of the EDL of true ones",
+    159: "A taught task fails with adapters at more EDL per parameter than a woken one does",
 }
-SEEDS = range(5)
-SIZES = (4, 8, 20, 40, 100, 200, 400, 1000, 4000, 10_000, 20_000, 40_000)
+SEEDS = range(10, 15)
+# Problems, and passes over them.
+PASSES = {
+    4: 20, 8: 10, 20: 10, 40: 10, 100: 10, 200: 10, 400: 10, 1000: 10, 2000: 10, 4000: 10,
+    10_000: 5, 20_000: 4, 40_000: 3, 100_000: 2,
+}  # fmt: skip
 # A batch is charged before it is learned: it has to be small beside what a task needs to wake.
 BATCH, BATCH_BEFORE, LENGTH = 4, 32, 24
 STEPS, STEPS_BETWEEN = 2000, 6000  # of the base, and of what is learned after it
-ADAPTED = 20_000  # examples of the task for adapters
-LR = 0.1  # with it sums in signs come to 0.001 and 0.005 bit a token; two seeds
-# Of 0.02 to 0.2 for 20,000 problems from the base, two seeds of which each had three or two of the
-# rates; and of 0.003 to 1 for rank 8, one seed.
-TASK_LR, ADAPTER_LR = 0.05, 0.01
-TASK = {
-    "generator.name": "arithmetic", "generator.operation": "add", "generator.digits": 3,
-    "generator.notation": "words", "generator.length": LENGTH, "generator.marked": True,
-}  # fmt: skip
-SIGNS = TASK | {"generator.notation": "spaced", "run.steps": STEPS_BETWEEN}
-# What is learned between the base and the task, by the label of the start.
-BEFORE: dict[str, dict[str, Any]] = {
-    "sums in signs": SIGNS,
-    "format alone": SIGNS | {"generator.labels": "shuffled"},
-    "products in signs": SIGNS | {"generator.operation": "multiply"},
+LR, TASK_LR, ADAPTER_LR = 0.1, 0.05, 0.1
+# The operation and others, digits, width of the observer and the most problems.
+SCALES = {
+    "cpu": ("add", ("subtract", "multiply"), 2, 64, 100_000),
+    "paper": ("multiply", ("add", "subtract"), 3, 256, 1_000_000),
 }
-MORE = "more of the base"
-BASE, WOKEN = "base", "sums in signs"
-STARTS = (BASE, *BEFORE, MORE)
-CONTROLS = [start for start in STARTS if start not in (BASE, WOKEN)]
-FULL, UNTRAINED = "all weights", "no training"
-# Rank and entries of the adapters.
-ADAPTERS = ((1, 10), (1, 100), (1, None), (2, None), (4, None), (8, None), (32, None))
-CLOSED = 0.95  # of the gap between the base and all weights
+
+
+def starts(size: str = "cpu") -> dict[str, dict[str, Any]]:
+    """What is learned between the base and the task, by the label of the start.
+
+    The base has nothing between, and more of it is a longer base.
+    """
+    _, others, *_ = SCALES[size]
+    signs = task(size) | {"generator.notation": "spaced", "run.steps": STEPS_BETWEEN}
+    return {
+        BASE: {},
+        WOKEN: signs,
+        FORMAT: signs | {"generator.labels": "shuffled"},
+        **{OTHER[name]: signs | {"generator.operation": name} for name in others},
+        MORE: {},
+    }
+
+
+def task(size: str = "cpu") -> dict[str, Any]:
+    """The task in words."""
+    operation, _, digits, *_ = SCALES[size]
+    return {
+        "generator.name": "arithmetic", "generator.operation": operation,
+        "generator.digits": digits, "generator.notation": "words", "generator.length": LENGTH,
+        "generator.marked": True,
+    }  # fmt: skip
 
 
 def get_config(size: str = "cpu") -> base.ConfigDict:
-    """The config shared by all runs."""
+    """The config shared by all runs.
+
+    Raises:
+      SizeError: a size that is not cpu or paper.
+    """
+    base.require_size(size, tuple(SCALES))
+    *_, width, _ = SCALES[size]
     config = base.get_config(size)
     config.figure = dict(name="elicit", size=size)
     config.generator.update(name="story", length=LENGTH)
-    config.observer.update(depth=2, width=64, head_dim=16)
+    config.observer.update(depth=2, width=width, head_dim=16)
     config.optim.update(lr=LR, warmup_steps=10, ema_steps=10)
     config.run.update(batch=BATCH_BEFORE, steps=STEPS, chunk=10)
-    config.eval.update(examples=4096)
+    config.run.require_accelerator = size == "paper"
+    config.eval.update(examples=2048)
     config.checkpoint.update(every=None, keep=1)
     return config
 
 
-def sweep() -> list[dict[str, Any]]:
-    """The base, what comes between, and the task from every start at every size."""
+def sweep(size: str = "cpu") -> list[dict[str, Any]]:
+    """The base, what comes between, and the task from every start at every number of problems."""
     seeds = vary("run.seed", SEEDS)
     first = {"ensemble": _name(BASE), "label.generator": "the base", "label.observer": FULL}
-    between = [
+    before = [
         {"ensemble": _name(start), "run.start": f"ensemble:{_name(BASE)}",
          "label.generator": f"before: {start}", "label.observer": FULL, **keys}
-        for start, keys in BEFORE.items()
+        for start, keys in starts(size).items() if keys
     ]  # fmt: skip
     # From the same weights and over the same first examples as the base, and longer.
     more = {
         "ensemble": _name(MORE), "run.steps": STEPS + STEPS_BETWEEN,
-        "label.generator": f"before: {MORE}",
-        "label.observer": FULL,
+        "label.generator": f"before: {MORE}", "label.observer": FULL,
     }  # fmt: skip
-    tasks = [_task(start, n, f"after {start}") for start in STARTS for n in SIZES]
-    shuffled = [
-        _task(BASE, n, "shuffled answers") | {"generator.labels": "shuffled"} for n in SIZES
+    problems = [n for n in (*PASSES, 1_000_000) if n <= SCALES[size][-1]]
+    tasks = [_task(size, start, n, f"after {start}") for start in starts(size) for n in problems]
+    controls = [
+        _task(size, BASE, n, name) | {"generator.labels": labels}
+        for name, labels in ((SHUFFLED, "shuffled"), (FIXED, "fixed"))
+        for n in problems
     ]
     adapted = [
-        _task(start, ADAPTED, f"after {start}") | _adapter(rank, entries)
+        _task(size, start, ADAPTED, f"after {start}") | _adapter(rank, entries)
         for start in (BASE, WOKEN)
         for rank, entries in ADAPTERS
     ]
-    untrained = [_untrained(start) for start in (BASE, WOKEN)]
-    return product(chain([first], between, [more], tasks, shuffled, adapted, untrained), seeds)
+    untrained = [_untrained(size, start) for start in (BASE, WOKEN)]
+    return product(chain([first], before, [more], tasks, controls, adapted, untrained), seeds)
 
 
 def _name(start: str) -> str:
     return start.replace(" ", "-")
 
 
-def _task(start: str, examples: int, label: str) -> dict[str, Any]:
-    """The task on so many problems, cycling through them, with evaluations to stop it early."""
-    steps = max(200, 10 * math.ceil(math.sqrt(examples) * 4), 3 * examples // (2 * BATCH))
-    steps = -(-steps // 100) * 100
-    return TASK | {
-        "run.start": f"ensemble:{_name(start)}", "run.examples": examples, "run.batch": BATCH,
-        "run.steps": steps, "run.repeats": -(-steps * BATCH // examples), "optim.lr": TASK_LR,
-        "eval.every": 10 if steps <= 300 else 100,
+def _task(size: str, start: str, problems: int, label: str) -> dict[str, Any]:
+    """The task on so many problems, in several passes, five evaluations in each."""
+    first_pass, passes = problems // BATCH, PASSES.get(problems, 1)
+    every = max(1, first_pass // 5)
+    return task(size) | {
+        "run.start": f"ensemble:{_name(start)}", "run.examples": problems, "run.batch": BATCH,
+        "run.steps": passes * first_pass, "run.repeats": passes, "run.chunk": min(every, 50),
+        "eval.every": every, "optim.lr": TASK_LR,
         "label.generator": label, "label.observer": FULL,
     }  # fmt: skip
 
 
-def _untrained(start: str) -> dict[str, Any]:
+def _untrained(size: str, start: str) -> dict[str, Any]:
     """What a start costs on the task, by the held-out problems: its rate is next to nothing."""
-    return _task(start, SIZES[0], f"after {start}") | {
-        "label.observer": UNTRAINED, "optim.lr": 1e-9, "run.steps": 10, "run.repeats": 10,
+    return _task(size, start, 4, f"after {start}") | {
+        "label.observer": UNTRAINED, "optim.lr": 1e-9, "run.steps": 1, "run.repeats": 1,
     }  # fmt: skip
 
 
 def _adapter(rank: int, entries: int | None) -> dict[str, Any]:
-    number = f"rank {rank}" if entries is None else f"{entries} of rank {rank}"
     return {
         "adapter.rank": rank, "adapter.entries": entries, "optim.lr": ADAPTER_LR,
-        "label.observer": number,
+        "label.observer": adapter_name(rank, entries),
     }  # fmt: skip
 
 
 def check(number: int, runs: Sequence[Run]) -> list[Check]:
     """Shapes of every seed, totals and gaps, paired by seed."""
     if number == 151:
-        wanted = dict.fromkeys((BASE, *CONTROLS), elicitation.TAUGHT)
-        wanted[WOKEN] = elicitation.WOKEN
+        wanted = dict.fromkeys(_starts(runs), elicitation.TAUGHT) | {WOKEN: elicitation.WOKEN}
         return [_shapes(runs, start, shape) for start, shape in wanted.items()]
     if number == 152:
         taught, woken = (_at_most(runs, f"after {start}") for start in (BASE, WOKEN))
         gap = evidence.difference(taught, woken)
         return [Check("EDL taught - woken, bit", gap, 0)]
-    if number == 153:
-        needed = {start: parameters_needed(runs, start) for start in (BASE, WOKEN)}
-        gap = evidence.paired(lambda a, b: np.log2(a / b), needed[BASE], needed[WOKEN])
-        return [Check("parameters taught / woken, log2", gap, 0)]
-    true, shuffled = (_at_most(runs, label) for label in (f"after {BASE}", "shuffled answers"))
+    if number in (153, 159):
+        what = "parameters needed" if number == 153 else "EDL per parameter at failure"
+        found = {start: capacity(runs, start) for start in (BASE, WOKEN)}
+        values = [
+            {seed: place[number == 159] for seed, place in found[start].items()}
+            for start in (BASE, WOKEN)
+        ]
+        ratio = evidence.paired(lambda a, b: np.log2(a / b), *values)
+        return [Check(f"{what}, taught / woken, log2", ratio, 0)]
+    true, shuffled = (_at_most(runs, label) for label in (f"after {BASE}", SHUFFLED))
     share = evidence.paired(lambda a, b: a / b, shuffled, true)
     return [Check("EDL of shuffled / true answers", share, -0.01, 0.01)]
 
 
-def _of(runs: Sequence[Run], label: str, observer: str = FULL) -> list[Run]:
-    found = evidence.select(runs, label__generator=label, label__observer=observer)
-    return [run for run in found if evidence.config(run).get("run.examples") is not None]
-
-
-def _curves(runs: Sequence[Run], start: str) -> elicit.Tuning:
-    (tuning,) = elicit.tunings(_of(runs, f"after {start}"))
-    return tuning
+def _starts(runs: Sequence[Run]) -> list[str]:
+    return list(starts(evidence.config(runs[0])["figure.size"]))
 
 
 def _shapes(runs: Sequence[Run], start: str, wanted: str) -> Check:
-    """The share of the seeds with a shape; it has to be 1."""
-    by_seed = _curves(runs, start).verdict.by_seed
-    share = np.mean([shape == wanted for shape in by_seed.values()])
-    return Check(f"after {start}: seeds that are {wanted}", exact(float(share)), 1, 1)
+    """The share of the seeds with a shape: of some alone it is undecided, as is the rule itself."""
+    verdict = tuning(runs, f"after {start}").verdict
+    share = evidence.mean({seed: float(s == wanted) for seed, s in verdict.by_seed.items()})
+    if share.mean == 1 and verdict.shape != wanted:
+        share = Estimate(1.0, np.nan)
+    return Check(f"after {start}: share of seeds that are {wanted}", share, 1, 1)
 
 
 def _at_most(runs: Sequence[Run], label: str) -> dict[int, float]:
-    """EDL at the most examples, by seed."""
-    most = max(_of(runs, label), key=lambda run: evidence.config(run)["run.examples"])
+    """EDL at the most problems, by seed."""
+    most = max(of(runs, label), key=lambda run: evidence.config(run)["run.examples"])
     return elicit.excess_bits(most)
 
 
-def parameters_needed(runs: Sequence[Run], start: str) -> dict[int, float]:
-    """By seed the fewest parameters that close the gap between the start and all weights.
+def errors(runs: Sequence[Run]) -> list[tuple[str, str, int, int]]:
+    """What the rule says of each curve where the answer is known.
 
-    Where no adapter closes it, twice the largest one: a lower bound.
+    Returns:
+      label, right answer, seeds that have another shape, and seeds. Shuffled answers are neither
+      taught nor woken: nothing but their frequencies can be learned.
     """
-    label = f"after {start}"
-    whole = next(r for r in _of(runs, label) if evidence.config(r)["run.examples"] == ADAPTED)
-    full = _best_bits(whole)
-    (untrained,) = _of(runs, label, UNTRAINED)
-    first = _best_bits(untrained)
-    adapted = [
-        _of(runs, label, _adapter(rank, entries)["label.observer"])[0] for rank, entries in ADAPTERS
-    ]
-    sizes = [run.record.config["facts"]["learned_parameters"] for run in adapted]
-    needed = dict.fromkeys(full, 2.0 * max(sizes))
-    for run, learned in zip(adapted, sizes):
-        for seed, bits in _best_bits(run).items():
-            closed = (first[seed] - bits) / (first[seed] - full[seed])
-            if closed >= CLOSED:
-                needed[seed] = min(needed[seed], learned)
-    return needed
+    right = {f"after {start}": elicitation.TAUGHT for start in _starts(runs)}
+    right |= {f"after {WOKEN}": elicitation.WOKEN, SHUFFLED: elicitation.UNDECIDED}
+    found = []
+    for label, shape in right.items():
+        by_seed = tuning(runs, label).verdict.by_seed
+        found.append((label, shape, sum(s != shape for s in by_seed.values()), len(by_seed)))
+    return found
 
 
-def _best_bits(run: Run) -> dict[int, float]:
-    """The least held-out loss of a seed, bits per token."""
-    best: dict[int, float] = {}
-    for step in run.record.evals:
-        reading = evidence.Reading(step=step, anchor="ema")
-        for seed, bits in evidence.by_seed(run, evidence.entropy_bits_per_tok, reading).items():
-            best[seed] = min(bits, best.get(seed, np.inf))
-    return best
+def table(runs: Sequence[Run]) -> str:
+    """The rule's verdicts with its errors, and the adapters."""
+    labels = [*(f"after {start}" for start in _starts(runs)), SHUFFLED, FIXED]
+    lines_ = [elicit.table([tuning(runs, label) for label in labels]), ""]
+    known = errors(runs)
+    heads = ["curves", "right answer", "seeds with another"]
+    body = [(label, shape, f"{wrong} of {count}") for label, shape, wrong, count in known]
+    lines_ += [tabulate(body, heads, "simple"), ""]
+    heads = ["start", "adapter", "parameters", "EDL per parameter, bit", "gap closed"]
+    body = [
+        (start, adapted.label, adapted.parameters, rounded(*evidence.mean(adapted.bits)),
+         rounded(*evidence.mean(adapted.closed)))
+        for start in (BASE, WOKEN) for adapted in adapters(runs, start)
+    ]  # fmt: skip
+    return "\n".join([*lines_, tabulate(body, heads, "simple", disable_numparse=True)])
 
 
 def draw(runs: Sequence[Run], path: Path | None = None) -> Figure:
-    """EDL/n against n from every start, and the gap that adapters close against their size."""
-    starts = {f"after {start}": f"after {start}" for start in STARTS} | {
-        "shuffled answers": "shuffled answers"
-    }
+    """EDL/n against n from every start, and the gap that adapters close against EDL/P."""
     series: dict[str, list[tuple[float, Estimate]]] = {}
-    for name, label in starts.items():
-        (tuning,) = elicit.tunings(_of(runs, label))
-        curves = list(tuning.curves.values())
+    for label in (*(f"after {start}" for start in _starts(runs)), SHUFFLED, FIXED):
+        curves = list(tuning(runs, label).curves.values())
         values_SxN = np.array([curve.bits_per_example for curve in curves])
-        series[name] = [
+        series[label] = [
             (n, interval(column)) for n, column in zip(curves[0].examples, values_SxN.T)
         ]
     closed = {
         f"after {start}": [
-            (learned, evidence.mean(_best_bits(run)))
-            for rank, entries in ADAPTERS
-            for run in _of(runs, f"after {start}", _adapter(rank, entries)["label.observer"])
-            if (learned := run.record.config["facts"]["learned_parameters"])
+            (evidence.mean(adapted.bits).mean, evidence.mean(adapted.closed))
+            for adapted in adapters(runs, start)
+            if evidence.mean(adapted.bits).mean > 0
         ]
         for start in (BASE, WOKEN)
     }
     return lines.panels(
         [
-            lines.Panel("EDL(n) / n of sums in words", "problems n", "bit", series, scale="log",
-                        y_scale="linear"),
-            lines.Panel("held-out loss with an adapter", "parameters that learn", "bit per token",
-                        closed, scale="log", y_scale="linear"),
+            lines.Panel("EDL(n) / n", "problems n", "bit", series, scale="log", y_scale="linear"),
+            lines.Panel("adapters", "EDL per parameter, bit", "share of the gap closed", closed,
+                        scale="log", y_scale="linear"),
         ],
         path,
     )  # fmt: skip

@@ -2,7 +2,8 @@
 
 Where a capability is only woken, the first examples save most, and EDL/n falls from the start.
 Where it is taught, examples first save more and more: EDL/n rises to a peak and then falls (arXiv
-2601.04728 and companions). The rule here asks every seed for the shape; it is evidence, not proof.
+2601.04728 and companions). The rule here asks every seed for the shape, and that the task was
+learned: the format of random labels is learned early too. It is evidence, not proof.
 """
 
 from collections.abc import Mapping
@@ -15,6 +16,7 @@ from epx.types import require
 
 WOKEN, TAUGHT, UNDECIDED = "woken", "taught", "undecided"
 FALL = 0.1  # of the peak, by which the last value must be below it
+LEFT = 0.5  # of the first loss, of which no more may be left: else the task was not learned
 FEWEST_POINTS, FEWEST_SEEDS = 6, 5
 START = 10  # batches: a peak among what they charge is at the start
 RESAMPLED = 2000
@@ -26,10 +28,12 @@ class Curve(NamedTuple):
     Attributes:
       examples: n, rising.
       bits: EDL(n), in total.
+      left: share of the loss before training that is left after training on the most examples.
     """
 
     examples: np.ndarray
     bits: np.ndarray
+    left: float = 0.0
 
     @property
     def bits_per_example(self) -> np.ndarray:
@@ -58,13 +62,15 @@ def shape(curve: Curve, batch: int = 1) -> str:
     """Woken, taught or undecided, by the place of the peak of one seed.
 
     Woken: the peak is within the first 10 batches, each charged before its update. Taught: it comes
-    later, and the first value is clearly lower. In both cases the last value is clearly lower than
-    the peak.
+    later, and the first value is clearly lower. In both cases EDL/n falls from the peak on, clearly
+    and without a second rise, and most of the first loss is gone in the end.
     """
     values = curve.bits_per_example
     peak = int(np.argmax(values))
-    top, first, last = values[peak], values[0], values[-1]
-    if top <= 0 or last > (1 - FALL) * top:
+    top, first, after = values[peak], values[0], values[peak:]
+    rise = (after - np.minimum.accumulate(after)).max()
+    falls = after[-1] <= (1 - FALL) * top and rise <= FALL * top
+    if top <= 0 or not falls or curve.left > LEFT:
         return UNDECIDED
     if curve.examples[peak] <= START * batch:
         return WOKEN
@@ -111,6 +117,9 @@ def _warnings(curves: Mapping[int, Curve], start: int) -> list[str]:
         found.append(f"only {len(first.examples)} numbers of examples, of {FEWEST_POINTS} or more")
     if first.examples[0] > start:
         found.append(f"only from {first.examples[0]:g} examples on: the start was not seen")
+    unlearned = sorted(seed for seed, curve in curves.items() if curve.left > LEFT)
+    if unlearned:
+        found.append(f"more than half of the first loss is left for seeds {unlearned}")
     negative = sorted(seed for seed, curve in curves.items() if curve.bits[-1] < 0)
     if negative:
         found.append(f"EDL is negative at the end for seeds {negative}: what was learned does harm")

@@ -68,7 +68,11 @@ def _tuning(name: tuple[str, str], by_size: dict[int, Run]) -> Tuning:
     if not seeds:
         raise RecordError(f"{', '.join(name)}: no seed has all numbers of examples")
     sizes = np.array([charged_examples(run) for run in ordered], float)
-    curves = {seed: Curve(sizes, np.array([of_seed[seed] for of_seed in excess])) for seed in seeds}
+    left = share_left(ordered[-1])
+    curves = {
+        seed: Curve(sizes, np.array([of_seed[seed] for of_seed in excess]), left[seed])
+        for seed in seeds
+    }
     batch = max(evidence.config(run)["run.batch"] for run in ordered)
     verdict = elicitation.decide(curves, batch)
     verdict.warnings.extend(_warnings(by_size))
@@ -89,36 +93,30 @@ def _first_pass_steps(run: Run) -> int:
 
 
 def excess_bits(run: Run, among: Sequence[Run] = ()) -> dict[int, float]:
-    """EDL by seed above the held-out loss of the best evaluation after the first pass.
-
-    The evaluations stop the training early, as in arXiv 2601.04728: the floor is the least held-out
-    loss, not that of the training. The evaluation is chosen by every other held-out example and its
-    loss is that of the rest, so that the choice does not lower it; of records with the means of
-    evaluations alone it is chosen and read by the same.
+    """EDL by seed in bits: what the first pass charged above the floor.
 
     Args:
       run: of which EDL is asked.
-      among: other runs on the same data. The best evaluation is then that of all these runs and a
-        seed, one floor for them all: a run that ends high would else have little EDL, as it has
-        learned little.
+      among: other runs on the same data, to have one floor for them all: a run that ends high would
+        else have little EDL, as it has learned little.
     """
-    losses = [_later_losses(other) for other in (run, *among)]
-    seeds = set.intersection(*(set(of_seed) for of_seed in losses))
-    found = {}
-    for seed, (bits, tokens) in charges(run).items():
-        if seed in seeds:
-            losses_Nx2 = np.concatenate([of_seed[seed] for of_seed in losses])
-            floor = losses_Nx2[losses_Nx2[:, 0].argmin(), 1]
-            found[seed] = bits - tokens * float(floor) / LN2
-    return found
-
-
-def charges(run: Run) -> dict[int, tuple[float, float]]:
-    """By seed the bits that were charged in the first pass over the examples, and its tokens."""
-    rows, first_pass = run.record.rows, _first_pass_steps(run)
+    floor = floors(run, among)
     return {
-        seed: (float(rows["nats"][member, :first_pass].sum(dtype=np.float64)) / LN2,
-               float(rows["coded_tok"][member, :first_pass].sum(dtype=np.float64)))
+        seed: bits - tokens * floor[seed]
+        for seed, (bits, tokens) in charges(run).items()
+        if seed in floor
+    }
+
+
+def charges(run: Run, steps: int | None = None) -> dict[int, tuple[float, float]]:
+    """By seed the bits that were charged in the first steps, and their coded tokens.
+
+    Without `steps` they are those of the first pass over the examples.
+    """
+    rows, end = run.record.rows, _first_pass_steps(run) if steps is None else steps
+    return {
+        seed: (float(rows["nats"][member, :end].sum(dtype=np.float64)) / LN2,
+               float(rows["coded_tok"][member, :end].sum(dtype=np.float64)))
         for seed, member in parts.finite(run).items()
     }  # fmt: skip
 
@@ -130,6 +128,33 @@ def saved_bits(first: Run, second: Run) -> dict[int, float]:
     """
     bits = [charges(run) for run in (first, second)]
     return {seed: bits[0][seed][0] - bits[1][seed][0] for seed in bits[0].keys() & bits[1].keys()}
+
+
+def floors(run: Run, among: Sequence[Run] = ()) -> dict[int, float]:
+    """The held-out loss of the best evaluation after the first pass, by seed, in bits per token.
+
+    The evaluations stop the training early, as in arXiv 2601.04728: the floor is the least held-out
+    loss, not that of the training. The evaluation is chosen by every other held-out example and its
+    loss is that of the rest, so that the choice does not lower it; of records with the means of
+    evaluations alone it is chosen and read by the same. With other runs, `among`, it is the best
+    evaluation of all of them.
+    """
+    losses = [_later_losses(other) for other in (run, *among)]
+    found = {}
+    for seed in set.intersection(*(set(of_seed) for of_seed in losses)):
+        losses_Nx2 = np.concatenate([of_seed[seed] for of_seed in losses])
+        found[seed] = float(losses_Nx2[losses_Nx2[:, 0].argmin(), 1]) / LN2
+    return found
+
+
+def share_left(run: Run) -> dict[int, float]:
+    """By seed the floor as a share of what the first batch was charged, before any training."""
+    floor = floors(run)
+    return {
+        seed: floor[seed] * tokens / bits
+        for seed, (bits, tokens) in charges(run, steps=1).items()
+        if seed in floor
+    }
 
 
 def _later_losses(run: Run) -> dict[int, np.ndarray]:
@@ -156,8 +181,9 @@ def _weights(run: Run, step: int) -> str:
 
 
 def _warnings(by_size: dict[int, Run]) -> list[str]:
-    """Where the first evaluation is the best, or the only one."""
-    worse, single = [], []
+    """Where the first evaluation is the best, the last one, or the only one, and what was learned
+    by heart."""
+    worse, falling, single, by_heart = [], [], [], []
     for n, run in sorted(by_size.items()):
         steps = sorted(run.record.evals)
         losses = [run.record.evals[s][_weights(run, s)][run.members].mean() for s in steps]
@@ -165,17 +191,35 @@ def _warnings(by_size: dict[int, Run]) -> list[str]:
             single.append(str(n))
         elif int(np.argmin(losses)) == 0:
             worse.append(str(n))
-    found = []
-    if worse:
-        found.append(f"at {', '.join(worse)} examples the first evaluation is the best of all")
-    if single:
-        named = ", ".join(single)
-        found.append(f"at {named} examples there is one evaluation: eval.every stops it early")
-    return found
+        elif losses[-1] < (1 - elicitation.FALL) * min(losses[:-1]):
+            falling.append(str(n))
+        if _is_by_heart(run):
+            by_heart.append(str(n))
+    said = {
+        "the first evaluation is the best of all": worse,
+        "the loss still fell when the training ended": falling,
+        "there is one evaluation: eval.every stops it early": single,
+        "the training loss ends below half of the held-out floor: learned by heart": by_heart,
+    }
+    return [f"at {', '.join(sizes)} examples {what}" for what, sizes in said.items() if sizes]
+
+
+def _is_by_heart(run: Run) -> bool:
+    """Whether the last pass was charged less than half of the held-out floor, on average."""
+    rows = run.record.rows
+    passes = rows["passes"][run.members[0]]
+    if passes[-1] == 0:
+        return False
+    last = passes == passes[-1]
+    nats, coded = (rows[name][run.members][:, last].sum() for name in ("nats", "coded_tok"))
+    return bool(nats / coded / LN2 < 0.5 * np.mean(list(floors(run).values())))
 
 
 def table(found: Sequence[Tuning]) -> str:
-    """A line for each fine-tuning, and below it what makes the rule unreliable."""
+    """A line for each fine-tuning, and below it what makes the rule unreliable.
+
+    The floor of EDL is the least held-out loss (`floors`).
+    """
     heads = ["data", "observer", "EDL, bit", "EDL/P, bit", "peak of EDL/n at n", "seeds", "verdict"]
     rows = []
     for tuning in found:

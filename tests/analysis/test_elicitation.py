@@ -59,6 +59,27 @@ def test_what_still_rises_is_undecided():
     assert elicitation.shape(curve(-SIZES)) == UNDECIDED
 
 
+def test_what_rises_again_after_its_peak_is_undecided():
+    """Unlearning what was confidently wrong, and then learning, has two humps."""
+    woken = closed_forms.elicitation(SIZES, gap=20.0, kept=0.25)
+    again = woken + 2 * closed_forms.coupon_collector(SIZES, concepts=500)
+    assert elicitation.shape(curve(woken)) == WOKEN
+    second = curve(again).bits_per_example
+    assert second.argmax() == 0 and second[-1] < 0.5 * second[0]
+    assert elicitation.shape(curve(again + 10 * SIZES * (SIZES == 1000))) == UNDECIDED
+
+
+def test_what_was_hardly_learned_is_undecided():
+    """Shuffled answers: their frequencies are learned at once, and most of the loss stays."""
+    woken = closed_forms.elicitation(SIZES, gap=2.0, kept=0.25)
+    kept = {n: Curve(SIZES, woken * (1 + 0.01 * n), left=0.8) for n in range(5)}
+    found = elicitation.decide(kept)
+    assert set(found.by_seed.values()) == {UNDECIDED} and found.shape == UNDECIDED
+    assert "more than half of the first loss is left for seeds [0, 1, 2, 3, 4]" in found.warnings
+    learned = {n: Curve(SIZES, curve.bits, left=0.4) for n, curve in kept.items()}
+    assert elicitation.decide(learned).shape == WOKEN
+
+
 @pytest.mark.parametrize(("floor", "batch"), [(0.0, 1), (0.1, 1), (0.0, 4)])
 def test_noise_is_hardly_ever_taken_for_a_shape(floor, batch):
     """Random labels: the charges vary by a bit an example, and the held-out loss, which is divided

@@ -93,6 +93,46 @@ def test_what_is_saved_has_one_floor_for_both(tmp_path):
     assert saved == {3: pytest.approx((above[0] - above[1]) / LN2)} and saved[3] > 0
 
 
+def test_what_is_left_is_the_floor_against_the_first_batch(tmp_path):
+    """The first batch costs 4 nats a token, the held-out examples 1."""
+    run = records.write(
+        tmp_path, [[8.0, 2.0, 2.0]], [[2, 2, 2]], [[2.0] * 4], [[1] * 4],
+        members=[{"run.seed": 3}], run={"seed": 0, "steps": 3, "examples": 6, "batch": 2},
+    )  # fmt: skip
+    assert elicit.share_left(*summary.runs([run])) == {3: pytest.approx(0.25, rel=1e-5)}
+
+
+@pytest.mark.parametrize(
+    ("losses", "last", "said"),
+    [
+        ((1.0, 0.5), 2.0, "the loss still fell when the training ended"),
+        ((0.5, 1.0), 2.0, "the first evaluation is the best of all"),
+        ((1.0, 1.0), 0.8, "learned by heart"),
+    ],
+)
+def test_it_warns_where_training_ended_early_late_or_by_heart(tmp_path, losses, last, said):
+    """Of two sizes, with evaluations after two steps and at the end; the last pass costs `last`."""
+    found = []
+    for n in (2, 4):
+        path = tmp_path / str(n)
+        run = records.write(
+            path, [[4.0, 4.0, last]], [[2, 2, 2]], [[2 * losses[1]] * 4], [[1] * 4],
+            members=[{"run.seed": 3}], run={"seed": 0, "steps": 3, "examples": n, "batch": 2},
+            label={"generator": "task", "observer": "learner"},
+        )  # fmt: skip
+        rows = run.rows | {"passes": np.array([[0, 0, 1]])}
+        record.write_arrays(record.row_path(path, 0), rows)
+        evals = {name: np.full((1, 4), losses[0], np.float32) for name in ("raw_nats", "ema_nats")}
+        record.write_arrays(record.eval_path(path, 2), evals | {"coded_tok": np.ones((1, 4))})
+        found += summary.runs([record.load(path)])
+    (tuning_,) = elicit.tunings(found)
+    warnings = "\n".join(tuning_.verdict.warnings)
+    assert said in warnings and "at 2, 4 examples" in warnings
+    assert ("by heart" in warnings) == (last < 1) and ("still fell" in warnings) == (
+        losses[1] < losses[0]
+    )
+
+
 def test_report_says_it(tmp_path):
     taught = closed_forms.coupon_collector(np.array(SIZES), concepts=10)
     tuning(tmp_path, taught)
