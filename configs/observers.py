@@ -81,3 +81,9 @@ def overrides(family: str, size: str, sizes: dict[str, dict[str, Keys]] = SIZES)
 def label(family: str, size: str) -> str:
     """The name of an observer of the set in tables and figures."""
     return f"{family.replace('_', ' ')}, {size}"
+
+
+def names() -> list[str]:
+    """The names of the whole set, family by family, from small to large."""
+    sized = {family: [label(family, size) for size in SIZES] for family in FAMILIES}
+    return [name for family in FAMILIES for name in (sized | {"counts": ["counts"]})[family]]

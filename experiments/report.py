@@ -7,22 +7,26 @@
     python -m experiments.report --records=runs/demo --compare="coin flips" --compare="sorted"
     python -m experiments.report --records=runs --claims
     python -m experiments.report --records=runs/tuning --elicit
+    python -m experiments.report --records=runs/atlas --study=figures
     python -m experiments.report --records=demo.zip
 
 Takes a second or two. A table fits the terminal; --wide and the other formats have all columns.
 --claims checks the claims of the figures (configs/paper, configs/studies) on records, prints a
 verdict on each, and writes claims.md and claims.json beside the records. --elicit says of
 fine-tunings, runs that differ in run.examples, whether they woke a capability or taught it.
+--study draws the figures of the papers and studies whose records these are, and prints their
+tables: of the atlas the cheap rulers beside S, and its order at other anchors and rates.
 """
 
 import importlib
+import re
 from pathlib import Path
 
 from absl import flags
 
 from epx import files, record
 from epx.analysis import frontier, loss
-from epx.report import claims, compact, comparison, elicit, export, summary, tables
+from epx.report import claims, compact, comparison, elicit, evidence, export, summary, tables
 from epx.report.figures import bars, curves
 from epx.types import require
 from experiments.cli import app, configs, rendering
@@ -44,6 +48,7 @@ flags.DEFINE_multi_string(
 )
 flags.DEFINE_bool("claims", False, "instead check the claims of the paper")
 flags.DEFINE_bool("elicit", False, "instead say of fine-tunings: woken, taught or undecided")
+flags.DEFINE_string("study", None, "instead draw the figures of a study into this folder")
 flags.DEFINE_string("summary", None, "also write the numbers as JSON to this file")
 flags.DEFINE_string("frontier", None, "draw S, H and S + H against compute to this file")
 flags.DEFINE_enum("compute", "exact", list(frontier.ACCOUNTINGS), "accounting of the frontier")
@@ -51,6 +56,7 @@ flags.DEFINE_float("tolerance", 0.0, "fraction by which the frontier's hull may 
 flags.DEFINE_string("curve", None, "draw loss curves to this file (png, pdf, svg)")
 flags.DEFINE_string("figure", None, "draw S and H as bars to this file (png, pdf, svg)")
 FIGURES = ("figure", "frontier", "curve")
+_DRAWING = re.compile(r"draw(_\w+)?")  # functions of a study
 
 
 def main() -> int:
@@ -68,6 +74,9 @@ def main() -> int:
                 _check_alone("claims")
                 return _claims(folder)
             records = load(folder)
+            if FLAGS.study:
+                _check_alone("study")
+                return _study(records)
             if FLAGS.elicit:
                 _check_alone("elicit")
                 print(elicit.table(elicit.tunings(summary.runs(records))))
@@ -110,7 +119,32 @@ def _claims(folder: Path) -> int:
     return 0
 
 
+def _study(records: list[record.Record]) -> int:
+    """Draw the figures of the studies of these records, and print their tables.
+
+    A study's config has `draw` for its figure, `draw_NAME` for another one, and `table`.
+    """
+    folder, empty = Path(FLAGS.study), True
+    for module in configs.figures():
+        study, name = importlib.import_module(module), module.rpartition(".")[2]
+        drawings = {key: value for key, value in vars(study).items() if _DRAWING.fullmatch(key)}
+        for size, runs in evidence.of_figure(records, name).items():
+            for key, draw in drawings.items():
+                folder.mkdir(parents=True, exist_ok=True)
+                path = folder / f"{name}_{size}{key.removeprefix('draw')}.png"
+                draw(runs, path)
+                app.say(f"report: figure in {path}")
+            if hasattr(study, "table"):
+                print(study.table(runs))
+            empty = False
+    if empty:
+        raise record.RecordError(f"{FLAGS.records} holds no records of a study with claims")
+    return 0
+
+
 def _check_flags() -> None:
+    if FLAGS.study:
+        files.folder("--study", FLAGS.study)
     for key in FIGURES:
         if FLAGS[key].value:
             files.output(f"--{key}", FLAGS[key].value, files.FIGURES)
@@ -120,10 +154,10 @@ def _check_flags() -> None:
 
 
 def _check_alone(flag: str) -> None:
-    """Refuse flags that --claims and --elicit do not use, which have their own."""
+    """Refuse flags that --claims, --elicit and --study do not use, which have their own."""
     others = (
         "anchor", "test_tokens", "surplus", "compare", "summary", "sensitivity", "claims", "elicit",
-        *FIGURES,
+        "study", *FIGURES,
     )  # fmt: skip
     given = [name for name in others if name != flag and FLAGS[name].present]
     require(f"--{flag}", True, not given, f"alone, without --{' and --'.join(given)}")

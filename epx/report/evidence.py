@@ -102,6 +102,16 @@ def select(runs: Sequence[Run], **wanted: Any) -> list[Run]:
     ]
 
 
+def measured(runs: Sequence[Run]) -> list[Run]:
+    """The runs that can be measured: evaluated, and not every member of them failed."""
+    return [
+        run
+        for run in runs
+        if (steps := run.record.evals)
+        and ledger.finite_members(run.record, max(steps), run.members).size
+    ]
+
+
 def by_seed(run: Run, quantity: Quantity, reading: Reading = DEFAULT) -> dict[int, float]:
     """A quantity of a run by seed, without failed members.
 
@@ -191,17 +201,37 @@ def training_flops(run: Run, step: int) -> dict[int, float]:
     }
 
 
-def against_compute(run: Run, quantity: Quantity) -> list[tuple[float, Estimate]]:
-    """A quantity at every evaluation that can be measured, with the FLOPs to train and to code."""
+def by_compute(run: Run, quantity: Quantity) -> list[tuple[float, dict[int, float]]]:
+    """A quantity by seed at every evaluation that can be measured, with the FLOPs to train and to
+    code."""
     points = []
     for step in sorted(run.record.evals):
         reading = Reading(step=step)
         try:
             flops = mean(by_seed(run, lambda measured: measured.exact_flops, reading)).mean
-            points.append((flops, mean(by_seed(run, quantity, reading))))
+            points.append((flops, by_seed(run, quantity, reading)))
         except RecordError:
             continue
     return points
+
+
+def against_compute(run: Run, quantity: Quantity) -> list[tuple[float, Estimate]]:
+    """The same as means over seeds."""
+    return [(flops, mean(values)) for flops, values in by_compute(run, quantity)]
+
+
+def shortest(runs: Sequence[Run], quantity: Quantity) -> list[tuple[float, Estimate]]:
+    """A quantity where S + H is smaller than at every evaluation with less compute, of any run."""
+    points = []
+    for run in runs:
+        lengths = against_compute(run, description_bits_per_tok)
+        points += zip(lengths, against_compute(run, quantity))
+    kept, least = [], math.inf
+    for (flops, length), (_, estimate) in sorted(points, key=lambda point: point[0]):
+        if length.mean < least:
+            least = length.mean
+            kept.append((flops, estimate))
+    return kept
 
 
 def flops_to(run: Run, target_bits: float) -> dict[int, float]:

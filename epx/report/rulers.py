@@ -1,7 +1,7 @@
 """Cheap rulers beside S: how far they order data as S does, and what they cost.
 
 The reservoir score above its floor, the sizes under gzip and xz, and the complexity as advantage
-(CAA, arXiv 2511.04590): the variance over observers of what they lose to the best one.
+(CAA, arXiv 2511.04590): the variance over learners of what they lose to the best one.
 """
 
 from collections.abc import Sequence
@@ -25,63 +25,72 @@ class Rulers(NamedTuple):
       generator: its label.
       observer: the learner of the shortest description.
       structure, entropy: its S and H, in bits per token.
-      caa: variance over learners of the loss above the best one, in (bits per token)^2.
+      caa: variance over learners of the loss above the best one, in (bits per token)^2: of each
+        seed, and their mean with its interval.
       reservoir: score above its floor, in bits.
       gzip, xz: bits per coded token.
-      training_seconds, compressors_seconds, reservoir_seconds: of all seeds together.
+      training_seconds: of this learner, what S costs.
+      learners_seconds: of all learners, what CAA costs.
+      compressors_seconds, reservoir_seconds: of the rulers. All seconds are those of all seeds.
     """
 
     generator: str
     observer: str
     structure: Estimate
     entropy: Estimate
-    caa: float
+    caa: Estimate
     reservoir: Estimate
     gzip: float
     xz: float
     training_seconds: float
+    learners_seconds: float
     compressors_seconds: float
     reservoir_seconds: float
 
 
-def measure(runs: Sequence[Run], generator: str, without: Sequence[str] = ("oracle",)) -> Rulers:
-    """The rulers of one kind of data, from all learners of its records.
+def measure(runs: Sequence[Run], generator: str, learners: Sequence[str]) -> Rulers:
+    """The rulers of one kind of data.
 
     Args:
       runs: with `label.generator` and `label.observer`; one has `eval.rulers` set.
       generator: label.
-      without: labels of observers that are no learners.
+      learners: labels of the observers that are compared; one that failed is left out.
 
     Raises:
-      RecordError: no run of this data has the rulers.
+      RecordError: no run of this data has the rulers, or none is of a learner.
     """
-    of_data = evidence.select(runs, label__generator=generator)
-    learners = {
-        name: run
-        for run in of_data
-        if (name := evidence.config(run)["label.observer"]) not in without
-    }
+    of_data = evidence.measured(evidence.select(runs, label__generator=generator))
+    labels = {evidence.config(run)["label.observer"]: run for run in of_data}
+    trained = {name: labels[name] for name in learners if name in labels}
     ruled = [run for run in of_data if "reservoir_bits" in run.record.baselines]
-    if not ruled:
-        raise RecordError(f"no run on {generator} has eval.rulers set")
-    lengths = {n: _mean(run, evidence.description_bits_per_tok) for n, run in learners.items()}
+    if not ruled or not trained:
+        lacking = "has eval.rulers set" if trained else f"is of {', '.join(learners)}"
+        raise RecordError(f"no run on {generator} {lacking}")
+    lengths = {n: _mean(run, evidence.description_bits_per_tok) for n, run in trained.items()}
     best = min(lengths, key=lambda name: lengths[name].mean)
-    losses = {n: _mean(run, evidence.entropy_bits_per_tok).mean for n, run in learners.items()}
+    losses = [evidence.by_seed(run, evidence.entropy_bits_per_tok) for run in trained.values()]
     members, arrays = ruled[0].members, ruled[0].record.baselines
     tokens = arrays["compressed_tok"][members].sum()
     above = (arrays["reservoir_bits"] - arrays["reservoir_floor_bits"])[members]
-    rows = learners[best].record.rows
     return Rulers(
         generator,
         best,
-        _mean(learners[best], evidence.structure_bits_per_tok),
-        _mean(learners[best], evidence.entropy_bits_per_tok),
-        float(np.var(list(losses.values()))),
+        _mean(trained[best], evidence.structure_bits_per_tok),
+        _mean(trained[best], evidence.entropy_bits_per_tok),
+        # What is lost to the best learner varies as the losses do.
+        evidence.paired(lambda *of_seed: float(np.var(of_seed)), *losses),
         interval(above),
         *(float(arrays[f"{name}_bits"][members].sum() / tokens) for name in ("gzip", "xz")),
-        float(rows["seconds"][0].sum() * len(learners[best].members) / len(rows["seconds"])),
+        _seconds(trained[best]),
+        sum(map(_seconds, trained.values())),
         *(float(arrays[f"{n}_seconds"][members].sum()) for n in ("compressors", "reservoir")),
     )
+
+
+def _seconds(run: Run) -> float:
+    """Wall seconds of the training of a run: its share of the record's."""
+    seconds_MxK = run.record.rows["seconds"]
+    return float(seconds_MxK[0].sum() * len(run.members) / len(seconds_MxK))
 
 
 def _mean(run: Run, quantity: evidence.Quantity) -> Estimate:
@@ -94,24 +103,26 @@ COLUMNS = ("reservoir", "gzip", "xz", "caa")
 def correlations(rows: Sequence[Rulers]) -> dict[str, rank.Correlation]:
     """The rank correlation of each ruler with S, over kinds of data."""
     s = [row.structure.mean for row in rows]
-    values = {
-        "reservoir": [row.reservoir.mean for row in rows],
-        **{name: [getattr(row, name) for row in rows] for name in COLUMNS[1:]},
-    }
-    return {name: rank.with_interval(column, s) for name, column in values.items()}
+    found = {}
+    for name in COLUMNS:
+        values = [getattr(row, name) for row in rows]
+        column = [value.mean if isinstance(value, Estimate) else value for value in values]
+        found[name] = rank.with_interval(column, s)
+    return found
 
 
 def table(rows: Sequence[Rulers]) -> str:
     """The rulers of all kinds of data, and below them their rank correlations with S."""
     heads = [
         "data", "shortest description by", "S bit/token", "H bit/token", "CAA", "reservoir, bit",
-        "gzip bit/token", "xz bit/token", "seconds: S", "gzip and xz", "reservoir",
+        "gzip bit/token", "xz bit/token", "seconds: S", "CAA (all trainings)", "gzip and xz",
+        "reservoir",
     ]  # fmt: skip
     body = [
         [row.generator, row.observer, rounded(*row.structure), rounded(*row.entropy),
-         f"{row.caa:.3g}", rounded(*row.reservoir), f"{row.gzip:.3f}", f"{row.xz:.3f}",
-         f"{row.training_seconds:.0f}", f"{row.compressors_seconds:.2f}",
-         f"{row.reservoir_seconds:.2f}"]
+         rounded(*row.caa), rounded(*row.reservoir), f"{row.gzip:.3f}", f"{row.xz:.3f}",
+         f"{row.training_seconds:.0f}", f"{row.learners_seconds:.0f}",
+         f"{row.compressors_seconds:.2f}", f"{row.reservoir_seconds:.2f}"]
         for row in rows
     ]  # fmt: skip
     lines = [tabulate(body, heads, "simple", disable_numparse=True)]

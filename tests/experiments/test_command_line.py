@@ -137,6 +137,7 @@ FLAGS = {
     "--workdir of a sweep": (("sweep", "--config=life:tiny"), "folder"),
     "--records": (("report",), "folder"),
     "--record": (("sample",), "folder"),
+    "--study": (("report", "--records=x"), "folder"),
     "--trace": (("bench",), "folder"),
     "--config": (("train", "--workdir=x"), "file"),
     "--sweep": (("sweep", "--workdir=x"), "file"),

@@ -14,7 +14,6 @@ observer. With less than 10¹¹ FLOP a larger share of chess than of English is 
 """
 
 import itertools
-import math
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
@@ -22,7 +21,7 @@ from typing import Any
 from matplotlib.figure import Figure
 
 from configs import base
-from epx.analysis.measurement import Estimate, Measurement
+from epx.analysis.measurement import Measurement
 from epx.report import evidence
 from epx.report.claims import Check
 from epx.report.figures import lines
@@ -117,23 +116,9 @@ def draw(runs: Sequence[Run], path: Path | None = None) -> Figure:
     panels = []
     for title, quantity in quantities.items():
         series = {
-            name: _shortest(of_data, quantity)
+            name: evidence.shortest(of_data, quantity)
             for name in DATA
             if (of_data := evidence.select(runs, label__generator=name))
         }
         panels.append(lines.Panel(title, "FLOP", "", series, scale="log", y_scale="linear"))
     return lines.panels(panels, path)
-
-
-def _shortest(runs: Sequence[Run], quantity: evidence.Quantity) -> list[tuple[float, Estimate]]:
-    """A quantity where S + H is smaller than at every evaluation with less compute, of any run."""
-    points = []
-    for run in runs:
-        lengths = evidence.against_compute(run, evidence.description_bits_per_tok)
-        points += zip(lengths, evidence.against_compute(run, quantity))
-    kept, least = [], math.inf
-    for (flops, length), (_, estimate) in sorted(points, key=lambda point: point[0][0]):
-        if length.mean < least:
-            least = length.mean
-            kept.append((flops, estimate))
-    return kept

@@ -1,5 +1,6 @@
 """The checks of the atlas's claims, on a table of runs by the labels of data and observer."""
 
+import math
 from collections.abc import Callable, Sequence
 
 from configs import observers
@@ -12,21 +13,23 @@ from epx.report.summary import Run
 WINDOWS = (2, 4, 8, 16, 32)
 WINDOWED, TIED = "a window of {window}", "looped, equal FLOPs"
 SIMULATED = ("Life, next frame", "automaton, rule 54", "automaton, rule 110")
+DEAR = ("automaton, rule 54", "English")
 
 Table = dict[tuple[str, str], Run]
 
 
 def _noise(table: Table, sizes: Sequence[str]) -> list[Check]:
     del sizes
-    learners = {observer: run for (data, observer), run in table.items() if data == "ChaCha20"}
-    oracle = learners.pop("oracle")
+    data = "ChaCha20"
+    learners = {name: table[data, name] for name in observers.names() if (data, name) in table}
+    oracle = evidence.mean(_by_seed(table[data, "oracle"], "H"))
     h = {name: evidence.mean(_by_seed(run, "H")) for name, run in learners.items()}
     s = {name: evidence.mean(_by_seed(run, "S per token")) for name, run in learners.items()}
     lowest, most = min(h, key=lambda n: h[n].mean), max(s, key=lambda n: s[n].mean)
     return [
         Check(f"least H of a learner ({lowest}), bit per token", h[lowest], 0.99),
         Check(f"most S of a learner ({most}), bit per token", s[most], high=0.01),
-        Check("H of the oracle, bit per token", evidence.mean(_by_seed(oracle, "H")), 0.249, 0.251),
+        Check("H of the oracle, bit per token", oracle, 0.249, 0.251),
     ]
 
 
@@ -94,12 +97,50 @@ def _tied(table: Table, sizes: Sequence[str]) -> list[Check]:
     ]
 
 
+def _crossing(table: Table, sizes: Sequence[str]) -> list[Check]:
+    """Of each size, by seed, the shortest description by any family within a budget.
+
+    Little compute is the least with which a learner of both sizes has been evaluated.
+    """
+    smaller, larger = sizes
+    checks = []
+    for data in DEAR:
+        ladders = {size: _ladder(table, data, size) for size in sizes}
+        little = max(min(flops for flops, _ in ladder) for ladder in ladders.values())
+        first, last = (
+            evidence.difference(*(_within(ladders[size], budget) for size in (larger, smaller)))
+            for budget in (little, math.inf)
+        )
+        checks += [
+            Check(f"MDL({larger}) - MDL({smaller}), {data}, {little:.1e} FLOP, bit", first, 0),
+            Check(f"MDL({larger}) - MDL({smaller}), {data}, at the end, bit", last, high=0),
+        ]
+    return checks
+
+
+def _ladder(table: Table, data: str, size: str) -> list[tuple[float, dict[int, float]]]:
+    """FLOPs, and S + H in bits by seed, of all evaluations of all families of a size."""
+    names = [observers.label(family, size) for family in observers.SIZES[size]]
+    runs = [table[data, name] for name in names if (data, name) in table]
+    return [point for run in runs for point in evidence.by_compute(run, QUANTITIES["MDL"])]
+
+
+def _within(ladder: list[tuple[float, dict[int, float]]], budget: float) -> dict[int, float]:
+    """The shortest description within a budget, by seed."""
+    least: dict[int, float] = {}
+    for flops, bits in ladder:
+        if flops <= budget:
+            least |= {seed: min(value, least.get(seed, value)) for seed, value in bits.items()}
+    return least
+
+
 CHECKS: dict[int, Callable[[Table, Sequence[str]], list[Check]]] = {
     101: _noise,
     102: _context,
     103: _automata,
     104: _larger_sees_less,
     105: _tied,
+    106: _crossing,
 }
 QUANTITIES = {
     "S": evidence.structure_bits,

@@ -1,10 +1,12 @@
 """The atlas: S and H of many observers on many kinds of data, in one poster and as ladders."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from functools import partial
 from pathlib import Path
 from typing import NamedTuple
 
 import numpy as np
+from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from tabulate import tabulate
 
@@ -12,7 +14,7 @@ from epx.analysis import anchors, ledger, rank
 from epx.analysis.measurement import Estimate
 from epx.report import evidence
 from epx.report.evidence import Reading
-from epx.report.figures import lines, style
+from epx.report.figures import style
 from epx.report.summary import Run
 
 STRUCTURE, ENTROPY = "#1b4f8a", "#c9d3dd"
@@ -39,8 +41,8 @@ def poster(
 
     Args:
       runs: with `label.generator` and `label.observer` in their configs.
-      generators, observers: labels of the rows and columns, in order; a cell without a run has a
-        dash.
+      generators, observers: labels of the rows and columns, in order; a cell without a run that can
+        be measured has a dash.
       caption: what all numbers have in common.
       path: file to write; its ending (png, pdf, svg) selects the format. None writes none.
 
@@ -65,8 +67,10 @@ def poster(
 
 
 def _table(runs: Sequence[Run]) -> dict[tuple[str, str], Run]:
+    """The runs that can be measured, by the labels of data and observer."""
     labels = ("label.generator", "label.observer")
-    return {tuple(evidence.config(run)[key] for key in labels): run for run in runs}
+    configs = [(evidence.config(run), run) for run in evidence.measured(runs)]
+    return {tuple(config[key] for key in labels): run for config, run in configs}
 
 
 def _cell(axis, run: Run | None) -> None:
@@ -90,42 +94,101 @@ def _cell(axis, run: Run | None) -> None:
     axis.text(0, -0.7, f"{s.mean:.3f} + {h.mean:.3f}", fontsize=6.5, va="center")
 
 
+QUANTITIES = {
+    "structure S": evidence.structure_bits_per_tok,
+    "entropy H": evidence.entropy_bits_per_tok,
+    "S + H": evidence.description_bits_per_tok,
+}
+DESCRIPTION, LEAST = "S + H", "shortest S + H so far"
+
+
 def ladders(
     runs: Sequence[Run],
     generators: Sequence[str],
-    families: Sequence[str],
+    families: Mapping[str, Sequence[str]],
+    oracle: str,
+    caption: str,
     path: Path | str | None = None,
 ) -> Figure:
-    """Draw S and H against compute: every evaluation of every run is a point, by family.
+    """Draw S, H and S + H (columns) of every kind of data (rows) against compute.
 
-    Points are means over seeds with 95 % intervals, in bits per token of the coded set; those of
-    all sizes of a family are in one series.
+    A line is one learner: a point for each evaluation, the mean over seeds with its 95 % interval,
+    in bits per token of the coded set. Learners of a family share colour, dashes and marker; the
+    markers of all but its largest are open. Points of S + H are not joined: the black line is the
+    least of all learners with as much compute or less. The oracle is a cross; what its program
+    costs is not counted, so that it is outside of the minimum.
 
     Args:
       runs: as in `poster`.
-      generators: labels of the panels.
-      families: names of observers.
-      path: as in `poster`.
+      generators: labels of the rows.
+      families: the labels of the learners of each family, from small to large.
+      oracle: label of the observer that is given the law.
+      caption, path: as in `poster`.
     """
-    quantities = {"S": evidence.structure_bits_per_tok, "H": evidence.entropy_bits_per_tok}
-    shown = []
-    for what, quantity in quantities.items():
-        for generator in generators:
-            series: dict[str, list[tuple[float, Estimate]]] = {}
-            for run in evidence.select(runs, label__generator=generator):
-                family = evidence.config(run)["observer.name"]
-                if family in families:
-                    series.setdefault(family, []).extend(evidence.against_compute(run, quantity))
-            title = f"{generator}: {what}"
-            shown.append(lines.Panel(title, "FLOP", "bit per token", series, scale="log"))
-    return lines.panels(shown, path)
+    table, looks = _table(runs), _looks(families)
+    figure = Figure(figsize=(12, 2.2 * len(generators) + 1.4), layout="constrained")
+    grid = figure.subplots(len(generators), len(QUANTITIES), squeeze=False, sharex="row")
+    for row, generator in zip(grid, generators):
+        learners = {n: run for n in looks if (run := table.get((generator, n)))}
+        for axis, what in zip(row, QUANTITIES):
+            style.dress(axis, f"{generator}: {what}", "", "bit per token")
+            _ladder(axis, learners, looks, what)
+            if known := table.get((generator, oracle)):
+                last = evidence.against_compute(known, QUANTITIES[what])[-1:]
+                _points(axis, last, dict(color="black", marker="x", markersize=6, label=oracle))
+            style.log_x(axis)
+            drawn = [y for series in axis.containers for y in series.lines[0].get_ydata()]
+            style.log_if_wide(axis, np.array(drawn), factor=100.0)
+    for axis in grid[-1]:
+        axis.set_xlabel(style.COMPUTE, fontsize=9)
+    figure.suptitle(f"What {caption} find with more compute", x=0.01, ha="left", fontweight="bold")
+    style.legend(figure, list(grid.flat), columns=4)
+    return style.save(figure, path)
+
+
+def _ladder(axis: Axes, learners: dict[str, Run], looks: dict[str, dict], what: str) -> None:
+    """Draw the series of the learners, and of S + H the least so far."""
+    ends = []
+    for name, run in learners.items():
+        points = evidence.against_compute(run, QUANTITIES[what])
+        apart = {"linestyle": "none"} if what == DESCRIPTION else {}
+        _points(axis, points, looks[name] | apart | {"label": name})
+        ends += [flops for flops, _ in points]
+    if ends and what == DESCRIPTION:
+        least = evidence.shortest([*learners.values()], QUANTITIES[what])
+        x, y = zip(*((flops, bits.mean) for flops, bits in least))
+        look = dict(color="black", drawstyle="steps-post", label=LEAST, zorder=3)
+        axis.plot([*x, max(ends)], [*y, y[-1]], **look)
+
+
+def _points(axis: Axes, points: Sequence[tuple[float, Estimate]], look: dict) -> None:
+    if points:
+        x, estimates = zip(*points)
+        mean, half = np.array(estimates, float).T
+        axis.errorbar(x, mean, yerr=np.nan_to_num(half), capsize=2, elinewidth=0.9, **look)
+
+
+def _looks(families: Mapping[str, Sequence[str]]) -> dict[str, dict]:
+    """The look of the line of each learner."""
+    return {
+        name: style.line(rank) | ({} if name == names[-1] else {"markerfacecolor": "white"})
+        for rank, names in enumerate(families.values())
+        for name in names
+    }
 
 
 class Survival(NamedTuple):
-    """The rank correlation of S over kinds of data, of an observer, with that in other readings."""
+    """How far the order of the data by S survives, of one learner.
+
+    Attributes:
+      observer: its label.
+      correlations: the rank correlation of S over kinds of data with S in each other reading.
+      ranked: how many kinds of data each is over: what failed in a reading is left out.
+    """
 
     observer: str
     correlations: dict[str, rank.Correlation]
+    ranked: dict[str, int]
 
 
 def survival(
@@ -140,29 +203,47 @@ def survival(
       others: labels of the same learner with other settings, by their name in the result.
     """
     table = _table(runs)
-    own = [table[generator, observer] for generator in generators]
-    reference = [_structure(run) for run in own]
+    read = partial(_structures, table, generators)
+    reference = read(observer)
+    readings = {
+        f"anchor {name}": read(observer, name) for name in anchors.ANCHORS if name != "oracle"
+    }
+    readings |= {name: read(label) for name, label in others.items()}
+    result = Survival(observer, {}, {})
+    for name, values in readings.items():
+        if common := [generator for generator in values if generator in reference]:
+            pairs = ([of[generator] for generator in common] for of in (reference, values))
+            result.correlations[name] = rank.with_interval(*pairs)
+            result.ranked[name] = len(common)
+    return result
+
+
+def _structures(
+    table: Mapping[tuple[str, str], Run],
+    generators: Sequence[str],
+    observer: str,
+    anchor: str | None = None,
+) -> dict[str, float]:
+    """S of the data on which the observer has this anchor, in bits per token."""
     found = {}
-    available = [ledger.anchors(run.record, members=run.members) for run in own]
-    for anchor in anchors.ANCHORS:
-        if anchor != "oracle" and all(anchor in names for names in available):
-            values = [_structure(run, Reading(anchor=anchor)) for run in own]
-            found[f"anchor {anchor}"] = rank.with_interval(reference, values)
-    for name, label in others.items():
-        values = [_structure(table[generator, label]) for generator in generators]
-        found[name] = rank.with_interval(reference, values)
-    return Survival(observer, found)
-
-
-def _structure(run: Run, reading: Reading = evidence.DEFAULT) -> float:
-    return evidence.mean(evidence.by_seed(run, evidence.structure_bits_per_tok, reading)).mean
+    for generator in generators:
+        run = table.get((generator, observer))
+        if run and (anchor is None or anchor in ledger.anchors(run.record, members=run.members)):
+            reading = Reading(anchor=anchor)
+            values = evidence.by_seed(run, evidence.structure_bits_per_tok, reading)
+            found[generator] = evidence.mean(values).mean
+    return found
 
 
 def survival_table(rows: Sequence[Survival]) -> str:
     """The correlations as text, an observer a row; in brackets the 95 % interval over the data."""
-    heads = ["observer", *rows[0].correlations]
+    heads = list(dict.fromkeys(name for row in rows for name in row.correlations))
     body = []
     for row in rows:
-        cells = [f"{c.value:.2f} ({c.low:.2f} to {c.high:.2f})" for c in row.correlations.values()]
-        body.append([row.observer, *cells])
-    return tabulate(body, heads, "simple", disable_numparse=True)
+        line, most = [row.observer], max(row.ranked.values(), default=0)
+        for name in heads:
+            found, count = row.correlations.get(name), row.ranked.get(name)
+            text = f"{found.value:.2f} ({found.low:.2f} to {found.high:.2f})" if found else "–"
+            line.append(f"{text}, {count} data" if found and count < most else text)
+        body.append(line)
+    return tabulate(body, ["observer", *heads], "simple", disable_numparse=True)

@@ -54,7 +54,7 @@ def test_lines_are_those_of_the_shortest_descriptions(runs, monkeypatch):
         return [(x, Estimate(y if of_length else 10 * x, 0.0)) for x, y in lengths[run]]
 
     monkeypatch.setattr(evidence, "against_compute", against_compute)
-    found = natural._shortest(list(lengths), evidence.structure_bits)
+    found = evidence.shortest(list(lengths), evidence.structure_bits)
     assert [(x, estimate.mean) for x, estimate in found] == [(n, 10 * n) for n in (1, 2, 3, 5)]
 
 
