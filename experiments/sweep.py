@@ -241,6 +241,8 @@ def report(label: str, sweep: Sweep, groups: list[Ensemble], workdir: Path, tune
         cells = summary.cells(records)
         if tuned:
             print(tables.tuning(cells))
+            for line in tables.at_the_edge(cells):
+                app.say(f"{label}: {line}; a better one may lie beyond")
             record.write_json(workdir / "rates.json", tables.chosen_rates(cells))
             return
         cells = summary.disambiguate(cells)

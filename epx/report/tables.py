@@ -200,6 +200,21 @@ def chosen_rates(cells: Sequence[Cell]) -> dict[str, dict[str, float]]:
     return rates
 
 
+def at_the_edge(cells: Sequence[Cell]) -> list[str]:
+    """A line for each chosen rate beyond which no other was tried: a better one may lie there."""
+    tried: dict[tuple[str, str], set[float]] = {}
+    for cell in cells:
+        tried.setdefault((cell["generator"], cell["observer"]), set()).add(cell["optim"]["lr"])
+    lines = []
+    for generator, chosen in chosen_rates(cells).items():
+        for observer, rate in chosen.items():
+            rates = tried[generator, observer]
+            if len(rates) > 1 and rate in (min(rates), max(rates)):
+                side = "smallest" if rate == min(rates) else "largest"
+                lines.append(f"{generator} / {observer}: {rate:g} is the {side} rate tried")
+    return lines
+
+
 def tuning(cells: Sequence[Cell]) -> str:
     """The description length S + H at every learning rate.
 

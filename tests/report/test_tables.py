@@ -34,6 +34,17 @@ def test_tuning_does_not_star_a_rate_that_failed_once():
     assert tables.tuning(found).splitlines()[-1] == "r / o: 0.1: 1.0000*; 3.2: failed"
 
 
+def test_a_chosen_rate_at_the_end_of_those_tried_is_said():
+    """Unless beyond it the observer fails, or no other was tried."""
+    inside = [cell("a", lr=lr, bits=bits) for lr, bits in ((0.1, 2.0), (0.2, 1.0), (0.4, 2.0))]
+    falling = [cell("b", lr=lr, bits=1 / lr) for lr in (0.1, 0.2, 0.4)]
+    rising = [cell("c", lr=lr, bits=lr) for lr in (0.1, 0.2)]
+    failing = [cell("d", lr=0.1), cell("d", lr=0.2, bits=0.5), cell("d", lr=0.4, missing="none")]
+    assert tables.at_the_edge([*inside, *falling, *rising, *failing, cell("e")]) == [
+        "b / o: 0.4 is the largest rate tried", "c / o: 0.1 is the smallest rate tried",
+    ]  # fmt: skip
+
+
 def test_observers_of_equal_name_get_longer_names():
     def observers(cells):
         return [c["observer"] for c in summary.disambiguate(cells)]
