@@ -3,6 +3,7 @@
 Endless generators are evaluated on a separate stream, finite ones on examples not used in training.
 """
 
+import functools
 import time
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
@@ -19,12 +20,13 @@ from epx.learning import nll
 from epx.learning.batch import Batch
 from epx.run.setup import Setup
 from epx.streams import example_key, stream
-from epx.types import Example, Generator, Hyper, Observer, State
+from epx.types import Example, Generator, Hyper, Observer, Spec, State
 
 # Examples on which the generator's law is evaluated; few, because it can be slow and varies little.
 ORACLE_EXAMPLES = 8
 # Tokens of the n-grams of a coverage: those that a law of order 2 gives probabilities.
 NGRAM = 3
+SELECTED = 512  # examples of which draws are counted
 
 
 def make_evaluator(observer: Observer, batch: Batch, examples: int) -> Callable:
@@ -68,11 +70,15 @@ def make_evaluator(observer: Observer, batch: Batch, examples: int) -> Callable:
 
 def held_out_examples(generator: Generator, hyper: Hyper, index_B: jax.Array) -> Example:
     """The held-out examples with these indices, counted from 0, with a leading axis B."""
-    spec = generator.spec
+    return _held_out(generator.example, generator.spec, hyper, index_B)
+
+
+def _held_out(function: Callable, spec: Spec, hyper: Hyper, index_B: jax.Array) -> Any:
+    """What a function of key and index gives for held-out examples, with a leading axis B."""
     key = stream(hyper.seed, "eval")
     if spec.size is not None:
         index_B = spec.size + index_B % spec.held_out
-    return jax.vmap(lambda i: generator.example(example_key(key, i), i))(index_B)
+    return jax.vmap(lambda i: function(example_key(key, i), i))(index_B)
 
 
 def baselines(setup: Setup) -> dict[str, np.ndarray]:
@@ -82,7 +88,8 @@ def baselines(setup: Setup) -> dict[str, np.ndarray]:
     and `distinct_contexts`, as in `distinct`; and, if the law of every member is known,
     `oracle_nats` and `oracle_tok` of the first ORACLE_EXAMPLES. With
     `eval.rulers` also `reservoir_bits` and `reservoir_floor_bits` of all tokens in order, and
-    `compressors_seconds` and `reservoir_seconds`. With `eval.against` those of `compared`.
+    `compressors_seconds` and `reservoir_seconds`. With `eval.against` those of `compared`, and of a
+    generator that selects its examples those of `selection`.
     """
     index_E = jnp.arange(setup.plan.eval_examples, dtype=jnp.uint32)
     draw = jax.jit(lambda generator, hyper: held_out_examples(generator, hyper, index_E))
@@ -105,7 +112,7 @@ def baselines(setup: Setup) -> dict[str, np.ndarray]:
             }
         if setup.plan.against is not None:
             sizes |= compared(generator, examples, setup.plan.against)
-        return sizes | oracle(generator, examples)
+        return sizes | selection(generator, hyper) | oracle(generator, examples)
 
     with ThreadPoolExecutor() as pool:  # compressors release Python's lock
         members = list(pool.map(of_member, range(setup.members)))
@@ -145,6 +152,29 @@ def compared(generator: Generator, examples: Example, against: int) -> dict[str,
         "right": float(1 - is_wrong_ExT.any(1).mean()),
         "impossible": float(is_wrong_ExT.sum() / others.coded_T.sum()),
     }
+
+
+def selection(generator: Generator, hyper: Hyper) -> dict[str, float]:
+    """How a generator, or a part of a mixture, selects its examples; empty if none does.
+
+    Returns:
+      `acceptance`, the share of the draws that is kept, and `forced`, the share of the examples of
+      which no draw was kept, both of SELECTED held-out examples.
+    """
+    parts = [part for part in getattr(generator, "parts", (generator,)) if hasattr(part, "drawn")]
+    if not parts:
+        return {}
+    index_E = jnp.arange(SELECTED, dtype=jnp.uint32)
+    draws, kept = 0, 0
+    for part in parts:
+        draws_E, is_kept_E = _drawn(part, generator.spec, hyper, index_E)
+        draws, kept = draws + int(draws_E.sum()), kept + int(is_kept_E.sum())
+    return {"acceptance": kept / draws, "forced": 1 - kept / (len(parts) * SELECTED)}
+
+
+@functools.partial(jax.jit, static_argnums=1)
+def _drawn(part: Any, spec: Spec, hyper: Hyper, index_E: jax.Array) -> Any:
+    return _held_out(part.drawn, spec, hyper, index_E)
 
 
 def distinct(examples: Example) -> dict[str, int]:

@@ -3,7 +3,8 @@
 An example is drawn again until it is kept, at most so many times; the last one is taken where none
 was kept. The verifier keeps an example that its law allows, all tokens of it, with probability
 `keeps`, and one that it excludes with probability `errs`. Of data with a share p of right ones it
-leaves p keeps / (p keeps + (1 - p) errs).
+leaves p keeps / (p keeps + (1 - p) errs). Its rate, the share of the draws that is kept, is among
+the baselines of a record.
 """
 
 import dataclasses
@@ -48,26 +49,33 @@ class Filtered:
 
     def example(self, key: jax.Array, index: jax.Array) -> Example:
         """The first example that is kept; of a draw after the first, the key is another one."""
+        return self._until_kept(key, index)[1]
+
+    def drawn(self, key: jax.Array, index: jax.Array) -> tuple[jax.Array, jax.Array]:
+        """The number of draws that the example took, int32, and whether the last one was kept."""
+        number, example = self._until_kept(key, index)
+        return number + 1, self._is_kept(key, number, example)
+
+    def _until_kept(self, key: jax.Array, index: jax.Array) -> tuple[jax.Array, Example]:
+        """The number of the last draw, from 0, and what was drawn."""
 
         def draw(number: jax.Array) -> Example:
             again = jax.random.fold_in(key, number)
             return self.source.example(jax.lax.select(number == 0, key, again), index)
 
-        def is_kept(number: jax.Array, example: Example) -> jax.Array:
-            drawn = jax.random.uniform(
-                jax.random.fold_in(jax.random.fold_in(key, _VERDICT), number)
-            )
-            return drawn < jnp.where(self.is_right(example), self.keeps, self.errs)
-
         def goes_on(state: tuple[jax.Array, Example]) -> jax.Array:
             number, example = state
-            return (number < self.tries - 1) & ~is_kept(number, example)
+            return (number < self.tries - 1) & ~self._is_kept(key, number, example)
 
         def next_draw(state: tuple[jax.Array, Example]) -> tuple[jax.Array, Example]:
             return state[0] + 1, draw(state[0] + 1)
 
         first = jnp.int32(0)
-        return jax.lax.while_loop(goes_on, next_draw, (first, draw(first)))[1]
+        return jax.lax.while_loop(goes_on, next_draw, (first, draw(first)))
+
+    def _is_kept(self, key: jax.Array, number: jax.Array, example: Example) -> jax.Array:
+        drawn = jax.random.uniform(jax.random.fold_in(jax.random.fold_in(key, _VERDICT), number))
+        return drawn < jnp.where(self.is_right(example), self.keeps, self.errs)
 
     def is_right(self, example: Example) -> jax.Array:
         """Whether the law allows all coded tokens of an example."""

@@ -50,6 +50,7 @@ class Sampled:
       temperature: its logits are divided by it.
       stream: uint32, which of the independent draws.
       given: int32, first tokens that are given although they are coded.
+      goes_on: whether any coded tokens are given.
       prediction: the learner.
     """
 
@@ -58,6 +59,7 @@ class Sampled:
     temperature: jax.Array
     stream: jax.Array
     given: jax.Array
+    goes_on: bool = field(metadata=_STATIC)
     prediction: _Prediction = field(metadata=_STATIC)
 
     @property
@@ -83,16 +85,27 @@ class Sampled:
         # What the source knows of its own tokens is not true of these.
         return example._replace(tokens_T=tokens_1xT[0], part_P=None)
 
-    def oracle_nats(self, example: Example) -> jax.Array:
-        """The price of each token to the learner, float32 of shape T."""
+    def oracle_nats(self, example: Example) -> jax.Array | None:
+        """The price of each token to the learner, and of a given one to the source, of shape T."""
         logits_TxV = self.oracle_logits(jnp.asarray(example.tokens_T), example.side)
-        return nll.nats(logits_TxV, jnp.asarray(example.tokens_T))
+        return None if logits_TxV is None else nll.nats(logits_TxV, jnp.asarray(example.tokens_T))
 
-    def oracle_logits(self, tokens_T: jax.Array, side_TxR: jax.Array | None = None) -> jax.Array:
-        """Log probabilities TxV of the learner."""
+    def oracle_logits(
+        self, tokens_T: jax.Array, side_TxR: jax.Array | None = None
+    ) -> jax.Array | None:
+        """Log probabilities TxV of the learner, and of the source where coded tokens are given.
+
+        None where such a source has no known law.
+        """
         side = None if side_TxR is None else jnp.asarray(side_TxR)[None]
         logits_1xTxV = self.prediction.observer.logits(self.params, tokens_T[None], side)
-        return jax.nn.log_softmax(logits_1xTxV[0].astype(jnp.float32) / self.temperature)
+        own = jax.nn.log_softmax(logits_1xTxV[0].astype(jnp.float32) / self.temperature)
+        if not self.goes_on:
+            return own
+        law_of = getattr(self.source, "oracle_logits", lambda tokens_T, side: None)
+        law = law_of(tokens_T, side_TxR)
+        given_Tx1 = jnp.arange(self.spec.length)[:, None] < self.given
+        return None if law is None else jnp.where(given_Tx1, law, own)
 
     def _tempered(self) -> Observer:
         observer = self.prediction.observer
@@ -140,4 +153,4 @@ def make(
     can_draw = observer.start is not None and observer.step is not None
     require("generator.record", record, can_draw, "a record of an observer that can sample")
     numbers = jnp.float32(temperature), jnp.uint32(stream), jnp.int32(given)
-    return Sampled(source, params, *numbers, _Prediction(observer))
+    return Sampled(source, params, *numbers, given > 0, _Prediction(observer))

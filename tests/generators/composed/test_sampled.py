@@ -36,9 +36,10 @@ def make(**arguments):
     )
 
 
-def test_samples_have_the_law_of_the_learner():
+@pytest.mark.parametrize("temperature", [0.5, 1.0, 2.0])
+def test_samples_have_the_law_of_the_learner(temperature):
     """Its price is the entropy: the mean excess of the price over the entropy is 0."""
-    generator, count = make(), 2000
+    generator, count = make(temperature=temperature), 2000
     examples = batch(generator, count)
     logits_BxTxV = jax.jit(jax.vmap(generator.oracle_logits))(examples.tokens_T)
     nats_BxT = -np.take_along_axis(np.asarray(logits_BxTxV), examples.tokens_T[..., None], 2)[
@@ -92,16 +93,27 @@ def test_a_learner_goes_on_from_the_first_tokens(like):
     ).any()
 
 
-def test_what_goes_on_has_the_law_of_the_learner():
-    """The mean excess of the price over the entropy is 0 at drawn tokens, not at given ones."""
+def test_what_goes_on_has_the_law_of_the_source_and_then_of_the_learner():
+    """The mean excess of the price over the entropy is 0, at given tokens and at drawn ones."""
     generator, count, given = make(given=3), 4000, 3
     tokens_BxT = batch(generator, count).tokens_T
     logits_BxTxV = np.asarray(jax.jit(jax.vmap(generator.oracle_logits))(tokens_BxT))
     nats_BxT = -np.take_along_axis(logits_BxTxV, np.asarray(tokens_BxT)[..., None], 2)[..., 0]
     excess_BxT = nats_BxT + (np.exp(logits_BxTxV) * logits_BxTxV).sum(2)
-    for part_BxT, is_zero in ((excess_BxT[:, given:], True), (excess_BxT[:, :given], False)):
+    own_BxTxV = jax.vmap(make().oracle_logits)(tokens_BxT)
+    assert np.abs(own_BxTxV - logits_BxTxV)[:, :given].max() > 0.1
+    np.testing.assert_allclose(own_BxTxV[:, given:], logits_BxTxV[:, given:], atol=1e-4)
+    for part_BxT in (excess_BxT[:, given:], excess_BxT[:, :given]):
         sum_B = part_BxT.sum(1)
-        assert (abs(sum_B.mean()) < 5 * sum_B.std() / np.sqrt(count)) == is_zero
+        assert abs(sum_B.mean()) < 5 * sum_B.std() / np.sqrt(count)
+
+
+def test_what_goes_on_from_an_unknown_law_has_none():
+    like = "eca rule=54 width=4 steps=1 order=reverse"
+    generator = make(like=like, given=1)
+    example = generator.example(KEY, 0)
+    assert generator.oracle_nats(example) is None
+    assert make(like=like).oracle_nats(example) is not None
 
 
 def test_a_verifier_leaves_the_share_of_its_formula():
@@ -121,6 +133,25 @@ def test_without_a_kept_draw_the_last_one_is_taken():
     arguments = dict(of="iid law=constant length=2", law="iid law=bernoulli p=1 length=2")
     generator = filtered.make(KEY, components.make_parts, tries=3, **arguments)
     assert not batch(generator, 8).tokens_T.any()
+    draws, is_kept = generator.drawn(KEY, 0)
+    assert draws == 3 and not is_kept
+
+
+@pytest.mark.parametrize("beside", ["", "; iid law=constant length=2"])
+def test_the_rate_of_a_verifier_is_among_the_baselines(tmp_path, beside):
+    """A pair of bits is kept with probability (0.8 + 0.2) / 2, and not in 4 draws with 1/16."""
+    text = 'filtered of="iid law=uniform vocab=2 length=2" law="eca rule=204 width=1 steps=1"'
+    parts = f"{text} keeps=0.8 errs=0.2 tries=4{beside}"
+    keys = {"generator.name": "mixture", "generator.parts": parts, "run.steps": "4",
+            "run.chunk": "4", "observer.name": "counts", "observer.order": "1",
+            "eval.examples": "8", "run.batch": "8", "checkpoint.every": "4"}  # fmt: skip
+    rows(configs.load("base:tiny", keys), tmp_path / "rated")
+    found = record.load(tmp_path / "rated").baselines
+    assert abs(found["acceptance"][0] - 0.5) < 5 * np.sqrt(0.25 / 960)
+    assert abs(found["forced"][0] - 1 / 16) < 5 * np.sqrt(1 / 16 / 512)
+    plain = keys | {"generator.parts": "iid law=constant length=2"}
+    rows(configs.load("base:tiny", plain), tmp_path / "plain")
+    assert "acceptance" not in record.load(tmp_path / "plain").baselines
 
 
 @pytest.mark.parametrize(
