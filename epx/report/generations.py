@@ -29,12 +29,22 @@ class Measured(NamedTuple):
 
 LOSS = Measured("loss on real examples", "bit per token", parts.real_loss)
 ENTROPY = Measured("H", "bit per token", parts.own_loss)
-STRUCTURE = Measured("S", "bit", parts.own_structure)
-TAUGHT = Measured("EDL against real examples", "bit", parts.real_excess)
+
 SUPPORT, TAIL, RIGHT = (
     Measured(f"{name} of the data", "share", partial(parts.compared, name=name))
     for name in ("support", "tail", "right")
 )
+
+
+def structure(examples: int) -> Measured:
+    """S of the data of a generation, of so many examples, which all arms have."""
+    return Measured("S", "bit", partial(parts.own_structure, examples=examples))
+
+
+def taught(examples: int) -> Measured:
+    """EDL of these examples against real ones: what they teach of these."""
+    of = partial(parts.real_excess, examples=examples)
+    return Measured("EDL against real examples", "bit", of)
 
 
 def values(chain: Chain, quantity: Quantity) -> dict[int, list[float]]:

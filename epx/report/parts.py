@@ -5,7 +5,7 @@ import numpy as np
 from epx.analysis import ledger
 from epx.analysis.measurement import LN2
 from epx.record import RecordError
-from epx.report import summary
+from epx.report import evidence, summary
 from epx.report.summary import Run
 
 
@@ -36,10 +36,15 @@ def shares(run: Run) -> dict[int, np.ndarray]:
     return {seed: tokens_MxP[m] / tokens_MxP[m].sum() for seed, m in finite(run).items()}
 
 
-def charges(run: Run, part: int) -> dict[int, tuple[float, float]]:
-    """By seed the bits that were charged for a part in the first pass, and its coded tokens."""
+def charges(run: Run, part: int, examples: int | None = None) -> dict[int, tuple[float, float]]:
+    """By seed the bits that were charged for a part in the first pass, and its coded tokens.
+
+    With `examples` only those of so many first examples, in whole steps.
+    """
     rows = run.record.rows
     first = rows["passes"] == 0
+    if examples is not None:
+        first = first & (np.arange(first.shape[1]) < examples // evidence.config(run)["run.batch"])
     found = {}
     for seed, member in finite(run).items():
         nats, tokens = (
@@ -64,32 +69,35 @@ def own_loss(run: Run) -> dict[int, float]:
     return {seed: float(loss_P[:-1] @ own[seed][:-1]) for seed, loss_P in losses(run).items()}
 
 
-def structure_bits(run: Run, part: int, above: int | None = None) -> dict[int, float]:
+def structure_bits(
+    run: Run, part: int, above: int | None = None, examples: int | None = None
+) -> dict[int, float]:
     """By seed the charges of a part above its held-out loss at the end, or above that of another.
 
     Above the loss of real data it says whether a learner of other data is taught falsehoods: it is
-    then negative.
+    then negative. With `examples` only so many first ones are charged.
     """
     floors = losses(run)
     return {
         seed: bits - tokens * float(floors[seed][part if above is None else above])
-        for seed, (bits, tokens) in charges(run, part).items()
+        for seed, (bits, tokens) in charges(run, part, examples).items()
     }
 
 
-def own_structure(run: Run) -> dict[int, float]:
-    """By seed S of the other parts than the last, in bits."""
-    return _above(run, real=False)
+def own_structure(run: Run, examples: int | None = None) -> dict[int, float]:
+    """By seed S of the other parts than the last, in bits, of so many first examples."""
+    return _above(run, False, examples)
 
 
-def real_excess(run: Run) -> dict[int, float]:
+def real_excess(run: Run, examples: int | None = None) -> dict[int, float]:
     """By seed EDL of the other parts against the last, the real one, in bits."""
-    return _above(run, real=True)
+    return _above(run, True, examples)
 
 
-def _above(run: Run, real: bool) -> dict[int, float]:
+def _above(run: Run, real: bool, examples: int | None) -> dict[int, float]:
     last = run.record.rows["part_nats"].shape[2] - 1
-    found = [structure_bits(run, part, last if real else None) for part in range(last)]
+    above = last if real else None
+    found = [structure_bits(run, part, above, examples) for part in range(last)]
     return {seed: sum(of_part[seed] for of_part in found) for seed in found[0]}
 
 

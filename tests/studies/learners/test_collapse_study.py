@@ -14,7 +14,7 @@ from tests import records
 SEEDS, STEPS, TOKENS = 5, 8, 1000.0
 # Growth of the loss on real examples from one generation to the next, in bits per token, by arm.
 GROWTH = {study.REPLACE: 0.1, study.KEPT: 0.02, study.ACCUMULATE: 0.01, study.SUBSAMPLE: 0.05,
-          study.CONTINUE: 0.03, study.VERIFIED: 0.0, study.BELOW: 0.01,
+          study.CONTINUE: 0.03, study.HALF_KEPT: 0.04, study.VERIFIED: 0.0, study.BELOW: 0.01,
           study.ABOVE: 0.2}  # fmt: skip
 
 
@@ -31,7 +31,8 @@ def made(folder, run, arm, generation):
     made_of = records.write(
         folder, nats.sum(2), tokens.sum(2), np.ones((SEEDS, 2 * count)),
         np.full((SEEDS, 2 * count), 10), code={"name": "prequential"},
-        members=[{"run.seed": seed} for seed in range(SEEDS)], run={"seed": 0, "steps": STEPS},
+        members=[{"run.seed": seed} for seed in range(SEEDS)],
+        run={"seed": 0, "steps": STEPS, "batch": study.EXAMPLES // STEPS},
         label={"generator": run["label.generator"], "observer": run["label.observer"]},
         figure={"name": "collapse", "size": "cpu"},
     )  # fmt: skip
@@ -40,7 +41,7 @@ def made(folder, run, arm, generation):
     loss = np.where(part == count - 1, real, own) * 10 * LN2
     evals = made_of.evals[STEPS] | {"part": part, "ema_nats": loss}
     record.write_arrays(record.eval_path(folder, STEPS), evals)
-    tail = np.full(SEEDS, 0.7 - 0.08 * past)
+    tail = np.full(SEEDS, 0.7 - (0.1 if arm == study.ABOVE else 0.08) * past)
     baselines = {"support": tail + 0.2, "tail": tail, "right": tail + 0.1}
     record.write_arrays(folder / "baselines.npz", baselines)
     return record.load(folder)
@@ -63,6 +64,9 @@ def test_numbers_are_those_of_the_records(runs):
     assert parts.own_loss(chain[4])[0] == pytest.approx(0.76, rel=1e-4)
     assert parts.own_structure(chain[4])[0] == pytest.approx(740, rel=1e-3)
     assert parts.real_excess(chain[4])[0] == pytest.approx(740 - 640, abs=2)
+    first = parts.own_structure(chain[4], examples=study.EXAMPLES // 4)[0]
+    assert first == pytest.approx(740 / 4, rel=1e-3), "of the first steps alone"
+    assert study.STRUCTURE.of(chain[4]) == parts.own_structure(chain[4])
     assert study.TAIL.of(chain[4])[0] == pytest.approx(0.38)
     mixed = study.chain(runs, study.RULE, study.ACCUMULATE)[2]
     assert parts.own_structure(mixed)[0] == pytest.approx(770, rel=1e-3)
@@ -81,11 +85,27 @@ def test_a_fall_is_dated(runs):
 def test_a_plateau_is_told_from_a_rise(runs):
     """Generations 2 to 4 are 0.2 bit above the first; were 5 to 8 as they are, 218 would fail."""
     chain = study.chain(runs, study.LETTERS, study.REPLACE)
-    early, late = study._rises({study.REPLACE: chain}, study.LETTERS)
-    assert early.estimate.mean == pytest.approx(0.2) and late.estimate.mean == pytest.approx(0.35)
+    early, spike, late = study._rises({study.REPLACE: chain}, study.LETTERS)
+    assert early.estimate.mean == pytest.approx(0.2) and spike.estimate.mean == pytest.approx(-0.45)
+    assert late.estimate.mean == pytest.approx(0.35 / 0.2, rel=1e-3) and late.verdict == "holds"
     flat = [*chain[:4], *chain[2:0:-1], *chain[1:3]]
-    late = study._rises({study.REPLACE: flat}, study.LETTERS)[1]
-    assert late.estimate.mean == pytest.approx(-0.05) and late.verdict == "fails"
+    late = study._rises({study.REPLACE: flat}, study.LETTERS)[2]
+    assert late.estimate.mean == pytest.approx(-0.25, rel=1e-3) and late.verdict == "fails"
+    spiked = [chain[0], chain[4], *chain[1:4], *chain[1:4]]
+    assert study._rises({study.REPLACE: spiked}, study.LETTERS)[1].verdict == "fails"
+
+
+def test_verifiers_are_compared_where_both_could_err(runs, monkeypatch):
+    """The data have 0.72 right in generation 2, between 0.1 and 0.9."""
+    found = study.check(216, runs)
+    assert found[0].estimate.mean == pytest.approx(0.72) and (found[0].low, found[0].high) == (
+        pytest.approx(0.1), pytest.approx(0.9)
+    )  # fmt: skip
+    monkeypatch.setitem(study.VERIFIERS, study.BELOW, (0.6, 0.4))
+    monkeypatch.setitem(study.VERIFIERS, study.ABOVE, (0.2, 0.8))
+    assert study.check(216, runs)[0].verdict == "holds"
+    monkeypatch.setitem(study.VERIFIERS, study.ABOVE, (0.4, 0.6))
+    assert study.check(216, runs)[0].verdict == "fails"
 
 
 def test_claims_hold_on_them(runs):
