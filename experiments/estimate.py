@@ -89,7 +89,7 @@ def _log() -> int:
         table, charges.find_columns(table, named), FLAGS.tokens_per_step, FLAGS.unit, FLAGS.logged,
         FLAGS.data_tokens,
     )  # fmt: skip
-    found = meter.readings(log.nats_K, log.tokens_K, log.held_out_nats_per_tok)
+    found = meter.readings(log.nats_K, log.tokens_K, log.held_out_nats_per_tok_N)
     notes = [*log.notes, *meter.notes(log.nats_K, log.tokens_K)]
     print(areas.FORMATS[FLAGS.format](list(found.values()), notes))
     if FLAGS.figure:

@@ -55,6 +55,26 @@ def test_event_files_of_both_forms_are_read(tmp_path):
     ]  # fmt: skip
 
 
+def test_training_and_validation_in_folders_of_their_own_are_apart(tmp_path):
+    """The same tag in both; a folder that holds all files is no part of a name."""
+    for name in ("train", "validation"):
+        (tmp_path / "run" / name).mkdir(parents=True)
+        event_file(tmp_path / "run" / name, WRITER_2)
+    losses = ("loss", [3, 2.5]), ("val_loss", [np.nan, 2.25])
+    gap = [np.nan, np.nan]
+    expected = {"step": [0, 5, 0, 5]}
+    expected |= {f"train/{tag}": [*values, *gap] for tag, values in losses}
+    expected |= {f"validation/{tag}": [*gap, *values] for tag, values in losses}
+    found = log_files.read(tmp_path)
+    same(found, expected)
+    assert charges.find_columns(found, {}) == {
+        "step": "step", "loss": "train/loss", "eval": "validation/loss"
+    }  # fmt: skip
+    log = charges.interpret(found, charges.find_columns(found, {}), 1.0)
+    assert log.nats_K.tolist() == [3, 5 * 2.75] and log.held_out_nats_per_tok_N.tolist() == [3, 2.5]
+    assert not any("repeated" in note for note in log.notes)
+
+
 def test_an_unfinished_event_file_is_read_as_far_as_it_goes(tmp_path):
     path = event_file(tmp_path, WRITER_X)
     whole = path.read_bytes()
@@ -116,10 +136,11 @@ def test_a_loss_is_that_of_a_step_or_the_mean_since_the_last_entry():
     np.testing.assert_allclose(points.nats_K, [300, 275, 225])
     means = interpret(TABLE, tokens_per_step=10, logged="means")
     np.testing.assert_allclose(means.nats_K, [300, 250, 200])
-    assert points.held_out_nats_per_tok == 2.25 and points.passes is None and not points.notes
+    assert points.held_out_nats_per_tok_N.tolist() == [2.25]
+    assert points.passes is None and points.notes == (charges.UNCOUNTED,)
     bits = interpret(TABLE, tokens_per_step=10, logged="means", unit="bits")
     np.testing.assert_allclose(bits.nats_K, means.nats_K * np.log(2))
-    assert bits.held_out_nats_per_tok == pytest.approx(2.25 * np.log(2))
+    assert bits.held_out_nats_per_tok_N == pytest.approx([2.25 * np.log(2)])
 
 
 def test_steps_that_are_counted_from_0_and_rows_without_steps():
@@ -127,7 +148,7 @@ def test_steps_that_are_counted_from_0_and_rows_without_steps():
     np.testing.assert_allclose(zero.tokens_K, [4, 4, 4])
     bare = interpret({"loss": [3, 2, 1]}, tokens_per_step=4, logged="means")
     np.testing.assert_allclose(bare.nats_K, [12, 8, 4])
-    assert bare.notes == ("the log has no steps: each row is one",)
+    assert bare.notes == ("the log has no steps: each row is one", charges.UNCOUNTED)
 
 
 def test_a_column_of_tokens_needs_no_batch_size():
@@ -144,9 +165,8 @@ def test_what_was_repeated_after_a_resume_counts_once():
         tokens_per_step=1, logged="means",
     )  # fmt: skip
     np.testing.assert_allclose(log.nats_K, [9, 8, 7, 6, 5])
-    assert log.notes == (
-        "3 entries were repeated, as after a resume: the last ones count",
-    )  # fmt: skip
+    repeated = "3 entries were repeated, as after a resume: the last ones count"
+    assert log.notes == (repeated, charges.UNCOUNTED)
 
 
 def test_gaps_and_undefined_losses_are_filled_and_said():
@@ -154,13 +174,13 @@ def test_gaps_and_undefined_losses_are_filled_and_said():
     loss = [3.0] * 10 + [1.0] * 10
     log = interpret({"step": steps, "loss": loss}, tokens_per_step=1)
     assert log.nats_K.sum() == pytest.approx(10 * 3 + 91 * 2 + 9 * 1)
-    assert log.notes == ("1 gaps in the log, 83% of the tokens, were filled by a line",)
+    assert log.notes[0] == "1 gaps in the log, 83% of the tokens, were filled by a line"
     late = interpret({"step": [1000, 1001, 1002, 1003], "loss": [2, 2, 2, 2]}, tokens_per_step=1)
     assert late.notes[0].startswith("the log begins after 1e+03 tokens")
     loss = [3.0, np.inf, 2.0, 1.0]
     holed = interpret({"step": [1, 2, 3, 4], "loss": loss}, tokens_per_step=1, logged="means")
     np.testing.assert_allclose(holed.nats_K, [3, 4, 1])
-    assert holed.notes == ("1 losses are not finite and were left out",)
+    assert holed.notes[0] == "1 losses are not finite and were left out"
     with pytest.raises(Refusal, match="loss=0: accepted a log with losses that are numbers"):
         interpret({"step": [1, 2], "loss": [np.inf, np.inf]}, tokens_per_step=1)
 
@@ -181,17 +201,18 @@ def test_several_passes_need_a_loss_on_unseen_data(options):
     table["eval_loss"] = [9, 9, 9, 2.5]
     log = interpret(table, tokens_per_step=1, logged="means", **options)
     np.testing.assert_allclose(log.nats_K, [4, 3])
-    assert log.passes == 2 and log.held_out_nats_per_tok == 2.5
+    assert log.passes == 2 and log.held_out_nats_per_tok_N.tolist() == [9, 9, 9, 2.5]
+    assert charges.UNCOUNTED not in log.notes
     assert "2 passes over the data: the charges are those of the first (EDL)" in log.notes
     one = {"step": [1, 2], "loss": [2, 1], "epoch": [0.5, 1.0]}
-    assert interpret(one, tokens_per_step=1).passes == 1
+    assert interpret(one, tokens_per_step=1)[3:] == (1, ())
 
 
 def test_an_old_evaluation_is_said():
     table = {"step": [1, 2, 3, 4], "loss": [4, 3, 2, 1], "val_loss": [9, 2.5, np.nan, np.nan]}
     log = interpret(table, tokens_per_step=1)
-    assert log.held_out_nats_per_tok == 2.5
-    assert log.notes == ("the last loss on unseen data is from 50% of the training",)
+    assert log.held_out_nats_per_tok_N.tolist() == [9, 2.5]
+    assert log.notes[0] == "the last loss on unseen data is from 50% of the training"
 
 
 BAD = {

@@ -38,6 +38,21 @@ def test_the_area_is_that_of_the_losses_above_the_held_out_one():
     assert found.measure("tail").anchor == "tail"
 
 
+def test_the_error_of_a_held_out_loss_is_its_scatter():
+    """Of evaluations that do not fall any more: the interval of H holds the next one in 95 %."""
+    random, nats = np.random.default_rng(0), curve(100) * TOKENS
+    evaluations_RxE = random.normal(2.0, 0.01, (500, 21))
+    inside = 0
+    for losses in evaluations_RxE:
+        found = meter.readings(nats, np.full(100, TOKENS), losses[:-1])["held-out"]
+        inside += abs(found.entropy_bits_per_tok.mean - 2 / LN2) < found.entropy_bits_per_tok[1]
+        assert found.structure_bits.half_width >= 100 * TOKENS * found.entropy_bits_per_tok[1]
+        assert 0 < found.anchor_share <= 1
+    assert 0.88 < inside / 500 < 0.97
+    few = meter.readings(nats, np.full(100, TOKENS), [2.1, 2.0, 2.1])["held-out"]
+    assert math.isnan(few.structure_bits.half_width) and math.isnan(few.anchor_share)
+
+
 @pytest.mark.parametrize("anchor", ["trend", "tail"])
 def test_the_interval_covers_the_noise(anchor):
     """The S of a loss that does not fall any more is 0: within its interval in 95 %."""
@@ -78,7 +93,7 @@ def test_blocks_of_different_sizes_are_weighted():
     for part in parts:
         found.append(loss[part].sum() * TOKENS, len(part) * TOKENS)
     found.held_out(2.05, 1)
-    whole = meter.readings(loss * TOKENS, np.full(400, TOKENS), 2.05)["held-out"]
+    whole = meter.readings(loss * TOKENS, np.full(400, TOKENS), [2.05])["held-out"]
     assert found.measure().structure_bits.mean == pytest.approx(whole.structure_bits.mean)
 
 

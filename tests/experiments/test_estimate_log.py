@@ -49,8 +49,10 @@ def test_columns_are_given(tmp_path):
 
 def test_the_shaded_area_is_between_the_loss_and_its_end():
     nats = np.linspace(3, 2, 100)
-    log = charges.Log(nats, np.ones(100), None, None, ())
-    figure = areas.draw(log, meter.readings(nats, np.ones(100), 1.5)["held-out"])
+    log = charges.Log(nats, np.ones(100), np.array([1.5]), None, ())
+    figure = areas.draw(
+        log, meter.readings(nats, np.ones(100), log.held_out_nats_per_tok_N)["held-out"]
+    )
     (axis,) = figure.axes
     low = min(path.vertices[:, 1].min() for path in axis.collections[0].get_paths())
     assert low == pytest.approx(1.5 / LN2)

@@ -17,11 +17,13 @@ from epx.types import require
 NAMES = {
     "loss": (
         "train/loss", "train_loss", "training_loss", "train/nll", "train/ce_loss",
-        "train/cross_entropy", "loss/train", "train loss", "lm_loss", "lm loss", "loss", "nll",
+        "train/cross_entropy", "train/epoch_loss", "loss/train", "train loss", "lm_loss",
+        "lm loss", "loss", "nll",
     ),
     "eval": (
         "eval/loss", "eval_loss", "val/loss", "val_loss", "validation_loss", "valid_loss",
-        "validation/loss", "test_loss", "test/loss", "loss/eval", "loss/val", "loss/validation",
+        "validation/loss", "validation/epoch_loss", "test_loss", "test/loss", "loss/eval",
+        "loss/val", "loss/validation",
     ),
     "step": (
         "step", "global_step", "train/global_step", "trainer/global_step", "_step", "steps",
@@ -39,6 +41,7 @@ UNITS = {"nats": 1.0, "bits": LN2}
 GAP = 5.0
 # An evaluation is at the end if it has seen this share of the tokens.
 AT_END = 0.95
+UNCOUNTED = "one pass over the data is assumed: there are neither epochs in the log nor data_tokens"
 
 
 class Log(NamedTuple):
@@ -47,14 +50,14 @@ class Log(NamedTuple):
     Attributes:
       nats_K: of each block of the log, summed over its tokens.
       tokens_K: of each block.
-      held_out_nats_per_tok: the last loss on unseen data, or None.
+      held_out_nats_per_tok_N: losses on unseen data in the order of the log, empty if there is none.
       passes: over the data, as far as the log says; None if it does not.
       notes: what was mended, and what a reader has to know.
     """
 
     nats_K: np.ndarray
     tokens_K: np.ndarray
-    held_out_nats_per_tok: float | None
+    held_out_nats_per_tok_N: np.ndarray
     passes: float | None
     notes: tuple[str, ...]
 
@@ -131,12 +134,13 @@ def interpret(
             "one pass, or a log with a loss on unseen data: over several passes the training loss "
             "ends below that of unseen data, and what was memorised would count as structure"
         )
-        require("passes", round(passes, 2), held_out is not None, accepted)
+        require("passes", round(passes, 2), len(held_out) > 0, accepted)
         first = at_K <= at_K[-1] / passes * (1 + 1e-9)
         mean_K, tokens_K = mean_K[first], tokens_K[first]
         notes.append(f"{passes:.3g} passes over the data: the charges are those of the first (EDL)")
-    held_out = None if held_out is None else held_out * UNITS[unit]
-    return Log(mean_K * tokens_K, tokens_K, held_out, passes, tuple(notes))
+    elif passes is None:
+        notes.append(UNCOUNTED)
+    return Log(mean_K * tokens_K, tokens_K, held_out * UNITS[unit], passes, tuple(notes))
 
 
 def _positions(
@@ -194,20 +198,18 @@ def _gaps(tokens_K: np.ndarray) -> list[str]:
 
 def _held_out(
     table: Table, columns: dict[str, str], at_N: np.ndarray, end: float
-) -> tuple[float | None, list[str]]:
-    if "eval" not in columns:
-        return None, []
-    values = table[columns["eval"]]
+) -> tuple[np.ndarray, list[str]]:
+    values = table[columns["eval"]] if "eval" in columns else np.array([])
     known = np.flatnonzero(np.isfinite(values))
     if not len(known):
-        return None, []
+        return values[known], []
     last = known[-1]
     place = at_N[: last + 1][np.isfinite(at_N[: last + 1])]
     seen = float(place[-1]) / end if len(place) else 0.0
     notes = []
     if seen < AT_END:
         notes.append(f"the last loss on unseen data is from {seen:.0%} of the training")
-    return float(values[last]), notes
+    return values[known], notes
 
 
 def _passes(

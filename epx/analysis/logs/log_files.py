@@ -7,6 +7,7 @@ import csv
 import io
 import itertools
 import json
+import os
 from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import Any
@@ -108,13 +109,20 @@ def _rows(rows: Sequence[dict]) -> Table:
 
 
 def _events(path: Path) -> Table:
+    """Tags begin with the folder of their file, below the deepest one that holds all files.
+
+    Writers of training and validation have a folder each, with the same tags in both.
+    """
     found = sorted(path.rglob("*.tfevents.*")) if path.is_dir() else [path]
     require(KEY, str(path), bool(found), "a folder with TensorBoard event files")
+    whole = os.path.commonpath([file.parent for file in found])
     by_step: dict[tuple[int, int], dict[str, float]] = {}
     for number, file in enumerate(found):
+        below = file.parent.relative_to(whole)
         try:
             for step, tag, value in events.scalars(file):
-                by_step.setdefault((number, step), {"step": step})[tag] = value
+                row = by_step.setdefault((number, step), {"step": step})
+                row[(below / tag).as_posix()] = value
         except (events.EventError, OSError) as error:
             raise refusal(KEY, str(file), f"a TensorBoard event file; {error}") from error
     require(KEY, str(path), bool(by_step), "event files with scalars")

@@ -12,6 +12,7 @@ final loss, and different seeds will differ by more.
 """
 
 import math
+from collections.abc import Sequence
 from typing import NamedTuple
 
 import numpy as np
@@ -23,6 +24,8 @@ from epx.types import refusal, require
 NORMAL_95 = 1.959964
 # A fall over the last 30 % of the tokens matters from this share of S on.
 FALLING_SHARE = 0.05
+# The scatter of a held-out loss is that of so many last evaluations.
+LEAST_EVALUATIONS, MOST_EVALUATIONS = 4, 10
 PREFERRED = ("held-out", "trend", "tail")
 
 
@@ -100,9 +103,8 @@ class Meter:
         Raises:
           ValueError: too few charges.
         """
-        held_out = self._held_out[-1] if self._held_out else None
-        charges = np.array(self._nats), np.array(self._tokens)
-        return readings(*charges, held_out and held_out[0] / held_out[1])
+        held_out = [nats / tokens for nats, tokens in self._held_out]
+        return readings(np.array(self._nats), np.array(self._tokens), held_out)
 
     def notes(self) -> list[str]:
         """What a reader has to know of the numbers."""
@@ -115,14 +117,16 @@ def _check(nats: float, tokens: float) -> None:
 
 
 def readings(
-    nats_K: np.ndarray, tokens_K: np.ndarray, held_out_nats_per_tok: float | None = None
+    nats_K: np.ndarray, tokens_K: np.ndarray, held_out: Sequence[float] = ()
 ) -> dict[str, Reading]:
     """S and H above every final loss that is known, the preferred one first.
 
     Args:
       nats_K: charges in the order of training, sums over their tokens.
       tokens_K: tokens of each charge.
-      held_out_nats_per_tok: loss at the end on data that was not trained on.
+      held_out: losses on data that was not trained on, in nats per token and in the order of
+        training. The last one is the final loss, and the scatter of the last ones its error; what
+        the evaluations have in common, such as their examples, is not in it.
 
     Raises:
       ValueError: too few charges.
@@ -135,8 +139,8 @@ def readings(
         "tail": anchors.tail_nats(nats_K[None], tokens_K[None]),
     }
     finals = {name: (float(mean[0]), float(error[0])) for name, (mean, error) in ends.items()}
-    if held_out_nats_per_tok is not None:
-        finals["held-out"] = (held_out_nats_per_tok, math.nan)
+    if len(held_out):
+        finals["held-out"] = (float(held_out[-1]), _scatter(held_out))
     tokens = float(tokens_K.sum())
     noise_nats = _noise(nats_K, tokens_K)
     result = {}
@@ -166,6 +170,17 @@ def notes(nats_K: np.ndarray, tokens_K: np.ndarray) -> list[str]:
         f"the loss still falls, by {fall / LN2:.3g} bits per token over the last "
         f"{anchors.TREND:.0%} of the training: with more tokens S is larger and H smaller"
     ]
+
+
+def _scatter(losses: Sequence[float]) -> float:
+    """Standard deviation of the last losses, from differences of neighbours; nan of too few.
+
+    A fall between neighbours is taken for noise, so that the error is rather too large.
+    """
+    last = np.asarray(losses, float)[-MOST_EVALUATIONS:]
+    if len(last) < LEAST_EVALUATIONS:
+        return math.nan
+    return math.sqrt(float((np.diff(last) ** 2).mean()) / 2)
 
 
 def _noise(nats_K: np.ndarray, tokens_K: np.ndarray) -> float:
