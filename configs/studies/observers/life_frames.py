@@ -4,7 +4,9 @@
     python -m experiments.sweep --sweep=life_frames --workdir=runs/life_frames
 
 The next frame follows by a rule of nine cells; a frame eight steps later depends on 17 x 17. Direct
-layers and weight-tied ones at equal FLOPs (epx-7) predict it.
+layers and weight-tied ones at equal FLOPs (epx-7) predict it. All numbers are bits per cell, so
+that patches and boards compare. The size `paper` has boards of 32 x 32 in patches of 2 x 2, and
+takes 4e16 FLOP.
 
 Claims 131 and 132, not measured yet.
 """
@@ -45,8 +47,8 @@ def get_config(size: str = "cpu") -> base.ConfigDict:
     paper = size == "paper"
     config.figure = dict(name="life_frames", size=size, observers=observers.TAG)
     side = SIDE[size]
-    config.generator.update(name="life", height=side, width=side, burnin=8, patch=4 if paper else 1)
-    config.run.update(batch=256 if paper else 32, steps=10_000 if paper else 1000)
+    config.generator.update(name="life", height=side, width=side, burnin=8, patch=2 if paper else 1)
+    config.run.update(batch=128 if paper else 32, steps=2000 if paper else 1000)
     config.run.require_accelerator = paper
     config.eval.update(every=250, examples=2048)
     config.checkpoint.update(every=250, keep=1)
@@ -74,6 +76,12 @@ def sweep(size: str = "cpu") -> list[dict[str, Any]]:
     return product(frames, learners, vary("run.seed", range(5)))
 
 
+def per_cell(run: Run, quantity: evidence.Quantity) -> dict[int, float]:
+    """By seed a quantity per token, for one of the cells of the token."""
+    cells = evidence.config(run)["generator.patch"] ** 2
+    return {seed: bits / cells for seed, bits in evidence.by_seed(run, quantity).items()}
+
+
 def check(number: int, runs: Sequence[Run]) -> list[Check]:
     """Losses and description lengths, paired by seed."""
     strides = STRIDES[evidence.config(runs[0])["figure.size"]]
@@ -85,21 +93,19 @@ def check(number: int, runs: Sequence[Run]) -> list[Check]:
         for name in (DIRECT, TIED)
     }
     if number == 131:
-        loss = {
-            s: evidence.by_seed(found[s, DIRECT], evidence.entropy_bits_per_tok) for s in strides
-        }
+        loss = {s: per_cell(found[s, DIRECT], evidence.entropy_bits_per_tok) for s in strides}
         return [
-            Check(f"H({b}) - H({a} ahead), bit per token", evidence.difference(loss[b], loss[a]), 0)
+            Check(f"H({b}) - H({a} ahead), bit per cell", evidence.difference(loss[b], loss[a]), 0)
             for a, b in itertools.pairwise(strides)
         ]
     bits = evidence.description_bits_per_tok
-    length = {key: evidence.by_seed(run, bits) for key, run in found.items()}
+    length = {key: per_cell(run, bits) for key, run in found.items()}
     both = {stride: (length[stride, DIRECT], length[stride, TIED]) for stride in strides}
     first, last = strides[0], strides[-1]
     more = evidence.paired(lambda a, b, c, d: (a - b) - (c - d), *both[last], *both[first])
     near = evidence.difference(*both[first])
     return [
-        Check(f"MDL direct - weight-tied, {first} ahead, bit per token", near, 0),
+        Check(f"MDL direct - weight-tied, {first} ahead, bit per cell", near, 0),
         Check(f"the same {last} ahead, above that", more, 0),
     ]
 
@@ -108,20 +114,20 @@ def draw(runs: Sequence[Run], path: Path | None = None) -> Figure:
     """S and H of each kind of frame, direct and weight-tied."""
     labels = list(dict.fromkeys(evidence.config(run)["label.generator"] for run in runs))
     quantities = (
-        ("structure S", "bit", evidence.structure_bits),
-        ("entropy H", "bit per token", evidence.entropy_bits_per_tok),
+        ("structure S", evidence.structure_bits_per_tok),
+        ("entropy H", evidence.entropy_bits_per_tok),
     )
     panels = []
-    for title, unit, quantity in quantities:
+    for title, quantity in quantities:
         series = {
             name: [
                 (
                     float(labels.index(evidence.config(run)["label.generator"])),
-                    evidence.mean(evidence.by_seed(run, quantity)),
+                    evidence.mean(per_cell(run, quantity)),
                 )
                 for run in evidence.select(runs, label__observer=name)
             ]
             for name in (DIRECT, TIED)
         }
-        panels.append(lines.Panel(title, "", unit, series, names=labels))
+        panels.append(lines.Panel(title, "", "bit per cell", series, names=labels))
     return lines.panels(panels, path)

@@ -9,7 +9,7 @@ import pytest
 from configs import base
 from configs.studies.observers import _data, life_frames, rates
 from epx import record
-from epx.report import claims, summary
+from epx.report import claims, evidence, summary
 from epx.sweeps import local
 from epx.sweeps.ensembles import ensembles
 from tests import records
@@ -38,7 +38,7 @@ def table(folder, losses=H):
             run = records.write(
                 path, np.hstack([charged, 0 * charged]), np.tile([1000, 0], (5, 1)),
                 np.full((5, 2), 500 * h * LN2), np.full((5, 2), 500), facts=FACTS,
-                figure=dict(name="life_frames", size="cpu"),
+                figure=dict(name="life_frames", size="cpu"), generator=dict(patch=1),
                 label=dict(generator=f"{stride} ahead", observer=name),
                 members=[{"run.seed": n} for n in range(5)],
             )  # fmt: skip
@@ -57,6 +57,24 @@ def test_claims_hold_and_fail_where_they_should(tmp_path):
     assert verdicts(table(tmp_path / "a")) == {131: "holds", 132: "holds"}
     easier = H | {8: (0.40, 0.60)}
     assert verdicts(table(tmp_path / "b", easier)) == {131: "fails", 132: "fails"}
+
+
+def test_a_patch_has_many_cells(tmp_path):
+    made = table(tmp_path, {8: (0.8, 0.4)})
+    for record_of, patch in zip(made, (2, 4)):
+        record_of.config["generator"]["patch"] = patch
+    direct, tied = summary.runs(made)
+    quantity = evidence.entropy_bits_per_tok
+    assert life_frames.per_cell(direct, quantity)[0] == pytest.approx(0.8 / 4, rel=1e-3)
+    assert life_frames.per_cell(tied, quantity)[0] == pytest.approx(0.4 / 16, rel=1e-3)
+
+
+def test_the_size_for_a_gpu_is_within_its_compute(tuned):
+    """20 minutes at 50 TFLOP a second."""
+    config = life_frames.get_config("paper").to_dict()
+    config["run"]["require_accelerator"] = False
+    setups = local.prepare(ensembles(config, life_frames.sweep("paper")))
+    assert sum(map(local.whole_flops, setups)) < 6e16
 
 
 def test_the_sweep_has_both_learners_on_every_frame(tuned):
