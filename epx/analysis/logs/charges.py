@@ -50,7 +50,7 @@ class Log(NamedTuple):
     Attributes:
       nats_K: of each block of the log, summed over its tokens.
       tokens_K: of each block.
-      held_out_nats_per_tok_N: losses on unseen data in the order of the log, empty if there is none.
+      held_out_nats_per_tok_N: losses on unseen data in the order of the log, or none.
       passes: over the data, as far as the log says; None if it does not.
       notes: what was mended, and what a reader has to know.
     """

@@ -29,14 +29,16 @@ def run(folder, losses, generator, observer, **keys):
 
 @pytest.fixture(scope="module")
 def runs(tmp_path_factory):
-    """Backwards by 1 % by character and by 10 % by word; the counter by nothing."""
+    """By 1 % by character and by 7 % by word, in French by 10 %; the counter by 3 % by word."""
     folder, found = tmp_path_factory.mktemp("arrows"), []
     forward = 2 + 0.1 * RANDOM.normal(size=SEEDS)
     for text in arrows.TEXTS:
-        for way, factor in {"forward": 1.0, "reverse": 1.01, "reverse_words": 1.1}.items():
+        for way, factor in {"forward": 1.0, "reverse": 1.01, "reverse_words": 1.07}.items():
+            null = 1.03 if way == "reverse_words" else 1.0
+            factor = 1.1 if factor > 1.05 and text == "French" else factor
             noise = 1 + 1e-4 * RANDOM.normal(size=SEEDS)
             found.append(run(folder, forward * factor * noise, text, arrows.LEARNER, direction=way))
-            found.append(run(folder, forward, text, arrows.COUNTER, direction=way))
+            found.append(run(folder, forward * null, text, arrows.COUNTER, direction=way))
     for order, factor in {"forward": 1.0, "reverse": 1.2}.items():
         found.append(run(folder, forward * factor, "primes", arrows.LEARNER, order=order))
     return summary.runs(found)
@@ -50,8 +52,9 @@ def test_gaps_are_paired_by_seed(runs):
 
 def test_verdicts_are_those_of_the_losses(runs):
     cliff = {check.what: check.verdict for check in arrows.check(141, runs)}
-    assert cliff["English, by character: gap"] == "holds"
-    assert cliff["English, by word: gap"] == "fails"
+    assert cliff["English, by character: gap, less the counter's"] == "holds"
+    assert cliff["English, by word: gap, less the counter's"] == "holds", "4 of 7 %"
+    assert cliff["French, by word: gap, less the counter's"] == "fails"
     assert {check.verdict for check in arrows.check(142, runs)} == {"holds"}
     assert {check.verdict for check in arrows.check(143, runs)} == {"holds"}
 
@@ -60,7 +63,8 @@ def test_the_figure_and_the_table_have_every_text(runs, tmp_path):
     arrows.draw(runs, tmp_path / "a.png")
     assert (tmp_path / "a.png").stat().st_size > 10_000
     table = arrows.table(runs)
-    rows = table.splitlines()[2:]
+    rows = table.splitlines()[2:-1]
+    assert "computed afterwards" in table.splitlines()[-1]
     assert len(rows) == 14 and rows[0].split()[:3] == ["English", "by", "character"]
 
 
