@@ -50,6 +50,18 @@ def advantage(first: ArrayLike, other: ArrayLike, outcome: ArrayLike) -> Correla
     return _resampled(lambda a, b, y: _spearman(a, y) - _spearman(b, y), first, other, outcome)
 
 
+def average_precision(score_N: np.ndarray, label_N: np.ndarray) -> float:
+    """The mean over the true labels of the precision down to their score; nan if none is true.
+
+    The share of true labels among all with a score at least as high. Without knowledge it is about
+    the share of all.
+    """
+    label_N = np.asarray(label_N, bool)
+    score_N = np.asarray(score_N, float)
+    at_least_N = np.array([label_N[score_N >= score].mean() for score in score_N[label_N]])
+    return float(at_least_N.mean()) if at_least_N.size else float("nan")
+
+
 def _spearman(first_xN: np.ndarray, second_xN: np.ndarray) -> np.ndarray:
     """The correlation of the ranks along the last axis."""
     ranks = [stats.rankdata(values, axis=-1) for values in (first_xN, second_xN)]

@@ -7,7 +7,7 @@ import pytest
 from configs import base
 from configs.studies.observers import life_probes
 from epx import record
-from epx.report import claims
+from epx.report import claims, evidence, summary
 from tests import runs
 from tests.binaries import refused, run
 
@@ -29,16 +29,23 @@ def test_probes_of_gliders_are_run_and_checked(life, tmp_path):
     arguments = (f"--record={life}", f"--workdir={tmp_path}", "--patterns=glider")
     done = run("probe", *arguments, "--labels=centre", "--quiet")
     assert done.code == 0, done.err
-    for shown in ("layer 0", "layer 2, labels shuffled", "untrained", "9 x 9 cells", "place"):
-        assert f"glider, centre  {shown}" in done.out
-    lost = json.loads((tmp_path / "edits.json").read_text())["glider, centre"]
-    assert sorted(lost) == ["of shuffled labels", "random", "the pattern's"]
-    assert all(len(bits) == 2 for bits in lost.values())
+    for shown in ("layer 0", "untrained, layer 2", "9 x 9 cells and next ones", "place"):
+        assert f"- {shown} " in done.out and f"- {shown}, labels shuffled " in done.out
+    observer = json.loads((tmp_path / "observer.json").read_text())
+    loss = evidence.by_seed(summary.runs([record.load(life)])[0], evidence.entropy_bits_per_tok)
+    assert observer["entropy_bits_per_cell"] == pytest.approx(list(loss.values()))
+    lost = observer["bits_lost"]["glider, centre"]
+    assert sorted(lost) == ["layer 1", "layer 2"]
+    for directions in lost.values():
+        assert len(directions) == 4 and all(len(bits) == 2 for bits in directions.values())
+    precision = observer["average_precision"]["glider, centre"]
+    assert min(precision["9 x 9 cells"]) > 0.8 > max(precision["place"])
     found = [record.load(path) for path in record.find(tmp_path)]
     checked = claims.evaluate(life_probes, found)
     assert {claim.verdict for claim in checked} <= {"holds", "fails", "undecided"}
     by_number = {claim.number: claim.verdict for claim in checked}
     assert by_number[122] == "fails", "an observer that learned nothing shows less than the cells"
+    assert by_number[125] == "fails", "and says that it learned nothing"
     assert (tmp_path / "figure.png").stat().st_size > 10_000
 
 

@@ -16,7 +16,7 @@ _SHAPES = {
 }
 PATTERNS = tuple(_SHAPES)
 # The direction of a pattern among those that are taken out of a stream.
-OWN_DIRECTION = "the pattern's"
+OWN_DIRECTION = "of the pattern"
 
 
 @functools.cache
