@@ -3,18 +3,20 @@
     pip install 'epx-jax[games]'
     python -m experiments.sweep --sweep=selfplay --workdir=runs/selfplay
 
-Tic-tac-toe, and connect four on 4 rows and 5 columns. A learner of moves and outcomes learns from
-games of a search without a learner; the next one goes on from its weights, and learns from games of
-a search that it guides, and so on. With each source of games a fresh observer then learns the moves
-alone, given the position and a mask of the legal ones, so that random play has no structure; and a
-transformer learns whole games. Learners and observers of moves are perceptrons, which a search can
-ask fast. All see as many games, and all searches have as many simulations. Rows say how many moves
-are best by the exact table, and how many moves were legal.
+Tic-tac-toe, and connect four on 4 rows and 5 columns and on 6 and 7. A learner of moves and
+outcomes learns from games of a search without a learner; the next one goes on from its weights, and
+learns from games of a search that it guides, and so on. With each source of games a fresh observer
+then learns the moves alone, given the position and a mask of the legal ones, so that random play
+has no structure; and a transformer learns whole games. Learners and observers of moves are
+perceptrons, which a search can ask fast. All of a board see as many games, and all searches have as
+many simulations. Rows say how many moves are best by the exact table, which the largest board has
+not, and how many were legal. The optimal player chooses among all best moves by chance, the
+determined one takes the first.
 
-Claims 221 to 226.
+Claims 221 to 227.
 """
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -39,18 +41,21 @@ CLAIMS = {
     225: "Whole games of the optimal player have less structure than those of self-play",
     226: "The structure of moves rises with the share of best moves, from random play to the last "
     "iteration, and is less where all are best",
+    227: "Determined play has less structure than the last iteration, of moves and of games",
 }
 SEEDS = range(5)
-SIMULATIONS, BATCH, STEPS, WIDTH = 16, 64, 750, 32
+SIMULATIONS, BATCH, WIDTH = 16, 64, 32
 # Of 0.05, 0.1, 0.2 and 0.4 the one with the lowest held-out loss at seeds 100 and 101: of the first
 # learner, and of moves of the search alone, in tic-tac-toe. For moves of the optimal player in both
 # games, and for whole games of tic-tac-toe, 0.4 has less, by at most 0.02 bit per move.
 LR = 0.2
-TIC_TAC_TOE, CONNECT_FOUR = "tic-tac-toe", "connect four"
-BOARDS = {TIC_TAC_TOE: "tic_tac_toe", CONNECT_FOUR: "connect_four_4x5"}
-CELLS = {TIC_TAC_TOE: 9, CONNECT_FOUR: 20}
-ITERATIONS = {TIC_TAC_TOE: 5, CONNECT_FOUR: 3}
-RANDOM, SEARCH, OPTIMAL = "random", "search alone", "optimal"
+TIC_TAC_TOE, CONNECT_FOUR, LARGE = "tic-tac-toe", "connect four", "connect four, 6 x 7"
+BOARDS = {TIC_TAC_TOE: "tic_tac_toe", CONNECT_FOUR: "connect_four_4x5", LARGE: "connect_four"}
+CELLS = {TIC_TAC_TOE: 9, CONNECT_FOUR: 20, LARGE: 42}
+ITERATIONS = {TIC_TAC_TOE: 5, CONNECT_FOUR: 3, LARGE: 2}
+STEPS = {TIC_TAC_TOE: 750, CONNECT_FOUR: 750, LARGE: 250}
+SOLVED = (TIC_TAC_TOE, CONNECT_FOUR)
+RANDOM, SEARCH, OPTIMAL, DETERMINED = "random", "search alone", "optimal", "determined"
 MOVES, GAMES, PLAYER = "moves", "games", "the player"
 # Bits per move of whole games of tic-tac-toe, by the tree of all games: bits over moves of a game.
 EXACT_GAMES = {RANDOM: 17.5405 / 7.6262, OPTIMAL: 9.9762 / 9}
@@ -65,7 +70,7 @@ def get_config(size: str = "cpu") -> base.ConfigDict:
     config.generator.update(name="game", simulations=SIMULATIONS)
     config.observer.update(name="mlp", depth=2, width=WIDTH)
     config.optim.update(lr=LR, warmup_steps=20, ema_steps=30)
-    config.run.update(batch=BATCH, steps=STEPS, chunk=50)
+    config.run.update(batch=BATCH, chunk=50)
     config.eval.update(examples=1024)
     config.checkpoint.update(every=None, keep=1)
     return config
@@ -83,24 +88,23 @@ def sources(game: str) -> dict[str, dict[str, Any]]:
         name: search | {"generator.record": f"ensemble:{_learner(game, n)}"}
         for n, name in enumerate(selfplay(game))
     }
-    optimal = {OPTIMAL: {"generator.player": "optimal"}}
-    return {RANDOM: {"generator.player": "random"}, SEARCH: search, **guided, **optimal}
+    known = {name: {"generator.player": name} for name in (OPTIMAL, DETERMINED) if game in SOLVED}
+    return {RANDOM: {"generator.player": "random"}, SEARCH: search, **guided, **known}
 
 
 def sweep() -> list[dict[str, Any]]:
     """The learners of each iteration, and fresh observers of moves and games of each source."""
     runs = []
     for game, board in BOARDS.items():
-        of_board = {"generator.game": board, "observer.window": CELLS[game] + 1}
-        of_games = {
-            "generator.game": board, "observer.name": "transformer", "observer.depth": 2,
-            "observer.width": 32, "observer.head_dim": 16,
-        }  # fmt: skip
+        shared = {"generator.game": board, "run.steps": STEPS[game]}
+        of_board = shared | {"observer.window": CELLS[game] + 1}
+        of_games = shared | {"observer.name": "transformer", "observer.depth": 2,
+                             "observer.width": 32, "observer.head_dim": 16}  # fmt: skip
         runs += [of_board | _iteration(game, n) for n in range(ITERATIONS[game])]
         runs += [
-            shared | keys
+            observed | keys
             | {"generator.view": view, "label.generator": f"{game}, {name}", "label.observer": view}
-            for view, shared in ((MOVES, of_board), (GAMES, of_games))
+            for view, observed in ((MOVES, of_board), (GAMES, of_games))
             for name, keys in sources(game).items()
         ]  # fmt: skip
     return product(runs, vary("run.seed", SEEDS))
@@ -136,10 +140,13 @@ def best_share(run: Run) -> dict[int, float]:
 def structure_bits(run: Run) -> dict[int, float]:
     """By seed S of moves in bits, above the price of a uniform choice of a legal move.
 
+    Where the game is not solved, nothing says how many moves were legal, and it is S as always.
     Positions have few or many legal moves. Of S only noise comes from that, by the plateau, but for
     moves at random it is all. The price of a uniform choice is the same on average at every step;
     subtracted from each charge it leaves the expectation of S, and takes the noise away.
     """
+    if "part_coded_tok" not in run.record.rows:
+        return _s(run)
     tokens_MxKxP = run.record.rows["part_coded_tok"].astype(np.float64)
     legal_A = np.arange(1, tokens_MxKxP.shape[2] // 2 + 1)
     uniform_P = np.log([*legal_A, *legal_A, 1])
@@ -151,8 +158,8 @@ def structure_bits(run: Run) -> dict[int, float]:
 
 
 def _rises(runs: Sequence[Run], game: str) -> Estimate:
-    """The rank correlation of S of moves with the share of best ones, over all but the optimum."""
-    names = [name for name in sources(game) if name != OPTIMAL]
+    """The rank correlation of S of moves with the share of best ones, over all who learn."""
+    names = [name for name in sources(game) if name not in (OPTIMAL, DETERMINED)]
     found = [of(runs, game, name) for name in names]
 
     def correlation(*values: float) -> float:
@@ -178,23 +185,34 @@ def _of_game(number: int, runs: Sequence[Run], game: str) -> list[Check]:
 
     if number == 221:
         bits = structure_bits(of(runs, game, RANDOM))
-        per_move = evidence.mean({seed: value / (BATCH * STEPS) for seed, value in bits.items()})
+        moves = BATCH * STEPS[game]
+        per_move = evidence.mean({seed: value / moves for seed, value in bits.items()})
         return [Check("S of random moves, bit per move", per_move, -0.005, 0.005)]
     if number == 222:
         pairs = ((SEARCH, RANDOM), (last, SEARCH), (last, first))
         return [
             Check(f"S of moves, {a} - {b}, bit", gap(a, b, structure_bits), 0) for a, b in pairs
         ]
+    if number == 224:
+        return [Check(f"H of a move, {last} - {RANDOM}, bit", gap(last, RANDOM, _h), high=0)]
+    if game not in SOLVED:
+        return []
     if number == 223:
         return [
             Check(f"share of best moves, {a} - {b}", gap(a, b, best_share), 0)
             for a, b in ((SEARCH, RANDOM), (last, SEARCH))
         ]
-    if number == 224:
-        return [Check(f"H of a move, {last} - {RANDOM}, bit", gap(last, RANDOM, _h), high=0)]
     if number == 225:
         fall = gap(OPTIMAL, last, _s, GAMES)
         return [Check(f"S of games, {OPTIMAL} - {last}, bit", fall, high=0)]
+    if number == 227:
+        falls = (
+            (MOVES, gap(DETERMINED, last, structure_bits)),
+            (GAMES, gap(DETERMINED, last, _s, GAMES)),
+        )
+        return [
+            Check(f"S of {view}, {DETERMINED} - {last}, bit", fall, high=0) for view, fall in falls
+        ]
     what = "rank correlation of S of moves and the share of best ones"
     fall = gap(OPTIMAL, last, structure_bits)
     return [
@@ -213,22 +231,24 @@ def _h(run: Run) -> dict[int, float]:
 
 def draw(runs: Sequence[Run], path: Path | None = None) -> Figure:
     """S and H of moves and of games, best moves, and positions that differ, a source a place."""
-    names = list(max(map(sources, BOARDS), key=len))
+    names = list(sources(TIC_TAC_TOE))
 
-    def panel(title: str, unit: str, value: Value, view: str) -> lines.Panel:
+    def panel(
+        title: str, unit: str, value: Value, view: str, games: Iterable[str] = BOARDS
+    ) -> lines.Panel:
         series = {
             game: [
                 (float(names.index(name)), evidence.mean(value(of(runs, game, name, view))))
                 for name in sources(game)
             ]
-            for game in BOARDS
+            for game in games
         }
         return lines.Panel(title, "", unit, series, names=names, y_scale="linear")
 
     shown = [
         panel("S of moves", "bit", structure_bits, MOVES),
         panel("H of moves", "bit per move", _h, MOVES),
-        panel("best moves", "share", best_share, MOVES),
+        panel("best moves", "share", best_share, MOVES, SOLVED),
         panel("different positions", "share of moves", evidence.distinct_contexts, MOVES),
         panel("S of games", "bit", _s, GAMES),
         panel("H of games", "bit per move", _h, GAMES),

@@ -7,7 +7,8 @@ examples for the outcome of the game instead: what a search wants to know of a p
 view has tokens for outcomes, so that the record of another one cannot guide a search.
 
 The `random` player makes any legal move, the `optimal` one any that leads to the best outcome that
-can be forced, and `search` looks ahead, with the learner of a record or without. Where the game is
+can be forced, and the `determined` one the first of these, so that all its games are the same;
+`search` looks ahead, with the learner of a record or without. Where the game is
 solved, rows have 2A + 1 parts: the best moves where 1, 2, ... A moves are legal, the other moves in
 the same order, and the outcomes.
 
@@ -39,7 +40,8 @@ GAMES = {
     "connect_four_4x5": Game(4, 5, 4, drops=True),
     "connect_four": Game(6, 7, 4, drops=True),
 }
-PLAYERS = ("random", "optimal", "search")
+PLAYERS = ("random", "optimal", "determined", "search")
+SOLVED = ("optimal", "determined")  # players that need a table
 # The token of the first move in each view; tokens of moves are the last ones.
 FIRST_MOVE = {"games": 1, "moves": ASK_MOVE + 1, "both": WIN + 1}
 END = 0  # in view games, the token after the end of a game
@@ -142,8 +144,10 @@ class Played:
     def _law(self, board_N: jax.Array) -> jax.Array:
         """Log probabilities of the moves of the player whose turn it is, float32 of shape A."""
         legal_A = boards.legal(self.rules, board_N)
-        if self.player == "optimal":
+        if self.player in SOLVED:
             best_A = boards.best(self.rules, self.table, board_N)
+            if self.player == "determined":
+                best_A = best_A & (jnp.arange(self.rules.moves) == jnp.argmax(best_A))
             legal_A = jnp.where(best_A.any(), best_A, legal_A)
         # Where no move is legal, after the end, any law will do.
         legal_A = jnp.where(legal_A.any(), legal_A, True)
@@ -214,7 +218,7 @@ def make(
       key: not used; nothing is drawn once for all examples.
       learner_of: reads the averaged weights of a record, those of the same seed.
       game: `tic_tac_toe`, `connect_four_4x5` (4 rows, 5 columns) or `connect_four` (6 rows, 7).
-      player: `random`, `optimal` where all positions can be looked at, or `search`.
+      player: `random` or `search`; `optimal` or `determined` where all positions can be looked at.
       view: `games`, `moves` or `both`.
       simulations: of a search, for each move.
       record: of the learner that guides a search, trained on view=both of the same game: a folder,
@@ -233,8 +237,8 @@ def make(
     rules = GAMES[game]
     solvable = boards.solvable(rules)
     accepted = f"random or search in {game}, which has too many positions to be solved here"
-    require("generator.player", player, player != "optimal" or solvable, accepted)
-    needs_table = solvable and (player == "optimal" or view != "games")
+    require("generator.player", player, player not in SOLVED or solvable, accepted)
+    needs_table = solvable and (player in SOLVED or view != "games")
     table = boards.best_moves(rules) if needs_table else boards.NO_TABLE
     on_device = jax.tree.map(jnp.asarray, table)
     made = Played(on_device, (), rules, player, view, simulations, _Guide(None))

@@ -194,6 +194,18 @@ def test_games_have_the_entropy_and_length_of_the_closed_form(player, bits, plie
     assert abs(length_B.mean() - plies) <= 5 * length_B.std() / np.sqrt(count) + 1e-9
 
 
+@pytest.mark.parametrize(("name", "plies"), [("tic_tac_toe", 9), ("connect_four_4x5", 20)])
+def test_the_determined_player_plays_one_game_of_best_moves(name, plies):
+    """Both games are drawn by perfect play, so that the board is full at the end."""
+    generator = epx.generator("game", game=name, player="determined")
+    examples = batch(generator, 20)
+    assert examples.coded_T.sum() == 20 * plies and len(np.unique(examples.tokens_T, axis=0)) == 1
+    assert not np.asarray(jax.vmap(generator.oracle_nats)(examples)).any()
+    moves = batch(epx.generator("game", game=name, player="determined", view="moves"), 50)
+    legal = moves.side.shape[-1]
+    assert moves.part_P[:, :legal].any(1).all()
+
+
 @pytest.mark.parametrize("player", ["random", "optimal"])
 def test_a_move_is_legal_and_its_price_is_that_of_the_choice(player):
     generator = epx.generator("game", player=player, view="moves")

@@ -14,11 +14,11 @@ from tests import records
 from tests.runs import rows
 
 SEEDS, STEPS = 5, 50
-TOKENS = study.BATCH * study.STEPS
+TOKENS = study.BATCH * 750
 LEGAL = 4  # moves at each position
 # S in bits, H in bits per move, and the share of best moves; of games S alone.
 KNOWN = {study.RANDOM: (0.0, 2.0, 0.6), study.SEARCH: (100.0, 1.9, 0.8),
-         study.OPTIMAL: (250.0, 1.1, 1.0)}  # fmt: skip
+         study.OPTIMAL: (250.0, 1.1, 1.0), study.DETERMINED: (150.0, 0.0, 1.0)}  # fmt: skip
 for n, name in enumerate(study.selfplay(study.TIC_TAC_TOE)):
     KNOWN[name] = (270.0 + 30 * n, 1.8 - 0.1 * n, 0.85 + 0.02 * n)
 DIFFERENT = 3, 2  # examples and contexts, of 4
@@ -28,7 +28,7 @@ def made(folder, game, source, view):
     """A record whose charges begin with all of S in the first step, and then are H."""
     bits, entropy, best = KNOWN[source]
     if view == study.GAMES:
-        bits = 300.0 if source == study.OPTIMAL else 900.0 - bits
+        bits = {study.OPTIMAL: 300.0, study.DETERMINED: 10.0}.get(source, 900.0 - bits)
     spread = np.linspace(0.99, 1.01, SEEDS)
     nats = np.full((SEEDS, STEPS), entropy * TOKENS / STEPS * LN2)
     nats[:, 0] += bits * spread * LN2
@@ -43,6 +43,8 @@ def made(folder, game, source, view):
     names = "distinct_examples", "distinct_contexts"
     counts = {name: np.full(SEEDS, count) for name, count in zip(names, DIFFERENT)}
     record.write_arrays(path / "baselines.npz", counts)
+    if game not in study.SOLVED:
+        return record.load(path)
     tokens = np.zeros((SEEDS, STEPS, 11))
     tokens[:, :, LEGAL - 1] = best * TOKENS / STEPS * spread[:, None]
     tokens[:, :, 5 + LEGAL - 1] = TOKENS / STEPS - tokens[:, :, LEGAL - 1]
@@ -82,6 +84,13 @@ def test_structure_above_a_uniform_choice_is_what_was_put_in(runs):
         )
 
 
+def test_of_a_game_that_is_not_solved_it_is_s_as_always(runs):
+    found = study.structure_bits(study.of(runs, study.LARGE, study.SEARCH))
+    bits, entropy, _ = KNOWN[study.SEARCH]
+    assert np.mean(list(found.values())) == pytest.approx(bits, abs=1)
+    assert study.DETERMINED not in study.sources(study.LARGE) and entropy > 0
+
+
 def test_shares_of_what_differs(runs):
     run = study.of(runs, study.TIC_TAC_TOE, study.SEARCH)
     assert set(evidence.distinct_examples(run).values()) == {0.75}
@@ -89,13 +98,14 @@ def test_shares_of_what_differs(runs):
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("board", study.BOARDS)
+@pytest.mark.parametrize("board", study.SOLVED)
 def test_s_of_random_moves_is_zero(board, tmp_path):
     """At the rate, size and steps of the study within the bounds of claim 221, as the number of
     legal moves is taken out: without that, its noise alone is ten times as wide."""
     keys = {"generator.view": "moves", "generator.player": "random",
             "generator.game": study.BOARDS[board]}  # fmt: skip
-    keys |= {"observer.window": study.CELLS[board] + 1, "eval.examples": 64}
+    keys |= {"observer.window": study.CELLS[board] + 1, "eval.examples": 64,
+             "run.steps": study.STEPS[board]}  # fmt: skip
     config = run_config.resolve(study.get_config().to_dict(), keys)
     (run,) = summary.runs([rows(config, tmp_path, [{"run.seed": seed} for seed in (0, 1)])])
     for bits in study.structure_bits(run).values():
@@ -119,7 +129,8 @@ def test_the_chain_runs_at_a_toy_size(game, tmp_path):
     pytest.importorskip("mctx", reason="pip install 'epx-jax[games]'")
     cut = {"run.steps": 10, "run.batch": 8, "run.chunk": 5, "eval.examples": 16,
            "generator.simulations": 4}  # fmt: skip
-    names = ["iteration 0", "iteration 1", study.RANDOM, study.selfplay(game)[0], study.OPTIMAL]
+    names = ["iteration 0", "iteration 1", study.RANDOM, study.selfplay(game)[0]]
+    names += [study.OPTIMAL, study.DETERMINED] * (game in study.SOLVED)
     kept = {f"{game}, {name}" for name in names}
     wanted = [run | cut for run in study.sweep()
               if run["run.seed"] < 2 and run["label.generator"] in kept]  # fmt: skip
@@ -131,12 +142,15 @@ def test_the_chain_runs_at_a_toy_size(game, tmp_path):
     export.pack(tmp_path / "made", packed := tmp_path / "packed.zip")
     with export.opened("records", str(packed)) as folder:
         found = summary.runs([record.load(path) for path in record.find(folder)])
-    share, different = (
+    values = [evidence.distinct_contexts, study.structure_bits]
+    values += [study.best_share] * (game in study.SOLVED)
+    different, _, *share = (
         {name: np.mean(list(value(study.of(found, game, name)).values()))
          for name in names[2:]}
-        for value in (study.best_share, evidence.distinct_contexts)
+        for value in values
     )  # fmt: skip
-    assert share[study.RANDOM] < share[study.OPTIMAL] == 1.0
+    for of_name in share:
+        assert of_name[study.RANDOM] < of_name[study.OPTIMAL] == of_name[study.DETERMINED] == 1.0
     assert all(0 < part <= 1 for part in different.values())
     shares = evidence.distinct_examples(study.of(found, game, study.RANDOM, study.GAMES))
     assert min(shares.values()) > 0.9
