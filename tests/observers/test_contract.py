@@ -248,6 +248,15 @@ def test_a_vector_is_read_with_its_token(reader):
             assert np.abs(changed[:, t + 1] - logits[:, t + 1]).max() > 1e-3
 
 
+def test_no_gradient_flows_from_a_token_to_itself_or_before(reader):
+    """Through the vectors that are read with the tokens; from the one before always."""
+    params, tokens, side = trained(reader), tokens_BxT()[:1], vectors_BxTxR()[:1]
+    weight_V = jnp.cos(jnp.arange(VOCAB))
+    slopes = jax.jit(jax.jacobian(lambda side: reader.logits(params, tokens, side)[0] @ weight_V))
+    slopes_TxT = np.abs(slopes(side)[:, 0]).sum(-1)  # prediction t by vector s
+    assert not np.triu(slopes_TxT).any() and (np.diag(slopes_TxT, -1) > 1e-4).all()
+
+
 @pytest.mark.parametrize("given", [0, 1, LENGTH - 1])
 def test_vectors_are_read_step_by_step_as_in_the_full_forward_pass(reader, given):
     params, tokens, side = trained(reader), tokens_BxT(), vectors_BxTxR()

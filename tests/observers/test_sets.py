@@ -24,6 +24,13 @@ def test_the_set_is_of_all_families():
     assert len(observers.FAMILIES) == 7 and observers.TAG == "epx-7.1"
 
 
+def test_names_are_family_by_family():
+    names = observers.names()
+    assert names[:3] == ["transformer, small", "transformer, larger", "transformer, paper"]
+    assert names[-4:] == ["mlp, small", "mlp, larger", "mlp, paper", "counts"]
+    assert len(names) == len(set(names)) == 6 * 3 + 1
+
+
 @pytest.mark.parametrize("size", observers.SIZES)
 def test_sizes_are_matched_by_parameters(size):
     reference, _ = sizes_of("transformer", observers.SIZES[size]["transformer"])
