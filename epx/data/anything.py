@@ -20,6 +20,7 @@ LEAST_TOKENS = 1024
 PATCH, LEVELS = 8, 16  # of pictures: sides of a patch in pixels, and levels of grey
 PICTURES = ("png", "jpg", "jpeg", "bmp", "gif", "tif", "tiff", "pgm")
 HELD_OUT = 0.1
+MOSTLY = 0.5  # of every second byte is 0 in UTF-16 of a Latin alphabet
 
 
 class Source(NamedTuple):
@@ -55,8 +56,7 @@ def read(path: Path | str) -> Source:
         return _checked(path, *_array(path))
     content = files.read(KEY, str(path), "a file, or a folder of pictures")
     require(KEY, str(path), bool(content), "a file that is not empty")
-    is_wide = content[:2] in (b"\xff\xfe", b"\xfe\xff")
-    require(KEY, str(path), not is_wide, "text in UTF-8; this one is in UTF-16")
+    require(KEY, str(path), not _is_wide(content), "text in UTF-8; this one is in UTF-16")
     try:
         text = content.decode("utf-8")
     except UnicodeDecodeError:
@@ -67,6 +67,21 @@ def read(path: Path | str) -> Source:
         tokens_N = np.searchsorted([ord(symbol) for symbol in alphabet], codes_N)
         return _checked(path, tokens_N, None, "character", len(content) / len(text))
     return _checked(path, np.frombuffer(content, np.uint8), None, "byte", 1.0)
+
+
+def _is_wide(content: bytes) -> bool:
+    """Whether a file looks like text in UTF-16, which has a mark, or zeros at every second place.
+
+    Arrays of numbers have such zeros too; what stands between them is no text.
+    """
+    if content[:2] in (b"\xff\xfe", b"\xfe\xff"):
+        return True
+    bytes_N = np.frombuffer(content, np.uint8)
+    for first, encoding in ((1, "utf-16-le"), (0, "utf-16-be")):
+        if len(content) % 2 == 0 and (bytes_N[first::2] == 0).mean() > MOSTLY:
+            text = content.decode(encoding, errors="replace")
+            return all(symbol.isprintable() or symbol.isspace() for symbol in text)
+    return False
 
 
 def _checked(

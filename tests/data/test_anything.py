@@ -35,6 +35,15 @@ def test_what_is_no_text_is_read_by_byte(tmp_path):
     assert anything.read(write(tmp_path, "b.txt", many.encode())).unit == "byte"
 
 
+def test_numbers_of_two_bytes_are_bytes_and_no_text(tmp_path):
+    """Small ones have zeros at every second place, as UTF-16 has."""
+    for order in "<>":
+        content = (np.arange(4096) % 200).astype(f"{order}u2").tobytes()
+        assert anything.read(write(tmp_path, "a.bin", content)).unit == "byte"
+    sparse = b"word\x00\x00\x00\x00" * 400  # text in fields of fixed width
+    assert anything.read(write(tmp_path, "b.bin", sparse)).tokens_N.size == len(sparse)
+
+
 def test_arrays_keep_their_rows(tmp_path):
     rows = np.arange(2048).reshape(256, 8) % 5 * 3
     np.save(tmp_path / "a.npy", rows)
@@ -82,6 +91,8 @@ BAD = {
     "a byte": (b"x", "data of at least 1024 tokens; this one has 1"),
     "a symbol": (b"x" * 5000, "data of at least two different tokens; all are the same"),
     "UTF-16": (("hello " * 500).encode("utf-16"), "text in UTF-8; this one is in UTF-16"),
+    "UTF-16 without a mark": (TEXT.encode("utf-16-le"), "text in UTF-8; this one is in UTF-16"),
+    "UTF-16, large end first": (TEXT.encode("utf-16-be"), "text in UTF-8; this one is in UTF-16"),
 }
 
 

@@ -136,6 +136,35 @@ def test_the_shortest_description_is_shown(tmp_path):
     assert "2.250" in row and "2.125" in row and "longer" not in table
 
 
+def test_controls_and_scores_are_drawn_beside_the_data(tmp_path):
+    """The controls under the observer of the shortest description; S in bits per token."""
+    found, shown = [], []
+    for name, structure in (("a", 0.5), ("a, shuffled", 0.125), ("b", 0.25)):
+        for observer, length in (("x", 2.0), ("longer", 2.5)):
+            run = records.write(
+                tmp_path / f"{name} {observer}", [[100 + 100 * structure * np.log(2) * 10] * 10],
+                [[100] * 10], [[2.0]], [[1]], label={"generator": name, "observer": observer},
+                run={"seed": 0, "steps": 10}, code={"name": "prequential"},
+                members=[{"run.seed": 0}],
+            )  # fmt: skip
+            found.append(run)
+            score = [8.0 if "shuffled" in name else 60.0, None]
+            shown += cells(generator=name, observer=observer, MDL_bits_per_tok=[length, 0.01],
+                           reservoir_bits=score, seeds=1, exploratory=True)  # fmt: skip
+    figure = own.draw(shown, summary.runs(found), ["a", "b"])
+    axes = {axis.get_title(loc="left"): axis for part in figure.subfigs for axis in part.axes}
+    of_a, of_b = axes["a: S, controls by x"], axes["b: S, controls by x"]
+    drawn = {
+        line.get_label(): line.lines[0].get_ydata()[0]
+        for line in of_a.containers
+    }  # fmt: skip
+    assert drawn == pytest.approx({"x": 5.0, "longer": 5.0, "shuffled": 1.25}, rel=1e-4)
+    assert {line.get_label() for line in of_b.containers} == {"x", "longer"}
+    scores = axes["reservoir score above its floor"]
+    assert [line.lines[0].get_ydata().tolist() for line in scores.containers] == [[60, 8], [60]]
+    assert [text.get_text() for text in scores.get_xticklabels()] == ["data", "shuffled"]
+
+
 def test_what_means_little_is_said(tmp_path):
     steps = np.arange(40.0)
     run = records.write(

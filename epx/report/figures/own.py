@@ -1,6 +1,7 @@
 """The user's own data beside their controls: a line for each, and a figure of all observers."""
 
-from collections.abc import Mapping, Sequence
+import math
+from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import NamedTuple
 
@@ -8,6 +9,7 @@ from matplotlib.figure import Figure
 from tabulate import tabulate
 
 from epx.analysis.logs import meter
+from epx.analysis.measurement import Estimate
 from epx.report import evidence
 from epx.report.figures import bars, lines, style
 from epx.report.rounding import rounded
@@ -113,19 +115,54 @@ def _falls(run: Run) -> bool:
 def draw(
     cells: Sequence[Cell], runs: Sequence[Run], data: Sequence[str], path: Path | None = None
 ) -> Figure:
-    """Draw S and H of all observers as bars, and below S of the data against compute.
+    """Draw S and H of all observers as bars; below S against compute, and the reservoir score.
+
+    Beside the observers of the data stand their controls, under the observer that describes the
+    data most shortly.
 
     Args:
-      cells: of the data and of their controls.
+      cells: of the data and of their controls, with `reservoir_bits` where there is a score.
       runs: the same.
       data: the labels of the data, without controls.
       path: file to write; its ending (png, pdf, svg) selects the format. None writes none.
     """
+    shortest = best(cells)
     panels = []
     for name in data:
         series = {}
         for run in evidence.select(runs, label__generator=name):
-            points = evidence.against_compute(run, evidence.structure_bits)
-            series[evidence.config(run)["label.observer"]] = points
-        panels.append(lines.Panel(f"{name}: S", style.COMPUTE, "bit", series, scale="log"))
-    return bars.with_panels(cells, panels, path)
+            series[evidence.config(run)["label.observer"]] = _points(run)
+        observer = shortest[name]["observer"]
+        for control in _controls(shortest, name):
+            label = f"{name}, {control}"
+            for run in evidence.select(runs, label__generator=label, label__observer=observer):
+                series[control] = _points(run)
+        title = f"{name}: S, controls by {observer}"
+        panels.append(lines.Panel(title, style.COMPUTE, "bit per token", series, scale="log"))
+    return bars.with_panels(cells, [*panels, *_scores(shortest, data)], path)
+
+
+def _points(run: Run) -> list[tuple[float, Estimate]]:
+    return evidence.against_compute(run, evidence.structure_bits_per_tok)
+
+
+def _controls(names: Iterable[str], data: str) -> list[str]:
+    """The names of the controls of data, which follow their label."""
+    return [name.removeprefix(f"{data}, ") for name in names if name.startswith(f"{data}, ")]
+
+
+def _scores(cells: Mapping[str, Cell], data: Sequence[str]) -> list[lines.Panel]:
+    """The reservoir scores of data and controls, if there are any."""
+    controls = list(dict.fromkeys(c for name in data for c in _controls(cells, name)))
+    series = {}
+    for name in data:
+        scored = [cells.get(f"{name}, {c}" if c else name, {}) for c in ("", *controls)]
+        points = [
+            (float(n), Estimate(cell["reservoir_bits"][0], math.nan))
+            for n, cell in enumerate(scored)
+            if "reservoir_bits" in cell
+        ]
+        series |= {f"reservoir, {name}": points} if points else {}
+    places = ["data", *(control.partition(" of ")[0] for control in controls)]
+    title = "reservoir score above its floor"
+    return [lines.Panel(title, "", "bit", series, names=places)] if series else []
