@@ -60,6 +60,27 @@ def clusters(tokens_NxT: np.ndarray, vocab: int, count: int) -> np.ndarray:
     return best[1]
 
 
+def code_bits(tokens_NxT: np.ndarray, cluster_N: np.ndarray) -> float:
+    """Bits of examples and their clusters: each cluster is coded by its own pairs of tokens.
+
+    The code of a token after another is that of counts, Dirichlet(1/2), over all tokens that occur;
+    the cluster of an example costs the logarithm of their number. The number of clusters with the
+    shortest code is chosen without labels.
+    """
+    _, flat = np.unique(tokens_NxT, return_inverse=True)
+    tokens_NxT, vocab = flat.reshape(tokens_NxT.shape), int(flat.max()) + 1
+    names = np.unique(cluster_N)
+    bits = len(tokens_NxT) * (np.log2(vocab) + np.log2(len(names)))
+    for name in names:
+        own_NxT = tokens_NxT[cluster_N == name]
+        counts_VxV = np.zeros((vocab, vocab))
+        np.add.at(counts_VxV, (own_NxT[:, :-1].reshape(-1), own_NxT[:, 1:].reshape(-1)), 1)
+        nats = special.gammaln(counts_VxV.sum(1) + vocab / 2) - special.gammaln(vocab / 2)
+        nats -= (special.gammaln(counts_VxV + 0.5) - special.gammaln(0.5)).sum(1)
+        bits += nats.sum() / np.log(2)
+    return float(bits)
+
+
 def redundancy(tokens_NxT: np.ndarray, vocab: int) -> float:
     """The part of the examples that a compressor saves, beside tokens that are uniform: 0 to 1.
 

@@ -30,6 +30,26 @@ def test_agreement_is_that_of_its_formula():
     assert abs(curation.agreement(*many)) < 0.01
 
 
+def test_the_right_number_of_clusters_has_the_shortest_code():
+    """In each of four languages the next token is so much larger, but in one of ten cases."""
+    random, label_N = np.random.default_rng(3), np.repeat(np.arange(4), 60)
+    is_other = random.random((240, 32)) < 0.1
+    step_NxT = np.where(is_other, random.integers(0, 8, (240, 32)), label_N[:, None])
+    tokens_NxT = step_NxT.cumsum(1) % 8
+    bits = {
+        count: curation.code_bits(tokens_NxT, np.arange(240) * count // 240)
+        for count in (1, 2, 4, 8, 40)
+    }
+    assert min(bits, key=lambda count: bits[count]) == 4, bits
+    assert curation.code_bits(tokens_NxT, random.integers(0, 4, 240)) > bits[1]
+
+
+def test_the_code_is_that_of_its_formula():
+    """0 0 1: the first token costs a bit, then 1/2, and then (1/2) / 2 of a token after a 0."""
+    found = curation.code_bits(np.array([[0, 0, 1]]), np.zeros(1, int))
+    assert found == pytest.approx(1 + 1 + 2)
+
+
 def test_languages_of_their_own_are_clusters():
     laws = RNG.dirichlet(np.full(6, 0.2), (3, 6))
     label_N = RNG.integers(0, 3, 300)
