@@ -4,7 +4,7 @@
     python -m experiments.sweep --sweep=life_probes --workdir=runs/life
     python -m experiments.probe --record=runs/life/records/00-life-transformer --workdir=runs/probe
 
-The sweep trains the observers, one for each seed, on boards on which gliders are left: one in 80.
+The sweep trains the observers, one for each seed; a glider is left on one of 80 of their boards.
 `experiments.probe` writes their vectors and runs probes on them: a perceptron that reads a vector
 and predicts its label, under the code in blocks. The fewer bits the labels take, the more of the
 pattern the vector shows; labels in random order take 1 bit. There are three patterns and two
