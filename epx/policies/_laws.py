@@ -54,6 +54,8 @@ def fit(tokens_N: np.ndarray, nats_N: np.ndarray, bounded: bool) -> Law:
       bounded: whether an irreducible loss below exp(0.5) nats is penalised, as in ADO's code.
     """
     log_n, log_loss = np.log(tokens_N), np.log(np.maximum(nats_N, 1e-9))
+    # ADO adds penalties to the sum of Huber's loss, which is this mean times its unit.
+    weight = 1 / (HUBER * len(log_n))
 
     def cost(point: np.ndarray) -> tuple[float, np.ndarray]:
         value, slopes, _ = misfit(point, log_n, log_loss)
@@ -61,7 +63,7 @@ def fit(tokens_N: np.ndarray, nats_N: np.ndarray, bounded: bool) -> Law:
         exponent = point[2] - np.clip(point[2], LEAST_EXPONENT, MOST_EXPONENT)
         penalty = np.maximum(beyond, 0).sum() + abs(exponent)
         sides = np.array([-1.0 * (beyond[0] > 0), 1.0 * (beyond[1] > 0), np.sign(exponent)])
-        return value + penalty, slopes + sides
+        return value + weight * penalty, slopes + weight * sides
 
     grid = itertools.product(ENTROPIES, SLOPES, EXPONENTS)
     starts = sorted(grid, key=lambda start: cost(np.array(start))[0])

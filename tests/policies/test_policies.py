@@ -46,7 +46,8 @@ def test_bounds_keep_the_irreducible_loss_up():
     tokens = np.geomspace(50, 20_000, 60)
     nats = 0.2 + 3 * tokens**-0.4
     assert _laws.fit(tokens, nats, bounded=False).irreducible < 0.5
-    assert _laws.fit(tokens, nats, bounded=True).irreducible > 0.7
+    # Huber's loss in all is less than the penalty of a unit, so that the bound is a wall.
+    assert _laws.fit(tokens, nats, bounded=True).entropy == pytest.approx(0.5, abs=1e-3)
 
 
 def test_weights_between_two_choices_are_those_of_the_rows():
