@@ -6,6 +6,7 @@ from collections.abc import Callable, Sequence
 from configs import observers
 from configs.studies.observers import _data
 from epx.analysis.measurement import widened
+from epx.record import RecordError
 from epx.report import evidence
 from epx.report.claims import Check
 from epx.report.summary import Run
@@ -15,13 +16,20 @@ WINDOWED, TIED = "a window of {window}", "looped, equal FLOPs"
 SIMULATED = ("Life, next frame", "automaton, rule 54", "automaton, rule 110")
 DEAR = ("automaton, rule 54", "English")
 
-Table = dict[tuple[str, str], Run]
+
+class Table(dict[tuple[str, str], Run]):
+    """Runs by the labels of data and observer; a claim that lacks one is not measured."""
+
+    def __missing__(self, names: tuple[str, str]) -> Run:
+        raise RecordError("no run of {1} on {0}".format(*names))
 
 
 def _noise(table: Table, sizes: Sequence[str]) -> list[Check]:
     del sizes
     data = "ChaCha20"
     learners = {name: table[data, name] for name in observers.names() if (data, name) in table}
+    if not learners:
+        raise RecordError(f"no run of a learner on {data}")
     oracle = evidence.mean(_by_seed(table[data, "oracle"], "H"))
     h = {name: evidence.mean(_by_seed(run, "H")) for name, run in learners.items()}
     s = {name: evidence.mean(_by_seed(run, "S per token")) for name, run in learners.items()}
@@ -72,8 +80,11 @@ def _larger_sees_less(table: Table, sizes: Sequence[str]) -> list[Check]:
             if observer == observers.label(family, sizes[0]) and other:
                 s = evidence.difference(_by_seed(run, "S"), _by_seed(other, "S"))
                 h = evidence.difference(_by_seed(run, "H"), _by_seed(other, "H"))
-                cases.append((s.mean / s.half_width, f"{family} on {data}", s, h))
+                clear = s.mean / max(s.half_width, 1e-300)  # 0 where all seeds are equal
+                cases.append((clear, f"{family} on {data}", s, h))
                 seeds = len(run.members)
+    if not cases:
+        raise RecordError(f"no data with a learner of sizes {' and '.join(sizes)}")
     # The clearest case where the larger one predicts better, if there is any.
     _, name, s, h = max(cases, key=lambda case: (case[3].mean > 0, case[0]))
     s, h = (widened(estimate, seeds, comparisons=len(cases)) for estimate in (s, h))
@@ -122,7 +133,10 @@ def _ladder(table: Table, data: str, size: str) -> list[tuple[float, dict[int, f
     """FLOPs, and S + H in bits by seed, of all evaluations of all families of a size."""
     names = [observers.label(family, size) for family in observers.SIZES[size]]
     runs = [table[data, name] for name in names if (data, name) in table]
-    return [point for run in runs for point in evidence.by_compute(run, QUANTITIES["MDL"])]
+    points = [point for run in runs for point in evidence.by_compute(run, QUANTITIES["MDL"])]
+    if not points:
+        raise RecordError(f"no run of a {size} learner on {data}")
+    return points
 
 
 def _within(ladder: list[tuple[float, dict[int, float]]], budget: float) -> dict[int, float]:

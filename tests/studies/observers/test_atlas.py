@@ -119,6 +119,14 @@ def test_arms_are_no_learners(tmp_path):
     assert drawn == {"transformer, small", "transformer, larger", "oracle", drawing.LEAST}
 
 
+@pytest.mark.parametrize("kept", [0, 1, 5, 12])
+def test_what_a_sweep_has_not_run_yet_is_not_measured(tmp_path, kept):
+    """All but one run: of a learner, of the oracle, and of small ones of what claim 106 asks."""
+    found = claims.evaluate(atlas, table(tmp_path)[kept : kept + 1])
+    assert {claim.verdict for claim in found} == {claims.MISSING}
+    assert all("no run of" in claim.note or "no data with" in claim.note for claim in found)
+
+
 def test_less_structure_with_a_worse_prediction_does_not_count(tmp_path):
     """Only of an observer that predicts better."""
     worse = {("automaton, rule 54", "transformer, larger"): (300.0, 0.4)}
