@@ -7,8 +7,8 @@
 The sweep trains the observers, one for each seed; a glider is left on one of 80 of their boards.
 `experiments.probe` writes their vectors and runs probes on them: a perceptron that reads a vector
 and predicts its label, under the code in blocks. The fewer bits the labels take, the more of the
-pattern the vector shows; labels in random order take 1 bit. There are three patterns and two
-labellings of each; a claim is about all six.
+pattern the vector shows; labels in random order take 1 bit or more. There are three patterns and
+two labellings of each; a claim is about all six.
 
 The rate is still to be chosen, by the first command. Claims 121 to 125, not measured yet.
 """
