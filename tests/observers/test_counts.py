@@ -7,6 +7,9 @@ import pytest
 from scipy.special import betaln, gammaln
 
 from epx.observers import counts
+from epx.report import elicit, summary
+from experiments.cli import configs
+from tests.runs import rows
 
 
 def reference_nats(tokens_ExT, coded_ExT, vocab, order, alpha):
@@ -146,3 +149,21 @@ def test_counts_refuses_illegal_arguments(arguments, message):
     with pytest.raises(ValueError) as error:
         counts.make(length=8, **arguments)
     assert str(error.value).startswith(message)
+
+
+@pytest.mark.parametrize(("labels", "bits"), [(100, 2.25), (1000, 3.88)])
+def test_random_labels_teach_a_counter_a_few_bits(labels, bits, tmp_path):
+    """EDL of n labels of two classes, as simulated in arXiv 2601.04728's toy (a), over 64 seeds."""
+    keys = {
+        "generator.law": "uniform", "generator.vocab": "2", "generator.length": "1",
+        "observer.name": "counts", "observer.order": "0", "run.batch": "1", "run.chunk": "50",
+        "run.steps": str(labels), "run.examples": str(labels), "eval.examples": "20000",
+        "checkpoint.every": "none",
+    }  # fmt: skip
+    config = configs.load("iid:tiny", keys)
+    members = [{"run.seed": seed} for seed in range(64)]
+    (run,) = summary.runs([rows(config, tmp_path / "labels", members)])
+    found = np.array(list(elicit.excess_bits(run).values()))
+    assert len(found) == 64
+    assert abs(found.mean() - bits) < 4 * found.std() / 8, found.mean()
+    assert found.std() / 8 < 0.2 * bits, "the bound is narrow enough to fail"
