@@ -43,7 +43,9 @@ def made(folder, arm):
         moving = moving.copy()
         moving[:, -1, study.NAMES.index("rule 54")] *= 2
     run = records.rewrite(run, part_coded_tok=tokens, part_nats=0.7 * tokens, part_weights=moving)
-    part = np.broadcast_to(np.tile(np.arange(P), 2), (SEEDS, 2 * P))
+    held_out = study.get_config().generator.held_out.split()
+    shown = [n for n, weight in enumerate(held_out) if float(weight) > 0]
+    part = np.broadcast_to(np.resize(shown, 2 * P), (SEEDS, 2 * P))
     evals = run.evals[STEPS] | {"part": part, "ema_nats": 10 * loss * LN2 * spread + 0.0 * part}
     record.write_arrays(record.eval_path(folder, STEPS), evals)
     return record.load(folder)
