@@ -1,5 +1,6 @@
 """What is read from the runs of the study of elicitation: curves, and what adapters close."""
 
+import math
 from collections.abc import Sequence
 from typing import NamedTuple
 
@@ -49,17 +50,19 @@ class Adapted(NamedTuple):
 def adapters(runs: Sequence[Run], start: str) -> list[Adapted]:
     """The adapters from a start, by rising parameters; the gap is that to all weights."""
     label = f"after {start}"
-    whole = next(r for r in of(runs, label) if evidence.config(r)["run.examples"] == ADAPTED)
-    (untrained,) = of(runs, label, UNTRAINED)
+    named = {"label__generator": label, "run__examples": ADAPTED}
+    whole = evidence.pick(runs, label__observer=FULL, **named)
+    untrained = evidence.pick(runs, label__generator=label, label__observer=UNTRAINED)
     full, first = elicit.floors(whole), elicit.floors(untrained)
     found = []
     for rank, entries in ADAPTERS:
         name = adapter_name(rank, entries)
-        (run,) = of(runs, label, name)
+        run = evidence.pick(runs, label__observer=name, **named)
         learned = run.record.config["facts"]["learned_parameters"]
         closed = {
             seed: (first[seed] - bits) / (first[seed] - full[seed])
             for seed, bits in elicit.floors(run).items()
+            if seed in first and seed in full
         }
         bits = {seed: bits / learned for seed, bits in elicit.excess_bits(run).items()}
         found.append(Adapted(name, learned, bits, closed))
@@ -70,12 +73,13 @@ def capacity(runs: Sequence[Run], start: str) -> dict[int, tuple[float, float]]:
     """By seed the fewest parameters that close the gap, and their EDL per parameter in bits.
 
     The second is the threshold: with fewer parameters, each would have to hold more. Where no
-    adapter closes the gap, the parameters are twice the most, a lower bound, with half of the bits.
+    adapter closes the gap, the parameters are twice the most, a lower bound, and the threshold is
+    nan, as there only an upper bound is known.
     """
     found: dict[int, tuple[float, float]] = {}
     for adapted in reversed(adapters(runs, start)):
         for seed, share in adapted.closed.items():
-            most = 2.0 * adapted.parameters, adapted.bits[seed] / 2
+            most = 2.0 * adapted.parameters, math.nan
             held = found.setdefault(seed, most)
             if share >= CLOSED and adapted.parameters < held[0]:
                 found[seed] = float(adapted.parameters), adapted.bits[seed]

@@ -91,9 +91,9 @@ def fit_cross(
         value, slopes, of_log_n = _laws.misfit(point[:3], np.log(sums_N), log_loss)
         of_gamma_P = tokens_PxN @ (of_log_n / sums_N)
         of_logits_P = gamma_P * (of_gamma_P - gamma_P @ of_gamma_P)
-        negative = max(-point[2], 0)
-        slopes[2] -= negative > 0
-        return value + negative, np.concatenate([slopes, of_logits_P])
+        weight, negative = 1 / (_laws.HUBER * len(log_loss)), max(-point[2], 0)
+        slopes[2] -= weight * (negative > 0)
+        return value + weight * negative, np.concatenate([slopes, of_logits_P])
 
     found = _laws.improved(cost, np.array([*law, *first]))
     return _laws.Law(*found[:3].tolist()), special.softmax(found[3:])

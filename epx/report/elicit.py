@@ -125,9 +125,20 @@ def saved_bits(first: Run, second: Run) -> dict[int, float]:
     """By seed the code of the first pass of one run minus that of another on the same examples.
 
     It is the difference of their EDL above any floor that they share.
+
+    Raises:
+      RecordError: they were charged for different tokens, such as where one was interrupted.
     """
-    bits = [charges(run) for run in (first, second)]
-    return {seed: bits[0][seed][0] - bits[1][seed][0] for seed in bits[0].keys() & bits[1].keys()}
+    bits, tokens = zip(
+        *(
+            ({seed: pair[place] for seed, pair in charges(run).items()} for place in (0, 1))
+            for run in (first, second)
+        )
+    )
+    if any(evidence.minus(*tokens).values()):
+        paths = first.record.path, second.record.path
+        raise RecordError("{} and {} were charged for different tokens".format(*paths))
+    return evidence.minus(*bits)
 
 
 def floors(run: Run, among: Sequence[Run] = ()) -> dict[int, float]:
@@ -140,6 +151,8 @@ def floors(run: Run, among: Sequence[Run] = ()) -> dict[int, float]:
     evaluation of all of them.
     """
     losses = [_later_losses(other) for other in (run, *among)]
+    if not all(of_seed.size for found in losses for of_seed in found.values()):
+        raise RecordError(f"{run.record.path}: no evaluation after the first pass")
     found = {}
     for seed in set.intersection(*(set(of_seed) for of_seed in losses)):
         losses_Nx2 = np.concatenate([of_seed[seed] for of_seed in losses])

@@ -144,8 +144,13 @@ def paired(combine: Callable[..., float], *values: dict[int, float]) -> Estimate
     return interval(np.array([combine(*(of_seed[s] for of_seed in values)) for s in seeds]))
 
 
+def minus(first: dict[int, float], second: dict[int, float]) -> dict[int, float]:
+    """First minus second, of the seeds that both have."""
+    return {seed: value - second[seed] for seed, value in first.items() if seed in second}
+
+
 def difference(first: dict[int, float], second: dict[int, float]) -> Estimate:
-    """First minus second, paired by seed."""
+    """The mean of first minus second, paired by seed."""
     return paired(lambda a, b: a - b, first, second)
 
 

@@ -182,8 +182,7 @@ def check(number: int, runs: Sequence[Run]) -> list[Check]:
 
 def _more(first: transfer.Mixed, second: transfer.Mixed, name: str) -> dict[int, float]:
     """A number of one source minus that of another, by seed."""
-    values, others = getattr(first, name), getattr(second, name)
-    return {seed: values[seed] - others[seed] for seed in values.keys() & others.keys()}
+    return evidence.minus(getattr(first, name), getattr(second, name))
 
 
 def _correlations(number: int, runs: Sequence[Run]) -> list[Check]:

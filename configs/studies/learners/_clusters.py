@@ -11,11 +11,11 @@ from epx.analysis.measurement import LN2, interval
 from epx.report.claims import Check
 from epx.types import Example, Generator
 
-COUNTS = (4, 6, 8, 10, 12, 16)  # of clusters, of which the shortest code chooses
+COUNTS = (4, 8, 12, 16)  # of clusters, of which the shortest code chooses
 CORPORA = 5
 
 
-def checks(parts: dict[str, str], weights: str, pages: int = 2000) -> list[Check]:
+def checks(parts: dict[str, str], weights: str, pages: int = 1000) -> list[Check]:
     """Clusters against parts, and the redundancy of clusters against that of their pages.
 
     Both are means over corpora that are drawn apart.

@@ -36,7 +36,7 @@ CLAIMS = {
     111: "Speck's pairs have less structure with every round from 3 to 8, and at 22 rounds none",
     112: "A larger network tells pairs apart where a smaller one does not any more",
     113: "The accuracy for Speck is that of the published network in its first pass",
-    114: "Pairs of ChaCha and of Threefry fall from certainty to noise with the rounds",
+    114: "One round of ChaCha or of Threefry is told for certain, and all rounds are noise",
 }
 
 
@@ -164,7 +164,7 @@ def draw(runs: Sequence[Run], path: Path | None = None) -> Figure:
             for name in NETWORKS:
                 found = [quantity(run) for run in by_rounds(runs, cipher, name).values()]
                 if above:
-                    found = [_minus(values, found[-1]) for values in found]
+                    found = [evidence.minus(values, found[-1]) for values in found]
                 series[name] = [(n, evidence.mean(values)) for n, values in enumerate(found)]
             panels.append(
                 lines.Panel(
@@ -174,10 +174,6 @@ def draw(runs: Sequence[Run], path: Path | None = None) -> Figure:
                 )
             )  # fmt: skip
     return lines.panels(panels, path)
-
-
-def _minus(values: dict[int, float], noise: dict[int, float]) -> dict[int, float]:
-    return {seed: values[seed] - noise[seed] for seed in values.keys() & noise.keys()}
 
 
 def _references(title: str, rounds: Sequence[int]) -> dict[str, list[tuple[float, float]]]:
