@@ -129,16 +129,12 @@ def saved_bits(first: Run, second: Run) -> dict[int, float]:
     Raises:
       RecordError: they were charged for different tokens, such as where one was interrupted.
     """
-    bits, tokens = zip(
-        *(
-            ({seed: pair[place] for seed, pair in charges(run).items()} for place in (0, 1))
-            for run in (first, second)
-        )
-    )
-    if any(evidence.minus(*tokens).values()):
+    own, other = charges(first), charges(second)
+    shared = [seed for seed in own if seed in other]
+    if any(own[seed][1] != other[seed][1] for seed in shared):
         paths = first.record.path, second.record.path
         raise RecordError("{} and {} were charged for different tokens".format(*paths))
-    return evidence.minus(*bits)
+    return {seed: own[seed][0] - other[seed][0] for seed in shared}
 
 
 def floors(run: Run, among: Sequence[Run] = ()) -> dict[int, float]:

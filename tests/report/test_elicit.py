@@ -91,6 +91,11 @@ def test_what_is_saved_has_one_floor_for_both(tmp_path):
     assert above == pytest.approx([15.0, 5.0], rel=1e-5)
     saved = elicit.saved_bits(scratch, helped)
     assert saved == {3: pytest.approx((above[0] - above[1]) / LN2)} and saved[3] > 0
+    rows = helped.record.rows | {"coded_tok": np.array([[10, 10, 0]])}
+    record.write_arrays(record.row_path(helped.record.path, 0), rows)
+    (interrupted,) = summary.runs([record.load(helped.record.path)])
+    with pytest.raises(RecordError, match="different tokens"):
+        elicit.saved_bits(scratch, interrupted)
 
 
 def test_what_is_left_is_the_floor_against_the_first_batch(tmp_path):
