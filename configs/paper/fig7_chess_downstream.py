@@ -27,7 +27,7 @@ from tabulate import tabulate
 
 from configs.paper import _figure
 from epx.analysis.measurement import Estimate, interval, widened
-from epx.report import comparison, elicit, evidence, parts
+from epx.report import comparison, elicit, evidence
 from epx.report.claims import Check
 from epx.report.figures import lines
 from epx.report.rounding import rounded
@@ -169,22 +169,15 @@ def _looks(steps: Sequence[int]) -> int:
 def _gap(runs: Sequence[Run], task: str, step: int, looks: int = 1) -> Gap:
     """The difference of the orders, in intervals for the most extreme of so many looks."""
     moves, board = (_run(runs, task, _after(order, step)) for order in ORDERS)
-    first, second = _right(board), _right(moves)
-    gap_SxE = np.array([first[seed] - second[seed] for seed in first.keys() & second.keys()])
+    first, second = (evidence.right_examples(run) for run in (board, moves))
+    gap_SxE = np.array(
+        [first[seed].astype(float) - second[seed] for seed in first.keys() & second.keys()]
+    )
     # The seeds share the held-out positions: their spread does not have the error of these.
     error = gap_SxE.mean(0).std(ddof=1) / math.sqrt(gap_SxE.shape[1])
     saved = evidence.mean(elicit.saved_bits(moves, board))
     right = interval(gap_SxE.mean(1), float(error))
     return Gap(*(widened(gap, len(gap_SxE), looks) for gap in (right, saved)))
-
-
-def _right(run: Run) -> dict[int, np.ndarray]:
-    """By seed whether the answer to each held-out question is right at the end, 0 or 1."""
-    last = run.record.evals[max(run.record.evals)]
-    return {
-        seed: (last["ema_hits"][member] == last["coded_tok"][member]).astype(float)
-        for seed, member in parts.finite(run).items()
-    }
 
 
 def _run(runs: Sequence[Run], generator: str, observer: str) -> Run:

@@ -177,16 +177,10 @@ def _later_losses(run: Run) -> dict[int, np.ndarray]:
 
 def _halves(run: Run, step: int, member: int) -> tuple[float, float]:
     """The held-out loss of a member, nats per token, by each half of the held-out examples."""
-    evals = run.record.evals[step]
-    nats_E, coded_E = (evals[name][member] for name in (_weights(run, step), "coded_tok"))
+    nats_E, coded_E = (evidence.held_out(run, name, step)[member] for name in ("nats", "coded_tok"))
     halves = [slice(0, None, 2), slice(1, None, 2)] if len(nats_E) > 1 else [slice(None)] * 2
     first, second = (float(nats_E[half].sum() / coded_E[half].sum()) for half in halves)
     return first, second
-
-
-def _weights(run: Run, step: int) -> str:
-    """The held-out loss: of the averaged weights, or of a counter's."""
-    return "ema_nats" if "ema_nats" in run.record.evals[step] else "raw_nats"
 
 
 def _warnings(by_size: dict[int, Run]) -> list[str]:
@@ -195,7 +189,7 @@ def _warnings(by_size: dict[int, Run]) -> list[str]:
     worse, falling, single, by_heart = [], [], [], []
     for n, run in sorted(by_size.items()):
         steps = sorted(run.record.evals)
-        losses = [run.record.evals[s][_weights(run, s)][run.members].mean() for s in steps]
+        losses = [evidence.held_out(run, "nats", s)[run.members].mean() for s in steps]
         if len(steps) == 1:
             single.append(str(n))
         elif int(np.argmin(losses)) == 0:

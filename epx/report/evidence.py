@@ -166,12 +166,19 @@ def example_bits_by_step(run: Run) -> list[tuple[float, Estimate]]:
     return [(float(step), mean(example_bits(run, Reading(step=step)))) for step in steps]
 
 
+def held_out(run: Run, name: str, step: int | None = None) -> np.ndarray:
+    """Numbers of the held-out examples at a step or at the end, of shape MxE.
+
+    `nats` and `hits` are those of the averaged weights, or of a counter, which has no average.
+    """
+    evals = run.record.evals[max(run.record.evals) if step is None else step]
+    return next(evals[key] for key in (f"ema_{name}", f"raw_{name}", name) if key in evals)
+
+
 def accuracy(run: Run) -> dict[int, float]:
     """By seed the share of the held-out coded tokens that were predicted best, at the end."""
-    last = run.record.evals[max(run.record.evals)]
     hits_M, coded_M = (
-        last[name].sum(1, dtype=np.float64)
-        for name in ("ema_hits" if "ema_hits" in last else "raw_hits", "coded_tok")
+        held_out(run, name).sum(1, dtype=np.float64) for name in ("hits", "coded_tok")
     )
     finite = by_seed(run, entropy_bits_per_tok)
     return {s: float(hits_M[m] / coded_M[m]) for s, m in summary.seeds(run).items() if s in finite}
@@ -179,11 +186,14 @@ def accuracy(run: Run) -> dict[int, float]:
 
 def all_right(run: Run) -> dict[int, float]:
     """By seed the share of the held-out examples whose coded tokens were all predicted best."""
-    last = run.record.evals[max(run.record.evals)]
-    hits_MxE = last["ema_hits" if "ema_hits" in last else "raw_hits"]
-    right_M = (hits_MxE == last["coded_tok"]).mean(1)
+    return {seed: float(is_right_E.mean()) for seed, is_right_E in right_examples(run).items()}
+
+
+def right_examples(run: Run) -> dict[int, np.ndarray]:
+    """By seed whether all coded tokens of a held-out example were predicted best, of shape E."""
+    is_right_MxE = held_out(run, "hits") == held_out(run, "coded_tok")
     finite = by_seed(run, entropy_bits_per_tok)
-    return {seed: float(right_M[m]) for seed, m in summary.seeds(run).items() if seed in finite}
+    return {seed: is_right_MxE[m] for seed, m in summary.seeds(run).items() if seed in finite}
 
 
 def distinct_examples(run: Run) -> dict[int, float]:

@@ -16,10 +16,10 @@ def losses(run: Run, step: int | None = None) -> dict[int, np.ndarray]:
       run: of a mixture.
       step: of an evaluation; None: the last.
     """
-    evals = run.record.evals[max(run.record.evals) if step is None else step]
+    step = max(run.record.evals) if step is None else step
     count = run.record.rows["part_nats"].shape[2]
     return {
-        seed: np.array([_loss(evals, member, part) for part in range(count)]) / LN2
+        seed: np.array([_loss(run, step, member, part) for part in range(count)]) / LN2
         for seed, member in finite(run).items()
     }
 
@@ -113,10 +113,11 @@ def compared(run: Run, name: str) -> dict[int, float]:
     return {seed: float(values_M[member]) for seed, member in finite(run).items()}
 
 
-def _loss(evals: dict[str, np.ndarray], member: int, part: int) -> float:
-    of_part_E = evals["part"][member] == part
-    if not of_part_E.any():
+def _loss(run: Run, step: int, member: int, part: int) -> float:
+    part_E, nats_E, coded_E = (
+        evidence.held_out(run, name, step)[member] for name in ("part", "nats", "coded_tok")
+    )
+    is_own_E = part_E == part
+    if not is_own_E.any():
         return float("nan")
-    weights = "ema_nats" if "ema_nats" in evals else "raw_nats"  # of a counter
-    nats = evals[weights][member][of_part_E].sum(dtype=np.float64)
-    return float(nats / evals["coded_tok"][member][of_part_E].sum())
+    return float(nats_E[is_own_E].sum(dtype=np.float64) / coded_E[is_own_E].sum())

@@ -150,9 +150,7 @@ def excess(runs: Sequence[Run], text: str, backward: str) -> Estimate:
 
 def _window_nats(run: Run) -> np.ndarray:
     """The held-out loss of each window, the mean over seeds."""
-    last = run.record.evals[max(run.record.evals)]
-    name = "ema_nats" if "ema_nats" in last else "raw_nats"
-    return last[name][run.members].mean(0, dtype=np.float64)
+    return evidence.held_out(run, "nats")[run.members].mean(0, dtype=np.float64)
 
 
 def check(number: int, runs: Sequence[Run]) -> list[Check]:

@@ -118,11 +118,11 @@ def _events(path: Path) -> Table:
     whole = os.path.commonpath([file.parent for file in found])
     by_step: dict[tuple[int, int], dict[str, float]] = {}
     for number, file in enumerate(found):
-        below = file.parent.relative_to(whole)
+        below = file.parent.relative_to(whole).as_posix().removeprefix(".")
         try:
             for step, tag, value in events.scalars(file):
                 row = by_step.setdefault((number, step), {"step": step})
-                row[(below / tag).as_posix()] = value
+                row[f"{below}/{tag}" if below else tag] = value
         except (events.EventError, OSError) as error:
             raise refusal(KEY, str(file), f"a TensorBoard event file; {error}") from error
     require(KEY, str(path), bool(by_step), "event files with scalars")
