@@ -115,6 +115,8 @@ def read(reference: str) -> Sweep:
     overrides = configs.call(file, "sweep", "sweep", *sizes)
     shares = callable(getattr(file, "get_config", None))
     require("--sweep", path, shares, "a file that also has get_config(), what the runs share")
+    runs = "a file whose sweep() has runs; this one has none to train: report --claims checks it"
+    require("--sweep", path, bool(overrides), runs)
     config = configs.call(file, "sweep", "get_config", *sizes)
     rates = getattr(file, "RATES", RATES)
     legal = isinstance(rates, list | tuple) and len(rates) > 0
