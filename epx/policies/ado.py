@@ -1,6 +1,6 @@
 """Adaptive data optimisation (ADO, arXiv 2410.11820): where the loss still falls fast.
 
-Each part has a power law of its loss against the tokens of all parts together, which ADO counts
+Each part has a power law of its loss against the examples of all parts together, which ADO counts
 alike for all. A part is drawn by the speed of its law, its prior share and its recent share.
 """
 
@@ -10,6 +10,7 @@ from epx.policies import _curves, _laws
 from epx.types import Policy, require_whole
 
 EVERY = 10  # points of a curve that are fitted
+EXAMPLES = 256  # of a step in its code: the unit of its bounds, whatever the batch is here
 LEAST_EXPONENT, LEAST_WEIGHT = 0.05, 0.01
 HISTORY_DECAY, HISTORY_POWER = 0.9, 0.5
 RECENT = 300  # steps, before which the history is forgotten
@@ -44,24 +45,22 @@ def make(
 
     def choose(curves: _curves.Curves, weights_KxP: np.ndarray) -> np.ndarray:
         prior_P = weights_KxP[0]
-        tokens = curves.tokens_PxK[:, -1].sum() / len(prior_P)
-        speeds = [_speed(nats_K, tokens) for nats_K in curves.nats_PxK]
+        speeds = [_speed(nats_K) for nats_K in curves.nats_PxK]
         recent_P = prior_P
         for weights_P in weights_KxP[-RECENT:]:
             recent_P = HISTORY_DECAY * recent_P + (1 - HISTORY_DECAY) * weights_P
         score_P = np.array(speeds) * prior_P * recent_P**HISTORY_POWER
         return _curves.floored(score_P if score_P.sum() > 0 else prior_P, LEAST_WEIGHT)
 
-    def _speed(nats_K: np.ndarray, tokens: float) -> float:
-        """How fast the law of a part falls, in nats per token and token."""
-        steps = len(nats_K)
+    def _speed(nats_K: np.ndarray) -> float:
+        """How fast the law of a part falls, in nats per token and example."""
         seen = np.flatnonzero(np.isfinite(nats_K))
         smooth = _laws.smoothed(nats_K[seen], window)
         fitted = seen >= warmup
         if fitted.sum() < 2 * EVERY:
             return 0.0
-        at = tokens * (seen[fitted] + 1) / steps
+        at, last = EXAMPLES * (seen[fitted] + 1.0), EXAMPLES * float(len(nats_K))
         law = _laws.fit(at[::EVERY], smooth[fitted][::EVERY], bounded)
-        return max(law.exponent, LEAST_EXPONENT) * law.reducible(tokens) / tokens
+        return max(law.exponent, LEAST_EXPONENT) * law.reducible(last) / last
 
     return _curves.averaged(period, prior_MxP, choose)
