@@ -2,9 +2,18 @@
 
 import math
 from collections.abc import Sequence
+from pathlib import Path
 from typing import NamedTuple
 
+import numpy as np
+from matplotlib.figure import Figure
+from tabulate import tabulate
+
+from epx.analysis import elicitation
+from epx.analysis.measurement import Estimate, interval
 from epx.report import elicit, evidence
+from epx.report.figures import lines
+from epx.report.rounding import rounded
 from epx.report.summary import Run
 
 BASE, WOKEN, FORMAT, MORE = "base", "the same in signs", "format alone", "more of the base"
@@ -84,3 +93,69 @@ def capacity(runs: Sequence[Run], start: str) -> dict[int, tuple[float, float]]:
             if share >= CLOSED and adapted.parameters < held[0]:
                 found[seed] = float(adapted.parameters), adapted.bits[seed]
     return found
+
+
+def starts_of(runs: Sequence[Run]) -> list[str]:
+    """The starts of the task, in the order of the sweep."""
+    labels = [evidence.config(run)["label.generator"] for run in runs]
+    return list(dict.fromkeys(label[6:] for label in labels if label.startswith("after ")))
+
+
+def errors(runs: Sequence[Run]) -> list[tuple[str, str, int, int]]:
+    """What the rule says of each curve where the answer is known.
+
+    Returns:
+      label, right answer, seeds that have another shape, and seeds. Shuffled answers are neither
+      taught nor woken: nothing but their frequencies can be learned.
+    """
+    right = {f"after {start}": elicitation.TAUGHT for start in starts_of(runs)}
+    right |= {f"after {WOKEN}": elicitation.WOKEN, SHUFFLED: elicitation.UNDECIDED}
+    found = []
+    for label, shape in right.items():
+        by_seed = tuning(runs, label).verdict.by_seed
+        found.append((label, shape, sum(s != shape for s in by_seed.values()), len(by_seed)))
+    return found
+
+
+def table(runs: Sequence[Run]) -> str:
+    """The rule's verdicts with its errors, and the adapters."""
+    labels = [*(f"after {start}" for start in starts_of(runs)), SHUFFLED, FIXED]
+    lines_ = [elicit.table([tuning(runs, label) for label in labels]), ""]
+    known = errors(runs)
+    heads = ["curves", "right answer", "seeds with another"]
+    body = [(label, shape, f"{wrong} of {count}") for label, shape, wrong, count in known]
+    lines_ += [tabulate(body, heads, "simple"), ""]
+    heads = ["start", "adapter", "parameters", "EDL per parameter, bit", "gap closed"]
+    body = [
+        (start, adapted.label, adapted.parameters, rounded(*evidence.mean(adapted.bits)),
+         rounded(*evidence.mean(adapted.closed)))
+        for start in (BASE, WOKEN) for adapted in adapters(runs, start)
+    ]  # fmt: skip
+    return "\n".join([*lines_, tabulate(body, heads, "simple", disable_numparse=True)])
+
+
+def draw(runs: Sequence[Run], path: Path | None = None) -> Figure:
+    """EDL/n against n from every start, and the gap that adapters close against EDL/P."""
+    series: dict[str, list[tuple[float, Estimate]]] = {}
+    for label in (*(f"after {start}" for start in starts_of(runs)), SHUFFLED, FIXED):
+        curves = list(tuning(runs, label).curves.values())
+        values_SxN = np.array([curve.bits_per_example for curve in curves])
+        series[label] = [
+            (n, interval(column)) for n, column in zip(curves[0].examples, values_SxN.T)
+        ]
+    closed = {
+        f"after {start}": [
+            (evidence.mean(adapted.bits).mean, evidence.mean(adapted.closed))
+            for adapted in adapters(runs, start)
+            if evidence.mean(adapted.bits).mean > 0
+        ]
+        for start in (BASE, WOKEN)
+    }
+    return lines.panels(
+        [
+            lines.Panel("EDL(n) / n", "problems n", "bit", series, scale="log", y_scale="linear"),
+            lines.Panel("adapters", "EDL per parameter, bit", "share of the gap closed", closed,
+                        scale="log", y_scale="linear"),
+        ],
+        path,
+    )  # fmt: skip

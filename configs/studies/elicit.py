@@ -22,14 +22,12 @@ Claims 151 to 154 and 159, not measured yet.
 """
 
 from collections.abc import Sequence
-from pathlib import Path
 from typing import Any
 
 import numpy as np
-from matplotlib.figure import Figure
-from tabulate import tabulate
 
 from configs import base
+from configs.studies import _elicit_readings as readings
 from configs.studies._elicit_readings import (
     ADAPTED,
     ADAPTERS,
@@ -43,17 +41,15 @@ from configs.studies._elicit_readings import (
     UNTRAINED,
     WOKEN,
     adapter_name,
-    adapters,
     capacity,
     of,
+    starts_of,
     tuning,
 )
 from epx.analysis import elicitation
-from epx.analysis.measurement import Estimate, interval
+from epx.analysis.measurement import Estimate
 from epx.report import elicit, evidence
 from epx.report.claims import Check
-from epx.report.figures import lines
-from epx.report.rounding import rounded
 from epx.report.summary import Run
 from epx.sweeps.grid import chain, product, vary
 
@@ -194,7 +190,7 @@ def _adapter(rank: int, entries: int | None) -> dict[str, Any]:
 def check(number: int, runs: Sequence[Run]) -> list[Check]:
     """Shapes of every seed, totals and gaps, paired by seed."""
     if number == 151:
-        wanted = dict.fromkeys(_starts(runs), elicitation.TAUGHT) | {WOKEN: elicitation.WOKEN}
+        wanted = dict.fromkeys(starts_of(runs), elicitation.TAUGHT) | {WOKEN: elicitation.WOKEN}
         return [_shapes(runs, start, shape) for start, shape in wanted.items()]
     if number == 152:
         taught, woken = (_at_most(runs, f"after {start}") for start in (BASE, WOKEN))
@@ -215,10 +211,6 @@ def check(number: int, runs: Sequence[Run]) -> list[Check]:
     return [Check("EDL of shuffled / true answers", share, -0.01, 0.01)]
 
 
-def _starts(runs: Sequence[Run]) -> list[str]:
-    return list(starts(evidence.config(runs[0])["figure.size"]))
-
-
 def _shapes(runs: Sequence[Run], start: str, wanted: str) -> Check:
     """The share of the seeds with a shape: of some alone it is undecided, as is the rule itself."""
     verdict = tuning(runs, f"after {start}").verdict
@@ -237,61 +229,4 @@ def _at_most(runs: Sequence[Run], label: str) -> dict[int, float]:
     return elicit.excess_bits(most)
 
 
-def errors(runs: Sequence[Run]) -> list[tuple[str, str, int, int]]:
-    """What the rule says of each curve where the answer is known.
-
-    Returns:
-      label, right answer, seeds that have another shape, and seeds. Shuffled answers are neither
-      taught nor woken: nothing but their frequencies can be learned.
-    """
-    right = {f"after {start}": elicitation.TAUGHT for start in _starts(runs)}
-    right |= {f"after {WOKEN}": elicitation.WOKEN, SHUFFLED: elicitation.UNDECIDED}
-    found = []
-    for label, shape in right.items():
-        by_seed = tuning(runs, label).verdict.by_seed
-        found.append((label, shape, sum(s != shape for s in by_seed.values()), len(by_seed)))
-    return found
-
-
-def table(runs: Sequence[Run]) -> str:
-    """The rule's verdicts with its errors, and the adapters."""
-    labels = [*(f"after {start}" for start in _starts(runs)), SHUFFLED, FIXED]
-    lines_ = [elicit.table([tuning(runs, label) for label in labels]), ""]
-    known = errors(runs)
-    heads = ["curves", "right answer", "seeds with another"]
-    body = [(label, shape, f"{wrong} of {count}") for label, shape, wrong, count in known]
-    lines_ += [tabulate(body, heads, "simple"), ""]
-    heads = ["start", "adapter", "parameters", "EDL per parameter, bit", "gap closed"]
-    body = [
-        (start, adapted.label, adapted.parameters, rounded(*evidence.mean(adapted.bits)),
-         rounded(*evidence.mean(adapted.closed)))
-        for start in (BASE, WOKEN) for adapted in adapters(runs, start)
-    ]  # fmt: skip
-    return "\n".join([*lines_, tabulate(body, heads, "simple", disable_numparse=True)])
-
-
-def draw(runs: Sequence[Run], path: Path | None = None) -> Figure:
-    """EDL/n against n from every start, and the gap that adapters close against EDL/P."""
-    series: dict[str, list[tuple[float, Estimate]]] = {}
-    for label in (*(f"after {start}" for start in _starts(runs)), SHUFFLED, FIXED):
-        curves = list(tuning(runs, label).curves.values())
-        values_SxN = np.array([curve.bits_per_example for curve in curves])
-        series[label] = [
-            (n, interval(column)) for n, column in zip(curves[0].examples, values_SxN.T)
-        ]
-    closed = {
-        f"after {start}": [
-            (evidence.mean(adapted.bits).mean, evidence.mean(adapted.closed))
-            for adapted in adapters(runs, start)
-            if evidence.mean(adapted.bits).mean > 0
-        ]
-        for start in (BASE, WOKEN)
-    }
-    return lines.panels(
-        [
-            lines.Panel("EDL(n) / n", "problems n", "bit", series, scale="log", y_scale="linear"),
-            lines.Panel("adapters", "EDL per parameter, bit", "share of the gap closed", closed,
-                        scale="log", y_scale="linear"),
-        ],
-        path,
-    )  # fmt: skip
+draw, table = readings.draw, readings.table

@@ -158,7 +158,6 @@ def test_a_sweep_file_is_refused(line, tmp_path):
         ("train", "--config", "configs/lief.py", "there is no such file"),
         ("train", "--config", "**", "there is no such file"),
         ("train", "--config", "life:huge", "size='huge': accepted tiny, cpu, paper"),
-        ("sweep", "--sweep", "one_label", "this one has none to train: report --claims checks it"),
         (
             "sweep",
             "--sweep",

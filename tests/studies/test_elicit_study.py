@@ -3,6 +3,7 @@
 import numpy as np
 import pytest
 
+from configs.studies import _elicit_readings as readings
 from configs.studies import elicit as study
 from epx.analysis.exact import closed_forms
 from epx.analysis.measurement import LN2
@@ -75,7 +76,7 @@ def test_capacity_is_that_of_the_smallest_adapter_that_closes_the_gap(runs):
     taught, woken = (study.capacity(runs, start)[12] for start in (study.BASE, study.WOKEN))
     assert taught == (810, pytest.approx(1500 / 810, rel=1e-3))
     assert woken == (90, pytest.approx(15 / 90, rel=1e-3))
-    assert study.adapters(runs, study.BASE)[-1].parameters == 7290
+    assert readings.adapters(runs, study.BASE)[-1].parameters == 7290
 
 
 def test_a_control_that_wakes_the_task_fails_the_claim(runs, tmp_path):
@@ -84,13 +85,13 @@ def test_a_control_that_wakes_the_task_fails_the_claim(runs, tmp_path):
     woken = [cell(tmp_path, bits, n, label) for n, bits in zip(study.PASSES, WOKEN)]
     checks = study.check(151, others + summary.runs(woken))
     assert [check.verdict for check in checks].count("fails") == 1
-    found = {label: wrong for label, _, wrong, _ in study.errors(others + summary.runs(woken))}
+    found = {label: wrong for label, _, wrong, _ in readings.errors(others + summary.runs(woken))}
     assert found[label] == SEEDS and sum(found.values()) == SEEDS
 
 
 def test_the_rule_makes_no_error_where_curves_are_plain_and_the_table_says_so(runs):
     """Shuffled answers fall from the start, but most of the first loss is left."""
-    assert {wrong for *_, wrong, _ in study.errors(runs)} == {0}
+    assert {wrong for *_, wrong, _ in readings.errors(runs)} == {0}
     assert study.tuning(runs, study.SHUFFLED).verdict.shape == "undecided"
     printed = study.table(runs)
     assert "more than half of the first loss is left" in printed

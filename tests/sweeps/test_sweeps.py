@@ -171,6 +171,9 @@ def draw(runs, path):
 def test_a_sweep_without_runs_is_drawn(tmp_path):
     file = tmp_path / "own.py"
     file.write_text(DRAWN)
+    for flag in ("--dry_run", "--status"):
+        shown = run("sweep", f"--sweep={file}", f"--workdir={tmp_path / 'w'}", flag)
+        assert shown.code == 0 and shown.out == "nothing to train\n", shown.err
     done = run("sweep", f"--sweep={file}", f"--workdir={tmp_path / 'w'}")
     assert done.code == 0, done.err
     assert (tmp_path / "w" / "figure.png").read_text() == "0 runs"
