@@ -177,14 +177,22 @@ def test_the_observers_differ_in_their_seeds():
     assert life_probes.SIDE >= 9, "the largest window fits"
 
 
-def test_the_sweep_has_a_run_for_every_file():
+def test_a_probe_has_the_best_of_its_rates_and_pays_for_its_name():
+    by_rate = [{0: 0.5, 1: 0.9}, {0: 0.7, 1: 0.8}, {0: 0.6, 1: 1.2, 2: 0.1}, {0: 9.0, 1: 9.0}]
+    named = 2 / life_probes.EXAMPLES
+    assert life_probes._shortest(by_rate) == {
+        0: pytest.approx(0.5 + named), 1: pytest.approx(0.8 + named)
+    }  # fmt: skip
+
+
+def test_the_sweep_has_a_run_for_every_file_and_rate():
     files = {("glider, centre", "layer 0"): [Path("a"), Path("b")], ("x", "y"): [Path("c")]}
     runs = life_probes.probes(files)
-    assert [(run["generator.path"], run["run.seed"]) for run in runs] == [
-        ("a", 0),
-        ("b", 1),
-        ("c", 0),
-    ]
+    assert [(run["generator.path"], run["run.seed"], run["optim.lr"]) for run in runs] == [
+        *(("a", 0, rate) if seed == 0 else ("b", 1, rate)
+          for rate in life_probes.PROBE_RATES for seed in (0, 1)),
+        *(("c", 0, rate) for rate in life_probes.PROBE_RATES),
+    ]  # fmt: skip
     config = life_probes.probe_config()
     stages = config.run.steps // config.code.stage_steps
     assert config.code.first_block * 2 ** (stages - 1) == config.run.examples == 1024
