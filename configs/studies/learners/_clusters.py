@@ -11,7 +11,7 @@ from epx.analysis.measurement import LN2, interval
 from epx.report.claims import Check
 from epx.types import Example, Generator
 
-COUNTS = (4, 8, 12, 16)  # of clusters, of which the shortest code chooses
+COUNTS = (2, 3, 4, 6, 8)  # of clusters, of which the shortest code chooses
 CORPORA = 5
 
 
@@ -32,17 +32,19 @@ def checks(parts: dict[str, str], weights: str, pages: int = 1000) -> list[Check
 
 
 def _agreement(corpus: Any, pages: int, seed: int) -> tuple[float, float]:
-    """The adjusted Rand index, and the rank correlation of redundancy, found and known."""
+    """The adjusted Rand index, and the rank correlation over pages of redundancy, that of their
+    cluster and that of their part."""
     drawn = _drawn(corpus, pages, seed)
     tokens_NxT, part_N = np.asarray(drawn.tokens_T), np.asarray(drawn.part_P).argmax(1)
     vocab, count = corpus.spec.vocab, len(corpus.parts)
     clustered = [curation.clusters(tokens_NxT, vocab, number) for number in COUNTS]
     cluster_N = min(clustered, key=lambda found: curation.code_bits(tokens_NxT, found))
     known_P = np.array([_redundancy(corpus, n, (part_N == n).sum()) for n in range(count)])
-    own = [cluster_N == cluster for cluster in np.unique(cluster_N)]
-    found = [curation.redundancy(tokens_NxT[is_own_N], vocab) for is_own_N in own]
-    known = [known_P[part_N[is_own_N]].mean() for is_own_N in own]
-    return curation.agreement(cluster_N, part_N), rank.spearman(found, known)
+    found_N = np.zeros(len(tokens_NxT))
+    for cluster in np.unique(cluster_N):
+        is_own_N = cluster_N == cluster
+        found_N[is_own_N] = curation.redundancy(tokens_NxT[is_own_N], vocab)
+    return curation.agreement(cluster_N, part_N), rank.spearman(found_N, known_P[part_N])
 
 
 def _drawn(generator: Generator, count: int, seed: int = 0) -> Example:
