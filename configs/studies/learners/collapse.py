@@ -159,7 +159,7 @@ def _data(data: str, arm: str, generation: int) -> tuple[list[str], list[float]]
 
 
 def _name(data: str, arm: str, generation: int) -> str:
-    return "-".join([data.replace(" ", ""), arm or "real", str(generation)])
+    return "-".join([data, arm or "real", str(generation)]).replace(" ", "")
 
 
 def chain(runs: Sequence[Run], data: str, arm: str) -> list[Run]:
