@@ -120,8 +120,8 @@ def test_the_figure_is_drawn(runs, tmp_path):
 
 
 def test_every_generation_needs_those_that_it_draws_from():
-    arms = [("", 1), *((arm, n) for arm in (study.HALF_KEPT, study.KEPT, study.ACCUMULATE, study.ABOVE)
-                       for n in (2, 3, 4))]  # fmt: skip
+    drawn = (study.HALF_KEPT, study.KEPT, study.ACCUMULATE, study.ABOVE)
+    arms = [("", 1), *((arm, n) for arm in drawn for n in (2, 3, 4))]
     wanted = [study._run(study.LETTERS, arm, n) | {"run.seed": 0} for arm, n in arms]
     groups = local.in_order(ensembles(study.get_config().to_dict(), wanted))
     needs = {group.name.partition("-")[2]: len(group.needs) for group in groups}
