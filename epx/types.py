@@ -172,7 +172,7 @@ class Lawful(Protocol):
 class Selective(Protocol):
     """Optional method of a generator that draws an example again until it is kept."""
 
-    def drawn(self, key: jax.Array, index: jax.Array) -> tuple[jax.Array, jax.Array]:
+    def tries_of(self, key: jax.Array, index: jax.Array) -> tuple[jax.Array, jax.Array]:
         """The number of draws that the example took, int32, and whether the last one was kept."""
 
 

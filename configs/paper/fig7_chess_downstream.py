@@ -169,13 +169,13 @@ def _looks(steps: Sequence[int]) -> int:
 def _gap(runs: Sequence[Run], task: str, step: int, looks: int = 1) -> Gap:
     """The difference of the orders, in intervals for the most extreme of so many looks."""
     moves, board = (_run(runs, task, _after(order, step)) for order in ORDERS)
+    saved = evidence.mean(elicit.saved_bits(moves, board))
     first, second = (evidence.right_examples(run) for run in (board, moves))
     gap_SxE = np.array(
         [first[seed].astype(float) - second[seed] for seed in first.keys() & second.keys()]
     )
     # The seeds share the held-out positions: their spread does not have the error of these.
     error = gap_SxE.mean(0).std(ddof=1) / math.sqrt(gap_SxE.shape[1])
-    saved = evidence.mean(elicit.saved_bits(moves, board))
     right = interval(gap_SxE.mean(1), float(error))
     return Gap(*(widened(gap, len(gap_SxE), looks) for gap in (right, saved)))
 

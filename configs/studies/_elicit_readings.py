@@ -31,6 +31,7 @@ CLOSED = 0.95  # of the gap between the start and all weights
 
 
 def of(runs: Sequence[Run], label: str, observer: str = FULL) -> list[Run]:
+    """The runs of the task with these labels, at every number of problems."""
     found = evidence.select(runs, label__generator=label, label__observer=observer)
     return [run for run in found if evidence.config(run).get("run.examples") is not None]
 
@@ -97,8 +98,8 @@ def capacity(runs: Sequence[Run], start: str) -> dict[int, tuple[float, float]]:
 
 def starts_of(runs: Sequence[Run]) -> list[str]:
     """The starts of the task, in the order of the sweep."""
-    labels = [evidence.config(run)["label.generator"] for run in runs]
-    return list(dict.fromkeys(label[6:] for label in labels if label.startswith("after ")))
+    labels = dict.fromkeys(evidence.config(run)["label.generator"] for run in runs)
+    return [label.removeprefix("after ") for label in labels if label.startswith("after ")]
 
 
 def errors(runs: Sequence[Run]) -> list[tuple[str, str, int, int]]:
@@ -120,18 +121,18 @@ def errors(runs: Sequence[Run]) -> list[tuple[str, str, int, int]]:
 def table(runs: Sequence[Run]) -> str:
     """The rule's verdicts with its errors, and the adapters."""
     labels = [*(f"after {start}" for start in starts_of(runs)), SHUFFLED, FIXED]
-    lines_ = [elicit.table([tuning(runs, label) for label in labels]), ""]
+    tables = [elicit.table([tuning(runs, label) for label in labels]), ""]
     known = errors(runs)
     heads = ["curves", "right answer", "seeds with another"]
     body = [(label, shape, f"{wrong} of {count}") for label, shape, wrong, count in known]
-    lines_ += [tabulate(body, heads, "simple"), ""]
+    tables += [tabulate(body, heads, "simple"), ""]
     heads = ["start", "adapter", "parameters", "EDL per parameter, bit", "gap closed"]
     body = [
         (start, adapted.label, adapted.parameters, rounded(*evidence.mean(adapted.bits)),
          rounded(*evidence.mean(adapted.closed)))
         for start in (BASE, WOKEN) for adapted in adapters(runs, start)
     ]  # fmt: skip
-    return "\n".join([*lines_, tabulate(body, heads, "simple", disable_numparse=True)])
+    return "\n".join([*tables, tabulate(body, heads, "simple", disable_numparse=True)])
 
 
 def draw(runs: Sequence[Run], path: Path | None = None) -> Figure:

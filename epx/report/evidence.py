@@ -170,9 +170,15 @@ def held_out(run: Run, name: str, step: int | None = None) -> np.ndarray:
     """Numbers of the held-out examples at a step or at the end, of shape MxE.
 
     `nats` and `hits` are those of the averaged weights, or of a counter, which has no average.
+
+    Raises:
+      RecordError: the evaluation has no such numbers.
     """
     evals = run.record.evals[max(run.record.evals) if step is None else step]
-    return next(evals[key] for key in (f"ema_{name}", f"raw_{name}", name) if key in evals)
+    for key in (f"ema_{name}", f"raw_{name}", name):
+        if key in evals:
+            return evals[key]
+    raise RecordError(f"{run.record.path} has no {name} of held-out examples")
 
 
 def accuracy(run: Run) -> dict[int, float]:

@@ -29,7 +29,6 @@ class Measured(NamedTuple):
 
 LOSS = Measured("loss on real examples", "bit per token", parts.real_loss)
 ENTROPY = Measured("H", "bit per token", parts.own_loss)
-
 SUPPORT, TAIL, RIGHT = (
     Measured(f"{name} of the data", "share", partial(parts.compared, name=name))
     for name in ("support", "tail", "right")

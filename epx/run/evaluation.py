@@ -161,20 +161,22 @@ def selection(generator: Generator, hyper: Hyper) -> dict[str, float]:
       `acceptance`, the share of the draws that is kept, and `forced`, the share of the examples of
       which no draw was kept, both of SELECTED held-out examples.
     """
-    parts = [part for part in getattr(generator, "parts", (generator,)) if hasattr(part, "drawn")]
+    parts = [
+        part for part in getattr(generator, "parts", (generator,)) if hasattr(part, "tries_of")
+    ]
     if not parts:
         return {}
     index_E = jnp.arange(SELECTED, dtype=jnp.uint32)
     draws, kept = 0, 0
     for part in parts:
-        draws_E, is_kept_E = _drawn(part, generator.spec, hyper, index_E)
+        draws_E, is_kept_E = _tries(part, generator.spec, hyper, index_E)
         draws, kept = draws + int(draws_E.sum()), kept + int(is_kept_E.sum())
     return {"acceptance": kept / draws, "forced": 1 - kept / (len(parts) * SELECTED)}
 
 
 @functools.partial(jax.jit, static_argnums=1)
-def _drawn(part: Any, spec: Spec, hyper: Hyper, index_E: jax.Array) -> Any:
-    return _held_out(part.drawn, spec, hyper, index_E)
+def _tries(part: Any, spec: Spec, hyper: Hyper, index_E: jax.Array) -> Any:
+    return _held_out(part.tries_of, spec, hyper, index_E)
 
 
 def distinct(examples: Example) -> dict[str, int]:

@@ -9,9 +9,8 @@ rates were chosen on a seed of their own (`rates.json`). With three arms more: w
 tokens on a bit of an LCG, weight-tied against direct layers at equal FLOPs, and the smaller
 learners at half and at twice their rates (2 seeds), for how much of the order survives.
 
-At `cpu` 1341 runs in 144 programs are 1.6e14 FLOP, by the speed of the tuning 1.5 hours on 2 cores.
-At `paper` three families of larger sizes learn endless data in 3 times the steps and 8 times the
-batch: 683 runs in 84 programs are 3.5e16 FLOP, which at 1e13 FLOP a second are an hour of a GPU.
+At `cpu` 1341 runs in 144 programs are 1.6e14 FLOP. At `paper` three families of larger sizes learn
+endless data in 3 times the steps and 8 times the batch: 683 runs in 84 programs are 3.5e16 FLOP.
 They have the rates of the size below: those of muP do not depend on the width (nor do the GRU's,
 whose orthogonal matrices have norm 1 at any width), but no rate was chosen for the longer training
 or the larger batch.

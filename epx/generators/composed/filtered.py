@@ -51,7 +51,7 @@ class Filtered:
         """The first example that is kept; of a draw after the first, the key is another one."""
         return self._until_kept(key, index)[1]
 
-    def drawn(self, key: jax.Array, index: jax.Array) -> tuple[jax.Array, jax.Array]:
+    def tries_of(self, key: jax.Array, index: jax.Array) -> tuple[jax.Array, jax.Array]:
         """The number of draws that the example took, int32, and whether the last one was kept."""
         number, example = self._until_kept(key, index)
         return number + 1, self._is_kept(key, number, example)

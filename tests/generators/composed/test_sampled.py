@@ -133,7 +133,7 @@ def test_without_a_kept_draw_the_last_one_is_taken():
     arguments = dict(of="iid law=constant length=2", law="iid law=bernoulli p=1 length=2")
     generator = filtered.make(KEY, components.make_parts, tries=3, **arguments)
     assert not batch(generator, 8).tokens_T.any()
-    draws, is_kept = generator.drawn(KEY, 0)
+    draws, is_kept = generator.tries_of(KEY, 0)
     assert draws == 3 and not is_kept
 
 
@@ -149,9 +149,10 @@ def test_the_rate_of_a_verifier_is_among_the_baselines(tmp_path, beside):
     found = record.load(tmp_path / "rated").baselines
     assert abs(found["acceptance"][0] - 0.5) < 5 * np.sqrt(0.25 / 960)
     assert abs(found["forced"][0] - 1 / 16) < 5 * np.sqrt(1 / 16 / 512)
-    plain = keys | {"generator.parts": "iid law=constant length=2"}
-    rows(configs.load("base:tiny", plain), tmp_path / "plain")
-    assert "acceptance" not in record.load(tmp_path / "plain").baselines
+    plain = "iid law=constant length=2"
+    for name, text in (("plain", plain), ("mixture", f"mixture parts='{plain}' block=2; {plain}")):
+        rows(configs.load("base:tiny", keys | {"generator.parts": text}), tmp_path / name)
+        assert "acceptance" not in record.load(tmp_path / name).baselines
 
 
 @pytest.mark.parametrize(
