@@ -7,8 +7,9 @@ A transformer learns games of masters in both orders, the moves first or the boa
 of 16 half-moves, one in a row, so that it sees both parts of each. From its weights after a few
 numbers of steps, and from nothing, it then learns the class of Stockfish's score, and the best
 move, of positions, one of each of the first 30,000 games, in 2.3 passes like the paper. It did not
-learn these games before, but for the few openings that other games share. Stockfish is needed once;
-it judges 200 positions a second. `paper` needs games of Lichess, January 2025, in `lichess.pgn`.
+learn these games before, but 34,732 of the 115,697 openings that it learns begin one of them too.
+Stockfish is needed once; it judges 200 positions a second. `paper` needs games of Lichess, January
+2025, in `lichess.pgn`.
 
 What games save is the code of the first pass over the questions, from nothing minus after games. It
 is the difference of their EDL above one floor, the least held-out loss of all runs on a question.
