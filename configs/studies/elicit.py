@@ -65,7 +65,7 @@ CLAIMS = {
 SEEDS = range(10, 15)
 # Problems, and passes over them.
 PASSES = {
-    4: 20, 8: 10, 20: 10, 40: 10, 100: 10, 200: 10, 400: 10, 1000: 10, 2000: 10, 4000: 10,
+    4: 20, 8: 10, 20: 10, 40: 10, 100: 10, 200: 10, 400: 10, 1000: 10, 2000: 10, 4000: 5,
     10_000: 5, 20_000: 4, 40_000: 3, 100_000: 2,
 }  # fmt: skip
 # A batch is charged before it is learned: it has to be small beside what a task needs to wake.
@@ -166,9 +166,9 @@ def _name(start: str) -> str:
 
 
 def _task(size: str, start: str, problems: int, label: str) -> dict[str, Any]:
-    """The task on so many problems, in several passes, five evaluations in each."""
+    """The task on so many problems, in several passes, with one evaluation in each or with five."""
     first_pass, passes = problems // BATCH, PASSES.get(problems, 1)
-    every = max(1, first_pass // 5)
+    every = first_pass if first_pass < 1000 else first_pass // 5
     return task(size) | {
         "run.start": f"ensemble:{_name(start)}", "run.examples": problems, "run.batch": BATCH,
         "run.steps": passes * first_pass, "run.repeats": passes, "run.chunk": min(every, 50),
