@@ -16,7 +16,9 @@ the base and after B.
 
 A first run, with three digits, seeds 0 to 4 and fewer steps, had not learned B in two seeds, and
 EDL/n of A still rose in four. The rule of the shapes and the rates were settled on it and on seeds
-100 to 102. The size `paper` has products of three digits, of which the controls can still be
+100 to 102. The seeds here are the first five from 10 on that came below 0.05 bit a token on the
+signs, chosen before the task was looked at: 10, 11 and 15 had 0.31 to 0.36, and what is not
+learned can't be woken. The size `paper` has products of three digits, of which the controls can still be
 listed.
 
 Claims 151 to 154 and 159, not measured yet.
@@ -62,7 +64,7 @@ CLAIMS = {
     154: "Shuffled answers have less than a hundredth of the EDL of true ones",
     159: "A taught task fails with adapters at more EDL per parameter than a woken one does",
 }
-SEEDS = range(10, 15)
+SEEDS = (12, 13, 14, 16, 17)
 # Problems, and passes over them.
 PASSES = {
     4: 20, 8: 10, 20: 10, 40: 10, 100: 10, 200: 10, 400: 10, 1000: 10, 2000: 10, 4000: 5,
