@@ -42,7 +42,7 @@ MEANING = {
     "run.microbatch": "examples at once on a device; none: what fits a core's cache, or all",
     "run.chunk": "steps in one compiled chunk; rows are written after each",
     "run.parallel": "jit or pmap",
-    "run.devices": "number of devices; none: the most that divide the members or the batch",
+    "run.devices": "number of devices; none: as many as should take the least time",
     "run.dtype": "float32 or bfloat16, of the observer's activations",
     "run.repeats": "allowed passes over a finite corpus, or over run.examples",
     "run.examples": "train only on this many first examples, cycling through them; none: all",

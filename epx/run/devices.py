@@ -1,15 +1,17 @@
 """Compilation of a function of one member for many members and devices.
 
 `jit` over a mesh and `pmap` run the same per-device function and give the same rows. Members are
-divided over the devices if they divide evenly; otherwise the devices share each batch.
+divided over the devices, or the devices share each batch, whichever should take less time.
 """
 
 import contextlib
+import math
 from collections.abc import Callable
 from typing import NamedTuple
 
 import jax
 import jax.numpy as jnp
+import numpy as np
 from jax import lax
 from jax.sharding import AxisType, NamedSharding, PartitionSpec
 from jax.stages import Compiled, Lowered
@@ -23,6 +25,10 @@ PARALLEL = ("jit", "pmap")
 # 1.00 and 1.05. Not taken: xla_cpu_experimental_ynn_fusion_type=dot, 1.06, 1.12, 1.01, but 0.91 and
 # 0.94 with 512 tokens.
 CPU_OPTIONS = {"xla_cpu_enable_concurrency_optimized_scheduler": False}
+# What a device that shares a batch loses by it, as tokens that it could learn instead: 1.2 ms on 2
+# cores at 2 layers of 64. Five members as six on two devices, over five that share each batch: 3.7
+# times as fast in batches of 96 tokens, 1.4 in 768, 1.0 to 1.1 in 2048, 0.86 in 4096.
+SHARING_TOKENS = 250
 
 
 class Layout(NamedTuple):
@@ -32,11 +38,13 @@ class Layout(NamedTuple):
       parallel: `jit` or `pmap`.
       devices: the devices in use.
       by_member: whether members are divided over the devices; otherwise these share each batch.
+      padding: copies of the last member, whose results are dropped, that make the members divide.
     """
 
     parallel: str
     devices: tuple[jax.Device, ...]
     by_member: bool
+    padding: int = 0
 
     @property
     def shards(self) -> int:
@@ -44,44 +52,61 @@ class Layout(NamedTuple):
         return 1 if self.by_member else len(self.devices)
 
     @property
+    def copies(self) -> int:
+        """The number of devices that hold each member."""
+        return 1 if self.by_member and not self.padding else len(self.devices)
+
+    @property
     def platform(self) -> str:
         """`cpu`, `gpu` or `tpu`."""
         return self.devices[0].platform
 
 
-def make_layout(parallel: str, devices: int | None, members: int, batch: int) -> Layout:
+def make_layout(
+    parallel: str, devices: int | None, members: int, batch: int, length: int
+) -> Layout:
     """The layout for a number of members and of examples in a batch.
 
     Args:
       parallel: `jit` or `pmap`.
-      devices: number of visible devices to use; None: the largest number that divides the members
-        or the batch.
+      devices: number of visible devices to use; None: as many as should take the least time.
       members: members of the ensemble.
       batch: examples in a step.
+      length: tokens of an example.
 
     Raises:
-      ValueError: an unknown `parallel`, more devices than are visible, a number that divides
-        neither the members nor the batch, or, of several processes, not all devices.
+      ValueError: an unknown `parallel`, more devices than are visible, more than there are members
+        where they do not divide the batch, or, of several processes, not all devices.
     """
-    visible = jax.devices()
+    visible, count = jax.devices(), jax.process_count()
     accepted = "false: runs are compiled ahead; a code's step alone runs without a compiler"
     require("JAX_DISABLE_JIT", True, not jax.config.jax_disable_jit, accepted)
     require("run.parallel", parallel, parallel in PARALLEL, " or ".join(PARALLEL))
-    legal = devices is None or 1 <= devices <= len(visible)
-    require("run.devices", devices, legal, f"1 to {len(visible)}, the visible devices, or none")
-    if devices is None:
-        # Of equal numbers the division of members is preferred: it needs no communication.
-        devices = max(largest_divisor(n, len(visible)) for n in (members, batch))
-    count = jax.process_count()
-    accepted = f"a number that divides the members or run.batch={batch}: the {len(visible)} devices"
-    whole = count == 1 or devices == len(visible)
-    require("run.devices", devices, whole, f"{accepted} of all {count} processes")
     accepted = f"jit for a run of {count} processes"
     require("run.parallel", parallel, count == 1 or parallel == "jit", accepted)
-    divides = members % devices == 0 or batch % devices == 0
-    accepted = f"divisors of the {members} members or of run.batch={batch}, or none"
-    require("run.devices", devices, divides, accepted)
-    return Layout(parallel, tuple(visible[:devices]), by_member=members % devices == 0)
+    legal = devices is None or 1 <= devices <= len(visible)
+    require("run.devices", devices, legal, f"1 to {len(visible)}, the visible devices, or none")
+    whole = count == 1 or devices in (None, len(visible))
+    accepted = f"the {len(visible)} devices of all {count} processes, or none"
+    require("run.devices", devices, whole, accepted)
+    fixed = len(visible) if count > 1 else devices
+    ways = [
+        (_step_tokens(n, by_member, members, batch, length), not by_member, n)
+        for n in ([fixed] if fixed else range(1, len(visible) + 1))
+        for by_member in (True, False)
+        if (n <= members if by_member else batch % n == 0)
+    ]
+    accepted = f"up to {members}, the members, or divisors of run.batch={batch}"
+    require("run.devices", fixed, bool(ways), accepted + (", or none" if count == 1 else ""))
+    _, shared, n = min(ways)
+    return Layout(parallel, tuple(visible[:n]), not shared, 0 if shared else -members % n)
+
+
+def _step_tokens(devices: int, by_member: bool, members: int, batch: int, length: int) -> float:
+    """The time of a step, as tokens that one device learns in it."""
+    if by_member:
+        return math.ceil(members / devices) * batch * length
+    return members * (batch * length / devices + SHARING_TOKENS * (devices > 1))
 
 
 def largest_divisor(number: int, limit: int) -> int:
@@ -106,7 +131,7 @@ def place(layout: Layout, tree: PyTree) -> PyTree:
     """Put arrays with a leading member axis on the devices as `compile_over` needs them."""
     if layout.parallel == "pmap":
         return tree
-    sharding = _sharding(layout)
+    sharding = _sharding(layout, whole=bool(layout.padding))
     if jax.process_count() == 1:
         return jax.device_put(tree, sharding)
 
@@ -125,11 +150,27 @@ def _over_members(function: Callable, platform: str) -> Callable:
     return jax.vmap(function)
 
 
-def _sharding(layout: Layout) -> NamedSharding:
+def _sharding(layout: Layout, whole: bool = False) -> NamedSharding:
+    """Over the devices by member, or `whole` on each."""
     mesh = jax.make_mesh(
         (len(layout.devices),), (AXIS,), axis_types=(AxisType.Auto,), devices=layout.devices
     )
-    return NamedSharding(mesh, PartitionSpec(AXIS) if layout.by_member else PartitionSpec())
+    spread = layout.by_member and not whole
+    return NamedSharding(mesh, PartitionSpec(AXIS) if spread else PartitionSpec())
+
+
+def _padded(layout: Layout, tree: PyTree) -> PyTree:
+    """Members with copies of the last one, so that they divide evenly."""
+
+    def pad(leaf):
+        return leaf[np.minimum(np.arange(len(leaf) + layout.padding), len(leaf) - 1)]
+
+    return jax.tree.map(pad, tree) if layout.padding else tree
+
+
+def _cut(layout: Layout, tree: PyTree) -> PyTree:
+    """Members without the copies of `_padded`."""
+    return jax.tree.map(lambda leaf: leaf[: len(leaf) - layout.padding], tree)
 
 
 def _compiled(layout: Layout, lowered: Lowered) -> Compiled:
@@ -147,7 +188,14 @@ def _by_jit(layout: Layout, function: Callable, args: tuple, donated: tuple) -> 
         function, mesh=sharding.mesh, in_specs=sharding.spec, out_specs=sharding.spec,
         check_vma=False,
     )  # fmt: skip
-    return _compiled(layout, jax.jit(sharded, donate_argnums=donated).lower(*args))
+    if not layout.padding:
+        return _compiled(layout, jax.jit(sharded, donate_argnums=donated).lower(*args))
+    whole = _sharding(layout, whole=True)
+    padded = jax.jit(
+        lambda *args: _cut(layout, sharded(*_padded(layout, args))),
+        in_shardings=whole, out_shardings=whole, donate_argnums=donated,
+    )  # fmt: skip
+    return _compiled(layout, padded.lower(*args))
 
 
 def _by_pmap(layout: Layout, function: Callable, args: tuple, donated: tuple) -> Callable:
@@ -162,13 +210,14 @@ def _by_pmap(layout: Layout, function: Callable, args: tuple, donated: tuple) ->
         compiled = _compiled(layout, shared.lower(jnp.arange(n), args))
         return lambda *args: compiled(jnp.arange(n), args)
 
-    def split(leaf):
-        return leaf.reshape(n, -1, *leaf.shape[1:])
+    def split(args):
+        return jax.tree.map(
+            lambda leaf: leaf.reshape(n, -1, *leaf.shape[1:]), _padded(layout, args)
+        )
 
-    def join(leaf):
-        return leaf.reshape(-1, *leaf.shape[2:])
+    def join(tree):
+        return _cut(layout, jax.tree.map(lambda leaf: leaf.reshape(-1, *leaf.shape[2:]), tree))
 
-    shapes = jax.eval_shape(lambda args: jax.tree.map(split, args), args)
     mapped = jax.pmap(function, donate_argnums=donated, **options)
-    compiled = _compiled(layout, mapped.lower(*shapes))
-    return lambda *args: jax.tree.map(join, compiled(*jax.tree.map(split, args)))
+    compiled = _compiled(layout, mapped.lower(*jax.eval_shape(split, args)))
+    return lambda *args: join(compiled(*split(args)))

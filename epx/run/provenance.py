@@ -57,6 +57,7 @@ def environment(layout: Layout, batch: Batch) -> dict[str, Any]:
         | {"epx": epx.__version__, "python": platform.python_version()},
         "device": layout.devices[0].device_kind,
         "devices": len(layout.devices),
+        "by_member": layout.by_member,
         "machine": platform.machine(),
         "parallel": layout.parallel,
         "microbatch": batch.microbatch,

@@ -236,7 +236,7 @@ def make_setup(
       ValueError: the devices, the generator, the code or the memory do not allow this run.
     """
     spec, members = generators[0].spec, len(generators)
-    layout = make_layout(plan.parallel, plan.devices, members, plan.batch)
+    layout = make_layout(plan.parallel, plan.devices, members, plan.batch, spec.length)
     batch = make_batch(plan, layout, spec.length)
     code = make_code(observer, batch)
     if code.steps is not None:
@@ -336,7 +336,7 @@ def _check_memory(setup: Setup) -> None:
         setup.generator,
         state,
         members=setup.members,
-        shards=len(setup.layout.devices) if not setup.layout.by_member else 1,
+        shards=setup.layout.copies,
         logits=batch.microbatch * spec.length * spec.vocab,
         rows=min(plan.chunk, plan.steps) * 16 + plan.eval_examples * 5,
     )

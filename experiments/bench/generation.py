@@ -37,7 +37,7 @@ def generators(names: Iterable[str], batches: int = 300, batch: int = 256) -> Ro
     A call draws many batches, so that its overhead is negligible.
     """
     devices, peak = len(jax.devices()), timing.Peak()
-    layout = make_layout("jit", devices, members=devices, batch=devices)
+    layout = make_layout("jit", devices, members=devices, batch=devices, length=1)
     for name in names:
         try:
             setup = assemble(configs.load(f"{name}:cpu", {}), grid.vary("run.seed", range(devices)))
@@ -69,11 +69,11 @@ def generators(names: Iterable[str], batches: int = 300, batch: int = 256) -> Ro
 def kernels() -> Rows:
     """The inner loops of the automata, compared with one cell per byte, and of ChaCha20."""
     devices, peak = len(jax.devices()), timing.Peak()
-    layout = make_layout("jit", devices, members=devices, batch=devices)
+    layout = make_layout("jit", devices, members=devices, batch=devices, length=1)
     rings = jax.random.bernoulli(jax.random.key(0), 0.5, (devices, 4096 // devices, 64))
     boards = jax.random.bernoulli(jax.random.key(0), 0.5, (devices, 4096 // devices, 16, 16))
     large = jax.random.bernoulli(jax.random.key(0), 0.5, (1, 1, 2048, 2048))
-    single = make_layout("jit", 1, members=1, batch=1)
+    single = make_layout("jit", 1, members=1, batch=1, length=1)
     for name, devices_used, cells, packed, unpacked, generations in (
         ("ECA, 4096 rings of 64", layout, rings, _eca(eca.evolve), _eca(unpacked_eca), 2000),
         ("Life, 4096 boards of 16 x 16", layout, boards, life.evolve, unpacked_life, 1000),

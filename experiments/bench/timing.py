@@ -39,7 +39,7 @@ class Peak:
     def __init__(self, dtype: str = "float32") -> None:
         devices = len(jax.devices())
         size = _PEAK_SIZE.get(jax.default_backend(), _PEAK_SIZE_ELSEWHERE)
-        layout = make_layout("jit", devices, members=devices, batch=devices)
+        layout = make_layout("jit", devices, members=devices, batch=devices, length=1)
         ones = jnp.ones((devices, size, size), dtype)
         self._matrices = place(layout, ones)
         self._product = compile_over(layout, lambda a: a @ a, ones)

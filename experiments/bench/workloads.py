@@ -72,7 +72,7 @@ class Case(NamedTuple):
     @property
     def layout(self) -> Layout:
         """The division of members and batches over devices."""
-        return make_layout("jit", None, self.members, self.batch)
+        return make_layout("jit", None, self.members, self.batch, self.length)
 
     def check(self) -> None:
         """Raise ValueError if a size is invalid, before anything is compiled."""

@@ -144,7 +144,7 @@ def test_batch_size_does_not_change_examples(generator):
 def test_device_count_does_not_change_examples(generator, parallel):
     """Four devices that share a batch see the tokens of one, in order and to the bit."""
     count = 8 if generator.spec.size is None else generator.spec.size // 8 * 8
-    devices = make_layout(parallel, 4, members=1, batch=count)
+    devices = make_layout(parallel, 4, members=1, batch=count, length=1)
     shared = Batch(count, 2, AXIS, 4)
 
     def draw(generator, step):

@@ -150,7 +150,7 @@ def test_a_second_pass_must_be_allowed():
 
 
 def test_members_that_cannot_share_a_batch_say_so():
-    with pytest.raises(ValueError, match=r"run.devices=4.*3 members.*run.batch=6"):
+    with pytest.raises(ValueError, match=r"run.devices=4.*up to 3, the members.*run.batch=6"):
         assemble(run__seeds="3", run__batch="6", run__devices="4")
 
 

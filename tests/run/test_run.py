@@ -108,7 +108,7 @@ def test_batch_indices_do_not_depend_on_devices(axis):
 )
 def test_microbatch_fits_the_cache_of_a_core(batch, length, devices, wanted):
     plan = Plan(steps=1, batch=batch, devices=devices)
-    layout = make_layout("jit", devices, members=1, batch=batch)
+    layout = make_layout("jit", devices, members=1, batch=batch, length=length)
     assert make_batch(plan, layout, length).microbatch == wanted
     for asked in (1, batch):  # what is asked for goes, up to all that a device sees
         divided = make_batch(dataclasses.replace(plan, microbatch=asked), layout, length)
@@ -176,18 +176,61 @@ def test_resumes_bit_for_bit_where_devices_share_a_batch(reference, devices, tmp
 
 @pytest.mark.parametrize("visible", [1, 2, 4])
 @pytest.mark.parametrize("members", [1, 2, 3, 4, 5, 12])
-def test_any_number_of_members_finds_a_layout(visible, members, monkeypatch):
+@pytest.mark.parametrize("length", [2, 128])
+def test_any_number_of_members_finds_a_layout(visible, members, length, monkeypatch):
     found = jax.devices()[:visible]
     monkeypatch.setattr(jax, "devices", lambda: found)
-    spread = make_layout("jit", None, members, 32)
-    assert members % len(spread.devices) == 0 or 32 % len(spread.devices) == 0
-    assert spread.by_member == (members % len(spread.devices) == 0)
-    assert len(spread.devices) == visible or (members % visible and 32 % visible)
+    spread = make_layout("jit", None, members, 32, length)
+    used = len(spread.devices)
+    assert (members + spread.padding) % used == 0 if spread.by_member else 32 % used == 0
+    assert used == visible or length == 2 or (members % visible == 0)
+
+
+@pytest.mark.parametrize(
+    "members, batch, length, wanted",
+    [
+        (1, 4, 24, (True, 1, 0)),  # devices that share so few tokens are slower than one
+        (1, 32, 64, (False, 2, 0)),
+        (4, 32, 64, (True, 2, 0)),
+        (5, 4, 24, (True, 2, 1)),  # as fast as six members
+        (5, 32, 128, (False, 2, 0)),  # to do a sixth for nothing would take longer
+    ],
+)
+def test_devices_divide_members_or_share_batches(members, batch, length, wanted, monkeypatch):
+    """Which was faster when it was measured on two cores."""
+    two = jax.devices()[:2]
+    monkeypatch.setattr(jax, "devices", lambda: two)
+    found = make_layout("jit", None, members, batch, length)
+    assert (found.by_member, len(found.devices), found.padding) == wanted
+
+
+@pytest.mark.parametrize("parallel", ["jit", "pmap"])
+def test_members_that_do_not_divide_are_padded(parallel):
+    layout, x_MxK = make_layout(parallel, 4, 6, 1, 1), np.arange(18.0).reshape(6, 3)
+    assert (layout.by_member, layout.padding, layout.copies) == (True, 2, 4)
+    keys_M = jax.random.split(jax.random.key(0), 6)
+
+    def run(key, x_K):
+        return jnp.cumsum(x_K) + jax.random.uniform(key)
+
+    found = devices.compile_over(layout, run, keys_M, x_MxK)(
+        *devices.place(layout, (keys_M, x_MxK))
+    )
+    np.testing.assert_allclose(found, jax.vmap(run)(keys_M, x_MxK), rtol=1e-6)
+
+
+@pytest.mark.parametrize("parallel", ["jit", pytest.param("pmap", marks=pytest.mark.slow)])
+def test_padded_members_have_the_rows_of_one_device(reference, parallel, tmp_path):
+    config = with_run(reference[0], seeds=3, batch=1, steps=20, parallel=parallel)
+    one = rows(with_run(config, devices=1), tmp_path / "one")
+    two = rows(with_run(config, devices=2), tmp_path / "two")
+    assert two.env["by_member"] and two.rows["nats"].shape[0] == 3
+    np.testing.assert_allclose(two.rows["nats"], one.rows["nats"], rtol=1e-4)
 
 
 @pytest.mark.parametrize("parallel", ["jit", "pmap"])
 def test_an_option_that_the_compiler_does_not_know_is_left_out(parallel, monkeypatch):
-    layout, x_MxK = make_layout(parallel, 1, 2, 32), jnp.arange(6.0).reshape(2, 3)
+    layout, x_MxK = make_layout(parallel, 1, 2, 32, 8), jnp.arange(6.0).reshape(2, 3)
     known = devices.compile_over(layout, jnp.cumsum, x_MxK)(x_MxK)
     monkeypatch.setattr(devices, "CPU_OPTIONS", {"xla_cpu_of_another_version": False})
     unknown = devices.compile_over(layout, jnp.cumsum, x_MxK)(x_MxK)
