@@ -84,9 +84,10 @@ def test_two_processes_give_the_rows_of_one_and_survive_a_loss(tmp_path, lost):
 
 @pytest.mark.slow
 @pytest.mark.timeout(300)
-def test_members_over_two_processes_give_the_bits_of_one(tmp_path):
+@pytest.mark.parametrize("seeds", [4, 6])  # of 6 the devices have two each, of which two are copies
+def test_members_over_two_processes_give_the_bits_of_one(tmp_path, seeds):
     """Nothing is summed over devices. The run is stopped, and goes on in a single process."""
-    members = ["--config.run.seeds=4"]
+    members = [f"--config.run.seeds={seeds}", "--config.run.batch=8"]
     running = start_two(tmp_path / "two", *members)
     wait_for_rows(tmp_path / "two", running)
     running[1].terminate()  # one has the signal, and both stop
@@ -99,6 +100,7 @@ def test_members_over_two_processes_give_the_bits_of_one(tmp_path):
     one, two = (record.load(tmp_path / name) for name in ("one", "two"))
     agree(one, two, steps=200)
     np.testing.assert_array_equal(one.rows["nats"], two.rows["nats"])
+    assert one.env["by_member"] and two.env["by_member"]
 
 
 TRAINER = """
