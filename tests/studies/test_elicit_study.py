@@ -73,18 +73,20 @@ def test_claims_hold_on_records_of_which_they_are_true(runs, number):
 
 
 def test_capacity_is_that_of_the_smallest_adapter_that_closes_the_gap(runs):
-    taught, woken = (study.capacity(runs, start)[12] for start in (study.BASE, study.WOKEN))
+    taught, woken = (
+        study.capacity(runs, start)[study.SEEDS[2]] for start in (study.BASE, study.WOKEN)
+    )
     assert taught == (810, pytest.approx(1500 / 810, rel=1e-3))
     assert woken == (90, pytest.approx(15 / 90, rel=1e-3))
     assert readings.adapters(runs, study.BASE)[-1].parameters == 7290
 
 
-def test_a_control_that_wakes_the_task_fails_the_claim(runs, tmp_path):
+def test_a_control_without_its_peak_leaves_the_claim_undecided(runs, tmp_path):
     label = f"after {study.FORMAT}"
     others = [r for r in runs if r.record.config["label"]["generator"] != label]
     woken = [cell(tmp_path, bits, n, label) for n, bits in zip(study.PASSES, WOKEN)]
     checks = study.check(151, others + summary.runs(woken))
-    assert [check.verdict for check in checks].count("fails") == 1
+    assert [check.verdict for check in checks].count("undecided") == 1
     found = {label: wrong for label, _, wrong, _ in readings.errors(others + summary.runs(woken))}
     assert found[label] == SEEDS and sum(found.values()) == SEEDS
 
@@ -110,7 +112,9 @@ def test_every_start_is_an_ensemble_of_the_sweep():
         for run in study.sweep()
         if run.get("run.examples") in (None, 4) or run["label.observer"] == study.UNTRAINED
     ]
-    groups = local.in_order(ensembles(config, [run for run in some if run["run.seed"] < 12]))
+    groups = local.in_order(
+        ensembles(config, [run for run in some if run["run.seed"] in study.SEEDS[:2]])
+    )
     names = [group.name for group in groups]
     assert names[:6] == [
         "00-base", "01-the-same-in-signs", "02-format-alone", "03-differences-in-signs",
@@ -122,7 +126,7 @@ def test_every_start_is_an_ensemble_of_the_sweep():
     for group, setup in zip(groups, local.prepare(groups)):
         assert setup.spec.vocab == 42 and setup.spec.length == study.LENGTH, group.name
     some = [r for r in study.sweep() if {"ensemble", "adapter.rank"} & r.keys()]
-    found = ensembles(config, [run for run in some if run["run.seed"] == 10])
+    found = ensembles(config, [run for run in some if run["run.seed"] == study.SEEDS[0]])
     adapted = [group for group in found if group.config["adapter"]["rank"]]
     for group in adapted[:2]:
         setup = assemble(group.config | {"run": group.config["run"] | {"start": None}})
