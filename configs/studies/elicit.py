@@ -225,8 +225,8 @@ def _shapes(runs: Sequence[Run], start: str, wanted: str) -> Check:
     """
     verdict = tuning(runs, f"after {start}").verdict
     share = evidence.mean({seed: float(s == wanted) for seed, s in verdict.by_seed.items()})
-    is_control = start not in (BASE, WOKEN)
-    if share.mean < 1 if is_control else share.mean == 1 and verdict.shape != wanted:
+    lost = start not in (BASE, WOKEN) and share.mean < 1
+    if lost or (share.mean == 1 and verdict.shape != wanted):
         share = Estimate(share.mean, np.nan)
     return Check(f"after {start}: share of seeds that are {wanted}", share, 1, 1)
 

@@ -13,7 +13,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 from jax import lax
-from jax.sharding import AxisType, NamedSharding, PartitionSpec
+from jax.sharding import AxisType, Mesh, NamedSharding, PartitionSpec
 from jax.stages import Compiled, Lowered
 
 from epx.types import PyTree, require
@@ -131,7 +131,7 @@ def place(layout: Layout, tree: PyTree) -> PyTree:
     """Put arrays with a leading member axis on the devices as `compile_over` needs them."""
     if layout.parallel == "pmap":
         return tree
-    sharding = _sharding(layout, whole=bool(layout.padding))
+    sharding = _sharding(layout)
     if jax.process_count() == 1:
         return jax.device_put(tree, sharding)
 
@@ -150,13 +150,15 @@ def _over_members(function: Callable, platform: str) -> Callable:
     return jax.vmap(function)
 
 
-def _sharding(layout: Layout, whole: bool = False) -> NamedSharding:
-    """Over the devices by member, or `whole` on each."""
-    mesh = jax.make_mesh(
-        (len(layout.devices),), (AXIS,), axis_types=(AxisType.Auto,), devices=layout.devices
-    )
-    spread = layout.by_member and not whole
-    return NamedSharding(mesh, PartitionSpec(AXIS) if spread else PartitionSpec())
+def _sharding(layout: Layout) -> NamedSharding:
+    """Of global arrays: what has to be padded first is whole on each device."""
+    spec = PartitionSpec(AXIS) if layout.copies == 1 else PartitionSpec()
+    return NamedSharding(_mesh(layout), spec)
+
+
+def _mesh(layout: Layout) -> Mesh:
+    shape = (len(layout.devices),)
+    return jax.make_mesh(shape, (AXIS,), axis_types=(AxisType.Auto,), devices=layout.devices)
 
 
 def _padded(layout: Layout, tree: PyTree) -> PyTree:
@@ -170,7 +172,9 @@ def _padded(layout: Layout, tree: PyTree) -> PyTree:
 
 def _cut(layout: Layout, tree: PyTree) -> PyTree:
     """Members without the copies of `_padded`."""
-    return jax.tree.map(lambda leaf: leaf[: len(leaf) - layout.padding], tree)
+    if not layout.padding:
+        return tree
+    return jax.tree.map(lambda leaf: leaf[: -layout.padding], tree)
 
 
 def _compiled(layout: Layout, lowered: Lowered) -> Compiled:
@@ -182,20 +186,16 @@ def _compiled(layout: Layout, lowered: Lowered) -> Compiled:
 
 
 def _by_jit(layout: Layout, function: Callable, args: tuple, donated: tuple) -> Callable:
-    sharding = _sharding(layout)
+    sharding, spec = _sharding(layout), PartitionSpec(AXIS) if layout.by_member else PartitionSpec()
     # Replicated results are sums or gathers over the axis, which the check does not always detect.
     sharded = jax.shard_map(
-        function, mesh=sharding.mesh, in_specs=sharding.spec, out_specs=sharding.spec,
-        check_vma=False,
-    )  # fmt: skip
-    if not layout.padding:
-        return _compiled(layout, jax.jit(sharded, donate_argnums=donated).lower(*args))
-    whole = _sharding(layout, whole=True)
-    padded = jax.jit(
+        function, mesh=sharding.mesh, in_specs=spec, out_specs=spec, check_vma=False
+    )
+    program = jax.jit(
         lambda *args: _cut(layout, sharded(*_padded(layout, args))),
-        in_shardings=whole, out_shardings=whole, donate_argnums=donated,
+        in_shardings=sharding, out_shardings=sharding, donate_argnums=donated,
     )  # fmt: skip
-    return _compiled(layout, padded.lower(*args))
+    return _compiled(layout, program.lower(*args))
 
 
 def _by_pmap(layout: Layout, function: Callable, args: tuple, donated: tuple) -> Callable:
@@ -220,4 +220,6 @@ def _by_pmap(layout: Layout, function: Callable, args: tuple, donated: tuple) ->
 
     mapped = jax.pmap(function, donate_argnums=donated, **options)
     compiled = _compiled(layout, mapped.lower(*jax.eval_shape(split, args)))
-    return lambda *args: join(compiled(*split(args)))
+    spread = NamedSharding(_mesh(layout), PartitionSpec(AXIS))
+    # Padding leaves every member on all devices.
+    return lambda *args: join(compiled(*jax.device_put(split(args), spread)))

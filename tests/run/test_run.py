@@ -183,7 +183,7 @@ def test_any_number_of_members_finds_a_layout(visible, members, length, monkeypa
     spread = make_layout("jit", None, members, 32, length)
     used = len(spread.devices)
     assert (members + spread.padding) % used == 0 if spread.by_member else 32 % used == 0
-    assert used == visible or length == 2 or (members % visible == 0)
+    assert used == visible or length == 2
 
 
 @pytest.mark.parametrize(
@@ -219,7 +219,7 @@ def test_members_that_do_not_divide_are_padded(parallel):
     np.testing.assert_allclose(found, jax.vmap(run)(keys_M, x_MxK), rtol=1e-6)
 
 
-@pytest.mark.parametrize("parallel", ["jit", pytest.param("pmap", marks=pytest.mark.slow)])
+@pytest.mark.parametrize("parallel", ["jit", "pmap"])
 def test_padded_members_have_the_rows_of_one_device(reference, parallel, tmp_path):
     config = with_run(reference[0], seeds=3, batch=1, steps=20, parallel=parallel)
     one = rows(with_run(config, devices=1), tmp_path / "one")

@@ -91,6 +91,20 @@ def test_a_control_without_its_peak_leaves_the_claim_undecided(runs, tmp_path):
     assert found[label] == SEEDS and sum(found.values()) == SEEDS
 
 
+@pytest.mark.parametrize("start", [study.BASE, study.FORMAT])
+def test_an_undecided_rule_leaves_the_claim_undecided_though_all_seeds_have_the_shape(
+    runs, tmp_path, start
+):
+    """Five numbers of problems are too few for the rule."""
+    label, few = f"after {start}", (4, 400, 4000, 20_000, 100_000)
+    others = [r for r in runs if r.record.config["label"]["generator"] != label]
+    curve = dict(zip(study.PASSES, TAUGHT))
+    found = others + summary.runs([cell(tmp_path, curve[n], n, label) for n in few])
+    assert set(study.tuning(found, label).verdict.by_seed.values()) == {"taught"}
+    checks = [check for check in study.check(151, found) if f"{label}:" in check.what]
+    assert [check.verdict for check in checks] == ["undecided"]
+
+
 def test_the_rule_makes_no_error_where_curves_are_plain_and_the_table_says_so(runs):
     """Shuffled answers fall from the start, but most of the first loss is left."""
     assert {wrong for *_, wrong, _ in readings.errors(runs)} == {0}
