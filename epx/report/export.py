@@ -19,6 +19,8 @@ from epx.types import require
 
 MOST_BYTES = 2**32  # of all members, unpacked
 MOST_MEMBERS = 10**6
+# Of the rows of a small copy the first are kept as they are, and later ones as means over so many.
+WHOLE_STEPS, POOLED_STEPS = 1000, 64
 
 
 def export(
@@ -32,10 +34,11 @@ def export(
       source: the record.
       target: folder of the copy, which does not exist yet.
       keep: number of newest evaluations to copy; None copies all. Final numbers need only the last.
-      small: leave out the norms of gradients, and copy all other evaluations (without `keep` every
-        one) as means over their held-out examples, or over those of each part of a mixture: their
-        losses are known and their standard errors are not, which is enough where the seeds do not
-        share their examples.
+      small: leave out the norms of gradients, copy the losses after 1000 steps as means over up to
+        64 steps, and all other evaluations (without `keep` every one) as means over their held-out
+        examples, or over those of each part of a mixture. The sums of losses up to an evaluation or
+        the end of a pass stay. Standard errors are lost, which are not needed where the seeds do
+        not share their examples.
 
     Raises:
       RecordError: the record is not complete or cannot be read, or the target exists.
@@ -45,7 +48,7 @@ def export(
         raise RecordError(f"{source} is not complete; start its command again before it is copied")
     if target.exists():
         raise RecordError(f"{target} exists; remove it or choose another folder")
-    rows = {name: row for name, row in run.rows.items() if not small or name != "grad_norm"}
+    rows = _pooled(run) if small else run.rows
     arrays = {record.row_path(target, 0): rows, target / "baselines.npz": run.baselines}
     steps = sorted(run.evals)
     whole = steps[-keep:] if keep else [] if small else steps
@@ -58,6 +61,30 @@ def export(
         record.write_arrays(path, values, compressed=True)
     for name in ("config", "env", "done"):
         record.write_json(target / f"{name}.json", getattr(run, name))
+
+
+def _pooled(run: Record) -> Arrays:
+    """The rows with means of later losses and of the tokens that they are of.
+
+    No mean is over an evaluation, the end of a pass, or the end of what a member learns.
+    """
+    rows = {name: row for name, row in run.rows.items() if name != "grad_norm"}
+    nats_MxK, tokens_MxK = rows["nats"], rows["coded_tok"]
+    step_K = np.arange(nats_MxK.shape[1])
+    apart = [
+        np.where(step_K < WHOLE_STEPS, step_K, WHOLE_STEPS + step_K // POOLED_STEPS),
+        np.searchsorted(sorted(run.evals), step_K, side="right"),
+        *rows["passes"],
+        *(tokens_MxK > 0),
+        *np.isfinite(nats_MxK),
+    ]
+    is_first_K = np.any([np.diff(values_K, prepend=-1) != 0 for values_K in apart], axis=0)
+    first_G = np.flatnonzero(is_first_K)
+    counts_G = np.diff(first_G, append=len(step_K))
+    for name, values_MxK in (("nats", nats_MxK), ("coded_tok", tokens_MxK)):
+        sums_MxG = np.add.reduceat(values_MxK.astype(np.float64), first_G, axis=1)
+        rows[name] = np.repeat(sums_MxG / counts_G, counts_G, axis=1).astype(np.float32)
+    return rows
 
 
 def _means(evaluation: Arrays) -> Arrays:

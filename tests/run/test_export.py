@@ -16,7 +16,7 @@ from epx.report import export, summary
 from epx.report import parts as of_parts
 from epx.types import Refusal
 from tests.binaries import run
-from tests.runs import rows
+from tests.runs import rows, with_run
 
 
 @pytest.fixture(scope="module")
@@ -80,6 +80,37 @@ def test_the_losses_of_parts_are_in_a_small_copy(tiny_config, tmp_path):
         for number in ("structure_nats", "entropy_nats", "exact_flops"):
             np.testing.assert_allclose(getattr(ours, number), getattr(theirs, number), rtol=1e-6)
         assert np.isnan(ours.anchor_error_nats).all() and (theirs.anchor_error_nats > 0).all()
+
+
+def test_later_losses_of_a_small_copy_keep_their_sums_at_every_place_that_is_read(
+    tiny_config, tmp_path, monkeypatch
+):
+    """Up to an evaluation and the end of a pass; one loss of one member is not a number."""
+    monkeypatch.setattr(export, "WHOLE_STEPS", 5)
+    monkeypatch.setattr(export, "POOLED_STEPS", 4)
+    config = with_run(tiny_config, examples=112, repeats=3, chunk=3, steps=39) | {
+        "observer": {"name": "counts"}
+    }
+    config |= {"eval": config["eval"] | {"every": 9}, "checkpoint": {"every": None, "keep": 1}}
+    rows(config, tmp_path / "run")
+    path = record.row_path(tmp_path / "run", 6)
+    with np.load(path) as first:
+        changed = dict(first)
+    changed["nats"][1, 1] = np.nan
+    record.write_arrays(path, changed)
+    export.export(tmp_path / "run", tmp_path / "small", small=True)
+    whole, small = (record.load(tmp_path / name) for name in ("run", "small"))
+    passes_K = whole.rows["passes"][0]
+    assert passes_K.max() == 2
+    ends = {*whole.evals, *(np.flatnonzero(np.diff(passes_K)) + 1)}
+    assert {9, 14, 18, 28} <= ends
+    for name in ("nats", "coded_tok"):
+        ours, theirs = small.rows[name], whole.rows[name]
+        np.testing.assert_array_equal(ours[:, :5], theirs[:, :5])
+        for end in ends:
+            np.testing.assert_allclose(ours[:, :end].sum(1), theirs[:, :end].sum(1), rtol=1e-6)
+    assert np.isnan(small.rows["nats"]).sum() == 1
+    assert len(np.unique(small.rows["nats"][0])) < len(passes_K) * 0.7
 
 
 def test_the_binaries_pack_and_report(folder, tmp_path):
