@@ -136,27 +136,33 @@ def table(runs: Sequence[Run]) -> str:
 
 
 def draw(runs: Sequence[Run], path: Path | None = None) -> Figure:
-    """EDL/n against n from every start, and the gap that adapters close against EDL/P."""
-    series: dict[str, list[tuple[float, Estimate]]] = {}
-    for label in (*(f"after {start}" for start in starts_of(runs)), SHUFFLED, FIXED):
-        curves = list(tuning(runs, label).curves.values())
-        values_SxN = np.array([curve.bits_per_example for curve in curves])
-        series[label] = [
-            (n, interval(column)) for n, column in zip(curves[0].examples, values_SxN.T)
-        ]
+    """EDL/n against n from the starts and of other answers, and the gap that adapters close."""
+    starts = [f"after {start}" for start in starts_of(runs)]
+    had_rule = [f"after {start}" for start in (WOKEN, *OTHER.values())]
+    shown = {
+        "no rule learned before": [label for label in starts if label not in had_rule],
+        "a rule learned before": [label for label in starts if label in had_rule],
+        "other answers": [SHUFFLED, FIXED],
+    }
     closed = {
         f"after {start}": [
-            (evidence.mean(adapted.bits).mean, evidence.mean(adapted.closed))
-            for adapted in adapters(runs, start)
-            if evidence.mean(adapted.bits).mean > 0
+            (adapted.parameters, evidence.mean(adapted.closed)) for adapted in adapters(runs, start)
         ]
         for start in (BASE, WOKEN)
     }
-    return lines.panels(
-        [
-            lines.Panel("EDL(n) / n", "problems n", "bit", series, scale="log", y_scale="linear"),
-            lines.Panel("adapters", "EDL per parameter, bit", "share of the gap closed", closed,
-                        scale="log", y_scale="linear"),
-        ],
-        path,
-    )  # fmt: skip
+    curves = [
+        lines.Panel(title, "problems n", "EDL(n) / n, bit",
+                    {label: _per_problem(runs, label) for label in labels}, scale="log",
+                    y_scale="linear")
+        for title, labels in shown.items()
+    ]  # fmt: skip
+    gap = lines.Panel("adapters", "parameters that learn", "share of the gap closed", closed,
+                      scale="log", y_scale="linear")  # fmt: skip
+    return lines.panels([*curves, gap], path)
+
+
+def _per_problem(runs: Sequence[Run], label: str) -> list[tuple[float, Estimate]]:
+    """EDL(n)/n in bits at each n."""
+    curves = list(tuning(runs, label).curves.values())
+    values_SxN = np.array([curve.bits_per_example for curve in curves])
+    return [(n, interval(column)) for n, column in zip(curves[0].examples, values_SxN.T)]
