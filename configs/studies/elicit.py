@@ -65,11 +65,13 @@ CLAIMS = {
     159: "A taught task fails with adapters at more EDL per parameter than a woken one does",
 }
 SEEDS = (12, 13, 14, 16, 17)
-# Problems, and passes over them.
+# Problems, and passes over them, until the loss no longer falls: five passes over 4000 problems
+# ended amid the fall of three seeds.
 PASSES = {
-    4: 20, 8: 10, 20: 10, 40: 10, 100: 10, 200: 10, 400: 10, 1000: 10, 2000: 10, 4000: 5,
+    4: 40, 8: 40, 20: 40, 40: 40, 100: 40, 200: 40, 400: 40, 1000: 40, 2000: 20, 4000: 10,
     10_000: 5, 20_000: 4, 40_000: 3, 100_000: 2,
 }  # fmt: skip
+MOST_EVALUATIONS = 10  # of a run with a short first pass
 # A batch is charged before it is learned: it has to be small beside what a task needs to wake.
 BATCH, BATCH_BEFORE, LENGTH = 4, 32, 24
 STEPS, STEPS_BETWEEN = 2000, 8000  # of the base, and of what is learned after it
@@ -166,7 +168,7 @@ def sweep(size: str = "cpu") -> list[dict[str, Any]]:
         for rank, entries in ADAPTERS
     ]
     untrained = [_untrained(size, start) for start in (BASE, WOKEN)]
-    return product(chain([first], before, [more], tasks, controls, adapted, untrained), seeds)
+    return product(chain([first], before, [more], tasks, adapted, untrained, controls), seeds)
 
 
 def _name(start: str) -> str:
@@ -174,9 +176,9 @@ def _name(start: str) -> str:
 
 
 def _task(size: str, start: str, problems: int, label: str) -> dict[str, Any]:
-    """The task on so many problems, in several passes, with one evaluation in each or with five."""
+    """The task on so many problems, in several passes, each with five evaluations if it is long."""
     first_pass, passes = problems // BATCH, PASSES.get(problems, 1)
-    every = first_pass if first_pass < 1000 else first_pass // 5
+    every = first_pass * -(-passes // MOST_EVALUATIONS) if first_pass <= 1000 else first_pass // 5
     return task(size) | {
         "run.start": f"ensemble:{_name(start)}", "run.examples": problems, "run.batch": BATCH,
         "run.steps": passes * first_pass, "run.repeats": passes, "run.chunk": min(every, 50),
@@ -189,6 +191,7 @@ def _untrained(size: str, start: str) -> dict[str, Any]:
     """What a start costs on the task, by the held-out problems: its rate is next to nothing."""
     return _task(size, start, 4, f"after {start}") | {
         "label.observer": UNTRAINED, "optim.lr": 1e-9, "run.steps": 1, "run.repeats": 1,
+        "run.chunk": 1, "eval.every": 1,
     }  # fmt: skip
 
 
