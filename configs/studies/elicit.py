@@ -17,9 +17,9 @@ the base and after B.
 A first run, with three digits, seeds 0 to 4 and fewer steps, had not learned B in two seeds, and
 EDL/n of A still rose in four. The rule of the shapes and the rates were settled on it and on seeds
 100 to 102. The seeds here are the first five from 10 on that came below 0.05 bit a token on the
-signs, chosen before the task was looked at: 10, 11 and 15 had 0.31 to 0.36, and what is not
-learned can't be woken. The size `paper` has products of three digits, of which the controls can
-still be listed.
+signs on one machine, chosen before the task was looked at: what is not learned can't be woken. On
+another machine, where training rounds differently, all five have learned them, too. The size
+`paper` has products of three digits, of which the controls can still be listed.
 
 Claims 151 to 154 and 159, not measured yet.
 """
